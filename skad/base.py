@@ -1,0 +1,124 @@
+"""The detector and density contracts: what a score means and which way it points.
+
+This is the only file in which the sign of an anomaly score flips.
+"""
+
+import numpy as np
+from sklearn.base import DensityMixin as _DensityMixin
+from sklearn.base import OutlierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from skad.utils import _sklearn as sk
+
+__all__ = ["DensityMixin", "DetectorMixin", "ScoreMixin"]
+
+
+class ScoreMixin:
+    """Score methods of every detector, whether or not its `fit` needs y.
+
+    A subclass implements ``anomaly_score(X)`` (float64, shape (n,), higher = more
+    anomalous, in the units of its paper) and calls ``self._set_offset(scores, sample_weight)``
+    at the end of `fit` with the anomaly scores of the training events. It takes the parameters
+    `contamination` and `threshold`, whose constraints are `_threshold_constraints`.
+
+    ``score_samples = -anomaly_score``. A subclass may override `_normality` by another
+    decreasing map of the anomaly score and must document it.
+    """
+
+    _threshold_constraints = {
+        "contamination": [sk.Interval(sk.RealNotInt, 0, 0.5, closed="right")],
+        "threshold": [None, sk.Interval(sk.RealNotInt, None, None, closed="neither"), int],
+    }
+
+    def _normality(self, anomaly_score):
+        return -anomaly_score
+
+    def _set_offset(self, anomaly_scores, sample_weight=None):
+        """Set `offset_` from `threshold`, or from the rarest fraction `contamination`."""
+        if self.threshold is not None:
+            self.offset_ = float(self._normality(np.float64(self.threshold)))
+            return
+        normality = self._normality(np.asarray(anomaly_scores, dtype=np.float64))
+        if sample_weight is None:
+            self.offset_ = float(np.quantile(normality, self.contamination))
+            return
+        order = np.argsort(normality)
+        cumulative = np.cumsum(np.asarray(sample_weight, dtype=np.float64)[order])
+        fraction = (cumulative - cumulative[0]) / max(cumulative[-1] - cumulative[0], 1e-300)
+        self.offset_ = float(np.interp(self.contamination, fraction, normality[order]))
+
+    def score_samples(self, X):
+        """Normality of each event: ``-anomaly_score(X)``, higher = more normal.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+
+        Returns
+        -------
+        scores : ndarray of float64, shape (n_events,)
+        """
+        return np.asarray(self._normality(self.anomaly_score(X)), dtype=np.float64)
+
+    def decision_function(self, X):
+        """Normality relative to the threshold: ``score_samples(X) - offset_``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+
+        Returns
+        -------
+        decision : ndarray of float64, shape (n_events,)
+            Negative for outliers.
+        """
+        check_is_fitted(self)
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X):
+        """Label each event: +1 normal, -1 outlier (``decision_function < 0``).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+
+        Returns
+        -------
+        labels : ndarray of int, shape (n_events,)
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+
+class DetectorMixin(ScoreMixin, OutlierMixin):
+    """A detector whose `fit` needs no y: `ScoreMixin` with scikit-learn's `OutlierMixin`."""
+
+
+class DensityMixin(_DensityMixin):
+    """A density: ``score_samples(X)`` is log p(x) in nats in the coordinates of X.
+
+    A subclass implements `score_samples` and, where it can,
+    ``sample(n_samples=1, random_state=None)`` returning an array of shape
+    (n_samples, n_features). A conditional density models p(x|m) with m in the columns
+    `condition_features` of X.
+    """
+
+    def score(self, X, y=None, sample_weight=None):
+        """Mean log density of the events, in nats.
+
+        The mean, as `GaussianMixture` does and unlike `KernelDensity`, which sums: so folds of
+        unequal size compare.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+        y : ignored
+        sample_weight : array-like of shape (n_events,), default=None
+
+        Returns
+        -------
+        score : float
+        """
+        log_density = self.score_samples(X)
+        if sample_weight is not None:
+            sample_weight = sk.check_sample_weight(sample_weight, log_density)
+        return float(np.average(log_density, weights=sample_weight))

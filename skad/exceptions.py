@@ -1,0 +1,69 @@
+"""Errors and warnings of skad; each also inherits the class users already catch."""
+
+from sklearn.exceptions import ConvergenceWarning
+
+__all__ = [
+    "SkadError",
+    "DomainError",
+    "MissingColumnError",
+    "NoJacobianError",
+    "DivergenceError",
+    "DataFileError",
+    "DownloadError",
+    "SkadWarning",
+    "DivergenceWarning",
+    "InterruptedFitWarning",
+    "FiducialWarning",
+    "LowStatisticsWarning",
+]
+
+
+class SkadError(Exception):
+    """Base class of all errors raised by skad on purpose."""
+
+
+class DomainError(SkadError, ValueError):
+    """A value lies outside the domain of a coordinate transform."""
+
+
+class MissingColumnError(SkadError, ValueError, KeyError):
+    """A named or numbered column is not in X."""
+
+    # KeyError would print the repr of the message.
+    __str__ = Exception.__str__
+
+
+class NoJacobianError(SkadError, TypeError):
+    """No rule is known for the Jacobian of a transformer."""
+
+
+class DivergenceError(SkadError, FloatingPointError):
+    """Training produced nothing finite."""
+
+
+class DataFileError(SkadError, ValueError):
+    """A data file does not hold what was asked of it."""
+
+
+class DownloadError(SkadError, OSError):
+    """A data set could not be downloaded whole."""
+
+
+class SkadWarning(UserWarning):
+    """Base class of all warnings issued by skad."""
+
+
+class DivergenceWarning(SkadWarning, ConvergenceWarning):
+    """Training met non-finite losses and was rescued."""
+
+
+class InterruptedFitWarning(SkadWarning, ConvergenceWarning):
+    """A fit was interrupted from the keyboard; the best state so far is kept."""
+
+
+class FiducialWarning(SkadWarning):
+    """Points lie outside the fiducial region of a transform or model."""
+
+
+class LowStatisticsWarning(SkadWarning):
+    """Too few events for the result to be trusted."""

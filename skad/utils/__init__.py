@@ -1,0 +1,15 @@
+"""Validation, seeding, optional imports and the list of all estimators."""
+
+from skad.utils._columns import column_name, resolve_columns
+from skad.utils._discovery import all_estimators
+from skad.utils._optional import import_optional
+from skad.utils._random import draw_seed, draw_seeds
+
+__all__ = [
+    "all_estimators",
+    "column_name",
+    "draw_seed",
+    "draw_seeds",
+    "import_optional",
+    "resolve_columns",
+]

@@ -1,0 +1,44 @@
+"""The one file that imports scikit-learn's private names."""
+
+from sklearn.base import _fit_context as fit_context
+from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Hidden,
+    Interval,
+    MissingValues,
+    Options,
+    RealNotInt,
+    StrOptions,
+    validate_params,
+)
+from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
+from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _num_samples as num_samples
+
+__all__ = [
+    "HasMethods",
+    "Hidden",
+    "Interval",
+    "MissingValues",
+    "Options",
+    "RealNotInt",
+    "StrOptions",
+    "check_feature_names_in",
+    "check_sample_weight",
+    "fit_context",
+    "num_samples",
+    "routing_enabled",
+    "validate_params",
+]
+
+
+def check_sample_weight(sample_weight, X, *, dtype=None):
+    """Return weights of shape (n,), non-negative, not all zero; ones for None."""
+    weight = _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=True)
+    if len(weight) and not weight.any():
+        raise ValueError(
+            "sample_weight must hold at least one positive weight; all are zero. "
+            "Pass sample_weight=None to weight every event equally."
+        )
+    return weight
