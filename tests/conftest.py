@@ -1,0 +1,35 @@
+"""What every test shares: one thread per process, reproducible hypothesis, the shared events."""
+
+import os
+import sys
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# Before NumPy or torch load: several test processes with all cores each would fight over them.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+# Timings vary on shared machines; the same examples every time keep a red test red.
+hypothesis.settings.register_profile("skad", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("skad")
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Folder of the large event samples beside the checkout; the test skips where absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the event samples of ../shared/data are not on this machine")
+    return SHARED_DATA
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    """Close the figures of a test, if it drew any, so that they do not pile up."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
