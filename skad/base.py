@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skad.utils import _sklearn as sk
 
-__all__ = ["DensityMixin", "DetectorMixin", "ScoreMixin"]
+__all__ = ["DensityMixin", "DetectorMixin", "PresetMixin", "ScoreMixin"]
 
 
 class ScoreMixin:
@@ -122,3 +122,38 @@ class DensityMixin(_DensityMixin):
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, log_density)
         return float(np.average(log_density, weights=sample_weight))
+
+
+class PresetMixin:
+    """Named settings of an estimator: the configurations of the papers.
+
+    A subclass lists them in `_presets`, a dict from name to constructor arguments.
+    """
+
+    _presets: dict = {}
+
+    @classmethod
+    def from_preset(cls, name, **params):
+        """Build an estimator with the settings of a paper.
+
+        Parameters
+        ----------
+        name : str
+            One of the names in the class's documentation.
+        **params
+            Parameters that differ from the preset.
+
+        Returns
+        -------
+        estimator : object of this class
+
+        Raises
+        ------
+        ValueError
+            An unknown name.
+        """
+        if name not in cls._presets:
+            raise ValueError(
+                f"{cls.__name__} has no preset {name!r}; it has {sorted(cls._presets)}."
+            )
+        return cls(**{**cls._presets[name], **params})

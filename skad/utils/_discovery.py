@@ -11,7 +11,7 @@ __all__ = ["all_estimators"]
 # Constructor arguments that make an instance fast, or a function that returns
 # them where they hold other estimators. Classes without an entry are built
 # with their defaults.
-_FAST = {}
+_FAST: dict = {}
 
 
 def all_estimators():

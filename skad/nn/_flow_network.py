@@ -1,0 +1,72 @@
+"""A flow behind its standardisation: the network of a density p(x|m)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from skad.nn._flows import Flow
+from skad.nn._mlp import Standardize
+
+__all__ = ["FlowNetwork", "negative_log_likelihood"]
+
+
+class FlowNetwork(nn.Module):
+    """Standardisation of features and conditions, then a flow.
+
+    Parameters
+    ----------
+    flow : Flow
+    features : Standardize
+    conditions : Standardize or None
+        None for an unconditional flow.
+    """
+
+    def __init__(self, flow: Flow, features: Standardize, conditions: Standardize | None) -> None:
+        super().__init__()
+        self.flow = flow
+        self.features = features
+        self.conditions = conditions
+        self.stackable = getattr(flow, "stackable", True)
+
+    def _context(self, m: torch.Tensor | None) -> torch.Tensor | None:
+        return None if self.conditions is None else self.conditions(m)
+
+    def latent(
+        self, x: torch.Tensor, m: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return z and log|det dz/dx|, the derivative in the coordinates of x."""
+        z, log_abs_det = self.flow(self.features(x), self._context(m))
+        return z, log_abs_det - self.features.scale.log().sum()
+
+    def data(self, z: torch.Tensor, m: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the event at a latent point."""
+        return self.features.inverse(self.flow.inverse(z.float(), self._context(m))[0])
+
+    def forward(self, x: torch.Tensor, m: torch.Tensor | None = None) -> torch.Tensor:
+        """Return log p(x|m) in nats."""
+        z, log_abs_det = self.latent(x, m)
+        return log_abs_det - 0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
+
+    def sample(
+        self, n: int, m: torch.Tensor | None, generator: torch.Generator
+    ) -> torch.Tensor:
+        """Draw n events, one for each row of m."""
+        return self.features.inverse(self.flow.sample(n, self._context(m), generator))
+
+    def end_epoch(self, batches: Iterable[dict[str, torch.Tensor]]) -> None:
+        """Recompute the statistics of batch-norm layers, as CATHODE does."""
+        with torch.no_grad():
+            self.flow.recompute_batch_norm(
+                (self.features(b["x"]), self._context(b.get("m"))) for b in batches
+            )
+
+
+def negative_log_likelihood(network, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Objective of maximum likelihood: -log p(x|m) of every event."""
+    if "m" in batch:
+        return -network(batch["x"], batch["m"])
+    return -network(batch["x"])

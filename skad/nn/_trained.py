@@ -1,0 +1,129 @@
+"""Trained networks: chunked evaluation, averaging and persistence."""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+__all__ = ["TrainedMembers"]
+
+_CHUNK = 16384
+
+
+class TrainedMembers:
+    """The kept states of every member of a training.
+
+    Parameters
+    ----------
+    networks : list of list of nn.Module
+        For every member its kept states as networks.
+    histories : list of list of dict
+        For every member one entry an epoch.
+    device : torch.device
+        Where the networks live.
+
+    Notes
+    -----
+    Pickles hold the networks on the CPU, so a model trained on a GPU loads anywhere; loading
+    puts them back on a GPU only by `to`.
+    """
+
+    def __init__(
+        self,
+        networks: list[list[nn.Module]],
+        histories: list[list[dict[str, float]]],
+        device: torch.device,
+    ) -> None:
+        self.networks = networks
+        self.histories = histories
+        self.device = device
+
+    def __getstate__(self):
+        state = self.__dict__.copy()
+        buffer = io.BytesIO()
+        torch.save([[n.cpu() for n in kept] for kept in _copies(self)], buffer)
+        state["networks"] = buffer.getvalue()
+        state["device"] = "cpu"
+        return state
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        buffer = io.BytesIO(state["networks"])
+        # The pickle around this buffer is trusted or not by whoever loads it.
+        self.networks = torch.load(buffer, weights_only=False)
+        self.device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> TrainedMembers:
+        """Move the networks to a device."""
+        for kept in self.networks:
+            for network in kept:
+                network.to(device)
+        self.device = device
+        return self
+
+    @property
+    def n_epochs(self) -> int:
+        """Largest number of epochs of any member."""
+        return int(max((h[-1]["epoch"] for h in self.histories if h), default=0))
+
+    def members(self) -> list[TrainedMembers]:
+        """Return every member as one of its own, sharing the networks."""
+        return [
+            TrainedMembers([kept], [history], self.device)
+            for kept, history in zip(self.networks, self.histories, strict=True)
+        ]
+
+    def evaluate(
+        self,
+        function: Callable[..., torch.Tensor],
+        arrays: dict[str, np.ndarray],
+        *,
+        reduce: Callable[[torch.Tensor], torch.Tensor],
+        chunk: int = _CHUNK,
+    ) -> np.ndarray:
+        """Evaluate the networks over events in chunks.
+
+        Parameters
+        ----------
+        function : callable
+            ``function(network, batch)`` returns a tensor of shape (n, ...).
+        arrays : dict of str to array of shape (n_events, ...)
+        reduce : callable
+            Combines the outputs of all states of all members, stacked along a leading axis
+            as float64.
+        chunk : int
+            Events at once.
+
+        Returns
+        -------
+        values : ndarray of float64, shape (n_events, ...)
+        """
+        n = len(next(iter(arrays.values())))
+        networks = [network for kept in self.networks for network in kept]
+        out = None
+        with torch.inference_mode():
+            for start in range(0, n, chunk):
+                batch = {
+                    name: torch.as_tensor(array[start : start + chunk]).to(self.device)
+                    for name, array in arrays.items()
+                }
+                stacked = torch.stack([function(network, batch).double() for network in networks])
+                values = reduce(stacked).cpu().numpy()
+                if out is None:
+                    out = np.empty((n, *values.shape[1:]))
+                out[start : start + len(values)] = values
+        if out is None:
+            raise ValueError("There is no event to evaluate.")
+        return out
+
+
+def _copies(trained: TrainedMembers) -> list[list[nn.Module]]:
+    """Return the networks, copied only where moving them to the CPU would change the original."""
+    if trained.device.type == "cpu":
+        return trained.networks
+    return [[copy.deepcopy(network) for network in kept] for kept in trained.networks]
