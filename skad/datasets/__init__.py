@@ -1,1 +1,13 @@
-__all__: list[str] = []
+"""Samples: shipped, downloaded, generated and simulated; readers of event files."""
+
+from skad.datasets._dijets import load_dijets
+from skad.datasets._gaussian_anomaly import make_gaussian_anomaly
+from skad.datasets._jets import load_jets
+from skad.datasets._resonance import make_resonance
+
+__all__ = [
+    "load_dijets",
+    "load_jets",
+    "make_gaussian_anomaly",
+    "make_resonance",
+]
