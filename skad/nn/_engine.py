@@ -110,7 +110,8 @@ class Trainer:
 
         Networks of one architecture are trained as one with a leading member axis, unless
         their class sets ``stackable = False``. The result is the one of training them one by
-        one with the same seeds.
+        one with the same seeds. Where all events fit into one batch, training runs in float64,
+        so that a weight of two equals an event given twice to rounding.
 
         Parameters
         ----------
@@ -147,10 +148,14 @@ class Trainer:
         rows = [np.arange(n_events)] * len(seeds) if rows is None else list(rows)
         if valid_rows is None and self.needs_validation:
             rows, valid_rows = _split(rows, seeds, self.validation_fraction, stratify)
+        one_batch = all(len(r) <= self.batch_size for r in rows)
+        dtype = torch.float64 if one_batch and device.type != "mps" else torch.float32
         modules = []
         for k, seed in enumerate(seeds):
             with seeded(seed, device):
                 modules.append(build(k).to(device))
+            if dtype == torch.float64:
+                modules[-1].double()
         stack = [range(len(seeds))]
         if not getattr(modules[0], "stackable", True):
             stack = [range(k, k + 1) for k in range(len(seeds))]
@@ -165,8 +170,8 @@ class Trainer:
             run = _Run(
                 self,
                 objective,
-                _data(tensors, weights, rows, members),
-                None if valid_rows is None else _data(tensors, weights, valid_rows, members),
+                _data(tensors, weights, rows, members, dtype),
+                None if valid_rows is None else _data(tensors, weights, valid_rows, members, dtype),
                 [seeds[k] for k in members],
                 device,
                 callbacks,
@@ -247,7 +252,7 @@ def _split(rows, seeds, fraction, stratify):
     return train, valid
 
 
-def _data(tensors, weights, rows, members) -> EventData:
+def _data(tensors, weights, rows, members, dtype) -> EventData:
     own_rows = [rows[k] for k in members]
     if weights is None or np.all(weights == 1):
         return EventData(tensors, own_rows)
@@ -260,9 +265,9 @@ def _data(tensors, weights, rows, members) -> EventData:
             "positive weights to more events or lower the number of folds."
         )
     own = own * np.array([len(r) / s for r, s in zip(own_rows, sums, strict=True)])[:, None]
-    if len(weights) == 1 and len(np.unique([own[:, 0]])) == 1:
+    if len(weights) == 1 and (own == own[:1]).all():
         own = own[:1]
-    return EventData(tensors, own_rows, torch.from_numpy(own.astype(np.float32)))
+    return EventData(tensors, own_rows, torch.from_numpy(own).to(dtype))
 
 
 class _Run:

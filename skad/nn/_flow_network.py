@@ -32,19 +32,25 @@ class FlowNetwork(nn.Module):
         self.conditions = conditions
         self.stackable = getattr(flow, "stackable", True)
 
+    def _inputs(self, x: torch.Tensor, m: torch.Tensor | None):
+        return self._cast(self.features(x)), self._context(m)
+
     def _context(self, m: torch.Tensor | None) -> torch.Tensor | None:
-        return None if self.conditions is None else self.conditions(m)
+        return None if self.conditions is None else self._cast(self.conditions(m))
+
+    def _cast(self, value: torch.Tensor) -> torch.Tensor:
+        return value.to(next(self.flow.parameters()).dtype)
 
     def latent(
         self, x: torch.Tensor, m: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return z and log|det dz/dx|, the derivative in the coordinates of x."""
-        z, log_abs_det = self.flow(self.features(x), self._context(m))
+        z, log_abs_det = self.flow(*self._inputs(x, m))
         return z, log_abs_det - self.features.scale.log().sum()
 
     def data(self, z: torch.Tensor, m: torch.Tensor | None = None) -> torch.Tensor:
         """Return the event at a latent point."""
-        return self.features.inverse(self.flow.inverse(z.float(), self._context(m))[0])
+        return self.features.inverse(self.flow.inverse(self._cast(z), self._context(m))[0])
 
     def forward(self, x: torch.Tensor, m: torch.Tensor | None = None) -> torch.Tensor:
         """Return log p(x|m) in nats."""
@@ -61,7 +67,7 @@ class FlowNetwork(nn.Module):
         """Recompute the statistics of batch-norm layers, as CATHODE does."""
         with torch.no_grad():
             self.flow.recompute_batch_norm(
-                (self.features(b["x"]), self._context(b.get("m"))) for b in batches
+                self._inputs(b["x"], b.get("m")) for b in batches
             )
 
 

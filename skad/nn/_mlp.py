@@ -21,7 +21,10 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class Standardize(nn.Module):
-    """Fixed affine map to zero mean and unit scale, computed before the cast to float32.
+    """Fixed affine map to zero mean and unit scale, in float64.
+
+    The caller casts to the precision of its network afterwards: a large offset would drown small
+    differences in float32.
 
     Parameters
     ----------
@@ -39,7 +42,7 @@ class Standardize(nn.Module):
         self.register_buffer("scale", torch.as_tensor(scale, dtype=torch.float64))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return ((x - self.mean) / self.scale).float()
+        return (x - self.mean) / self.scale
 
     def inverse(self, z: torch.Tensor) -> torch.Tensor:
         return z.double() * self.scale + self.mean
