@@ -3,6 +3,8 @@
 This is the only file in which the sign of an anomaly score flips.
 """
 
+from numbers import Real
+
 import numpy as np
 from sklearn.base import DensityMixin as _DensityMixin
 from sklearn.base import OutlierMixin
@@ -44,8 +46,8 @@ class ScoreMixin:
     """
 
     _threshold_constraints = {
-        "contamination": [sk.Interval(sk.RealNotInt, 0, 0.5, closed="right")],
-        "threshold": [None, sk.Interval(sk.RealNotInt, None, None, closed="neither"), int],
+        "contamination": [sk.Interval(Real, 0, 0.5, closed="right")],
+        "threshold": [None, sk.Interval(Real, None, None, closed="neither")],
     }
 
     def _normality(self, anomaly_score):
