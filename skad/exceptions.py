@@ -7,6 +7,7 @@ __all__ = [
     "DomainError",
     "MissingColumnError",
     "NoJacobianError",
+    "RegionError",
     "DivergenceError",
     "DataFileError",
     "DownloadError",
@@ -15,6 +16,8 @@ __all__ = [
     "InterruptedFitWarning",
     "FiducialWarning",
     "LowStatisticsWarning",
+    "SculptingWarning",
+    "SpectrumFitWarning",
 ]
 
 
@@ -35,6 +38,10 @@ class MissingColumnError(SkadError, ValueError, KeyError):
 
 class NoJacobianError(SkadError, TypeError):
     """No rule is known for the Jacobian of a transformer."""
+
+
+class RegionError(SkadError, ValueError):
+    """A signal region is empty, lies outside the data or lacks a sideband."""
 
 
 class DivergenceError(SkadError, FloatingPointError):
@@ -67,3 +74,11 @@ class FiducialWarning(SkadWarning):
 
 class LowStatisticsWarning(SkadWarning):
     """Too few events for the result to be trusted."""
+
+
+class SculptingWarning(SkadWarning):
+    """A cut on the score changes the shape of the resonant spectrum."""
+
+
+class SpectrumFitWarning(SkadWarning, ConvergenceWarning):
+    """A fit of the resonant spectrum did not converge or describes the sidebands badly."""

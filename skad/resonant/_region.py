@@ -1,0 +1,373 @@
+"""The signal region of a resonant search: an interval of one feature, with its sidebands."""
+
+from dataclasses import KW_ONLY, dataclass, replace
+from math import inf, isfinite
+from typing import NamedTuple
+
+import numpy as np
+
+from skad.exceptions import RegionError
+from skad.utils import column_name, resolve_columns
+
+__all__ = ["RegionCounts", "SignalRegion", "check_region"]
+
+_SIDES = ("low", "high")
+
+
+class RegionCounts(NamedTuple):
+    """Events in the signal region, the lower and the upper sideband (sums of weights, if any)."""
+
+    signal: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class SignalRegion:
+    """Signal region ``low <= m < high`` of a resonant feature m, and its sidebands.
+
+    The object is immutable and compares by value, so it may be a parameter of an estimator
+    (`clone`, `GridSearchCV` and joblib treat it as a plain value).
+
+    Parameters
+    ----------
+    low, high : float
+        Edges, in the unit of m; with ``quantile=True`` fractions of the events, in [0, 1].
+    feature : int, str or None, default=None
+        Column of X that holds m. None means what an estimator calls its `resonance`, and the
+        first column where no estimator is involved.
+    sideband_width : None, float or (float, float), default=None
+        Width of the lower and the upper sideband, in the unit of `low`. None means all the
+        rest of the data.
+    quantile : bool, default=False
+        Whether the numbers above are quantiles of m. Such a region has no masks until
+        `resolve` has read the quantiles off the training events.
+
+    Raises
+    ------
+    RegionError
+        Edges that are not finite, not ordered or, for quantiles, outside [0, 1]; a sideband
+        width that is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skad.resonant import SignalRegion
+    >>> m = np.array([3000.0, 3150.0, 3400.0, 3500.0, 3800.0, 5000.0])
+    >>> region = SignalRegion(3300.0, 3700.0, sideband_width=200.0)
+    >>> region.mask(m)
+    array([False, False,  True,  True, False, False])
+    >>> region.counts(m)
+    RegionCounts(signal=2, low=1, high=1)
+    >>> SignalRegion(0.4, 0.8, quantile=True).resolve(m).low
+    3400.0
+    """
+
+    low: float
+    high: float
+    _: KW_ONLY
+    feature: int | str | None = None
+    sideband_width: float | tuple[float, float] | None = None
+    quantile: bool = False
+
+    def __post_init__(self):
+        if not (isfinite(self.low) and isfinite(self.high) and self.low < self.high):
+            raise RegionError(
+                f"a signal region needs finite edges with low < high; got low={self.low!r}, "
+                f"high={self.high!r}."
+            )
+        if self.quantile and not 0 <= self.low < self.high <= 1:
+            raise RegionError(
+                f"low and high are quantiles and must lie in [0, 1]; got {self.low!r} and "
+                f"{self.high!r}. Drop quantile=True to give them in the unit of the feature."
+            )
+        if self.sideband_width is not None and not all(
+            isfinite(width) and width > 0 for width in self._widths
+        ):
+            raise RegionError(
+                "sideband_width must be None (all the rest), a positive number or a pair of "
+                f"them; got {self.sideband_width!r}."
+            )
+
+    @property
+    def _widths(self):
+        if self.sideband_width is None:
+            return inf, inf
+        widths = np.atleast_1d(np.asarray(self.sideband_width, dtype=np.float64))
+        if widths.shape not in {(1,), (2,)}:
+            return (np.nan,)
+        return float(widths[0]), float(widths[-1])
+
+    @property
+    def width(self):
+        """Width of the region, ``high - low``."""
+        return self.high - self.low
+
+    @property
+    def center(self):
+        """Middle of the region."""
+        return 0.5 * (self.low + self.high)
+
+    @property
+    def sidebands(self):
+        """Edges of both sidebands, ((start, low), (high, stop)); infinite for all the rest."""
+        below, above = self._widths
+        return (self.low - below, self.low), (self.high, self.high + above)
+
+    def values(self, X):
+        """Return the resonant feature of the events as float64.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features) or (n_events,)
+            Events, or the resonant feature alone.
+
+        Returns
+        -------
+        m : ndarray of float64, shape (n_events,)
+
+        Raises
+        ------
+        MissingColumnError
+            X lacks the column `feature`.
+        RegionError
+            The feature is not finite everywhere.
+        """
+        names = getattr(X, "columns", None)
+        m = np.asarray(X)
+        position = None
+        if m.ndim == 2:
+            column = 0 if self.feature is None else self.feature
+            position = resolve_columns(column, names, m.shape[1], parameter="feature")[0]
+            m = m[:, position]
+        elif m.ndim != 1:
+            raise ValueError(f"X must have one or two dimensions; got shape {m.shape}.")
+        m = m.astype(np.float64)
+        n_bad = np.count_nonzero(~np.isfinite(m))
+        if n_bad:
+            what = "m" if position is None else column_name(position, names)
+            raise RegionError(
+                f"the resonant feature ({what}) is NaN or infinite in {n_bad} of {len(m)} events; "
+                "remove them first."
+            )
+        return m
+
+    def resolve(self, X, *, sidebands=True):
+        """Return the region in the unit of m, checked against the events.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features) or (n_events,)
+            Training events, or their resonant feature. Quantiles are read off them.
+        sidebands : bool, default=True
+            Whether both sidebands must hold events.
+
+        Returns
+        -------
+        region : SignalRegion
+            With ``quantile=False``.
+
+        Raises
+        ------
+        RegionError
+            The region lies outside the data or is empty, or a sideband is.
+        """
+        m = self.values(X)
+        if not len(m):
+            raise RegionError("a signal region cannot be resolved on 0 events.")
+        region = self._from_quantiles(m) if self.quantile else self
+        start, stop = m.min(), m.max()
+        if region.high <= start or region.low > stop:
+            raise RegionError(
+                f"the signal region [{region.low:g}, {region.high:g}) lies outside the data, which "
+                f"span [{start:g}, {stop:g}]; check its unit (GeV or TeV) and its column."
+            )
+        counts = region.counts(m)
+        if not counts.signal:
+            raise RegionError(
+                f"the signal region [{region.low:g}, {region.high:g}) holds none of the {len(m)} "
+                f"events, which span [{start:g}, {stop:g}]; widen it."
+            )
+        if sidebands:
+            missing = [side for side in _SIDES if not getattr(counts, side)]
+            if missing:
+                raise RegionError(
+                    f"the {' and the '.join(missing)} sideband of the signal region "
+                    f"[{region.low:g}, {region.high:g}) holds no event (the data span "
+                    f"[{start:g}, {stop:g}]); move the region inwards or widen the sidebands."
+                )
+        return region
+
+    def _from_quantiles(self, m):
+        (start, low), (high, stop) = self.sidebands
+        inside = np.clip([start, low, high, stop], 0, 1)
+        start, low, high, stop = (float(edge) for edge in np.quantile(m, inside))
+        smallest, largest = float(m.min()), float(m.max())
+        # Equal values may pile up at a quantile; a sideband that was asked for keeps some.
+        if self.low > 0 and low <= smallest < largest:
+            low = float(m[m > smallest].min())
+        if high >= largest:
+            high = largest if self.high < 1 else float(np.nextafter(largest, inf))
+        if high <= low:
+            high = float(min(m[m > low], default=low))
+        if not low < high:
+            raise RegionError(
+                f"the quantiles {self.low:g} and {self.high:g} of the resonant feature coincide "
+                f"at {low:g}: it takes too few values for a region between them."
+            )
+        stop = max(stop, high)
+        width = None
+        if self.sideband_width is not None:
+            # A sideband cut short by the end of the data keeps a positive width.
+            tiny = np.finfo(np.float64).tiny
+            width = (max(low - start, tiny), max(stop - high, tiny))
+        return replace(self, low=low, high=high, sideband_width=width, quantile=False)
+
+    def mask(self, X):
+        """Return which events lie in the region, ``low <= m < high``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features) or (n_events,)
+
+        Returns
+        -------
+        mask : ndarray of bool, shape (n_events,)
+        """
+        self._check_resolved()
+        m = self.values(X)
+        return (m >= self.low) & (m < self.high)
+
+    def sideband_mask(self, X, side=None):
+        """Return which events lie in the sidebands.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features) or (n_events,)
+        side : {None, "low", "high"}, default=None
+            Which sideband; None means both.
+
+        Returns
+        -------
+        mask : ndarray of bool, shape (n_events,)
+        """
+        self._check_resolved()
+        if side not in {None, *_SIDES}:
+            raise ValueError(f"side must be None, 'low' or 'high'; got {side!r}.")
+        m = self.values(X)
+        masks = [(m >= start) & (m < stop) for start, stop in self.sidebands]
+        return masks[0] | masks[1] if side is None else masks[_SIDES.index(side)]
+
+    def counts(self, X, sample_weight=None):
+        """Count the events of the region and of both sidebands.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features) or (n_events,)
+        sample_weight : array-like of shape (n_events,), default=None
+            Weights to sum instead.
+
+        Returns
+        -------
+        counts : RegionCounts
+        """
+        m = self.values(X)
+        masks = [self.mask(m), self.sideband_mask(m, "low"), self.sideband_mask(m, "high")]
+        if sample_weight is None:
+            return RegionCounts(*(int(mask.sum()) for mask in masks))
+        weight = np.asarray(sample_weight, dtype=np.float64)
+        return RegionCounts(*(float(weight[mask].sum()) for mask in masks))
+
+    @classmethod
+    def scan(cls, low, high, *, width, step=None, **region):
+        """List the regions of a scan from `low` to `high`.
+
+        Parameters
+        ----------
+        low, high : float
+            Range that every region stays within, in the unit of m (or quantiles).
+        width : float
+            Width of every region.
+        step : float, default=None
+            Distance of neighbouring regions; None means half the width.
+        **region
+            `feature`, `sideband_width`, `quantile`.
+
+        Returns
+        -------
+        regions : list of SignalRegion
+
+        Examples
+        --------
+        >>> from skad.resonant import SignalRegion
+        >>> [(r.low, r.high) for r in SignalRegion.scan(2.0, 5.0, width=1.0, step=1.0)]
+        [(2.0, 3.0), (3.0, 4.0), (4.0, 5.0)]
+        """
+        step = 0.5 * width if step is None else step
+        if not (width > 0 and step > 0 and high - low >= width):
+            raise RegionError(
+                "a scan needs width > 0, step > 0 and high - low >= width; got "
+                f"width={width!r}, step={step!r}, low={low!r}, high={high!r}."
+            )
+        # Rounding must not cost the last region.
+        n_regions = int((high - low - width) / step + 1e-9) + 1
+        starts = [low + i * step for i in range(n_regions)]
+        return [cls(start, min(start + width, high), **region) for start in starts]
+
+    def _check_resolved(self):
+        if self.quantile:
+            raise RegionError(
+                "the region is given in quantiles; call region.resolve(X) with the training "
+                "events first, so that the same edges hold for every later event."
+            )
+
+
+def check_region(region, X, *, resonance=0, feature_names=None, sidebands=True):
+    """Resolve the region of an estimator on its training events.
+
+    Parameters
+    ----------
+    region : None, (float, float) or SignalRegion
+        None means the central fifth of the events (quantiles 0.4 to 0.6).
+    X : ndarray of shape (n_events, n_features)
+    resonance : int or str, default=0
+        The estimator's column of the resonant feature.
+    feature_names : sequence of str, default=None
+        Names of the columns.
+    sidebands : bool, default=True
+        Whether both sidebands must hold events.
+
+    Returns
+    -------
+    region : SignalRegion
+        In the unit of m, with `feature` the position of the column.
+    m : ndarray of float64, shape (n_events,)
+
+    Raises
+    ------
+    RegionError
+        As `SignalRegion.resolve`, or a region whose own `feature` is not `resonance`.
+    MissingColumnError
+        X lacks the column.
+    """
+    if region is None:
+        region = SignalRegion(0.4, 0.6, quantile=True)
+    elif not isinstance(region, SignalRegion):
+        region = SignalRegion(*region)
+    n_features = X.shape[1]
+    if len(X) < 3:
+        raise RegionError(
+            f"Found array with {len(X)} sample(s) while a minimum of 3 is required: a signal "
+            "region and two sidebands."
+        )
+    position = int(resolve_columns(resonance, feature_names, n_features, parameter="resonance")[0])
+    if region.feature is not None:
+        own = resolve_columns(region.feature, feature_names, n_features, parameter="feature")[0]
+        if own != position:
+            raise RegionError(
+                f"the region is on {column_name(own, feature_names)}, but resonance={resonance!r} "
+                "is another column; leave the region's feature=None or make them equal."
+            )
+    region = replace(region, feature=position)
+    m = region.values(X)
+    return region.resolve(m, sidebands=sidebands), m

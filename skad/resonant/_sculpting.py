@@ -1,0 +1,112 @@
+"""Does a cut change the shape of the resonant spectrum in the sidebands?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+__all__ = ["SculptingTest", "sideband_sculpting_test"]
+
+# Below this many expected passing events the chi-square distribution is not reached.
+_MIN_EXPECTED = 5
+
+
+@dataclass(frozen=True)
+class SculptingTest:
+    """Result of `sideband_sculpting_test`.
+
+    Attributes
+    ----------
+    edges : ndarray, shape (n_bins, 2)
+        Lowest and highest m of the events of every bin.
+    efficiency, uncertainty : ndarray, shape (n_bins,)
+        Fraction of the events that pass, with its binomial standard deviation.
+    chi2 : float
+        Of the efficiencies against one common efficiency.
+    ndof : int
+        Bins less one.
+    p_value : float
+        Chance of a larger `chi2` without sculpting; NaN when too few events pass for two bins.
+    spread : float
+        Relative standard deviation of the true efficiency between bins, noise subtracted: how
+        large the effect is, where `p_value` says how certain.
+    """
+
+    edges: np.ndarray
+    efficiency: np.ndarray
+    uncertainty: np.ndarray
+    chi2: float
+    ndof: int
+    p_value: float
+    spread: float
+
+
+def sideband_sculpting_test(m, passed, region, *, n_bins=10):
+    """Test whether the efficiency of a cut depends on m in the sidebands.
+
+    Bins of equal population, separate for the two sidebands; in each the passing events are
+    compared with the common efficiency (chi-square of the contingency table). The signal region
+    is not looked at.
+
+    Parameters
+    ----------
+    m : array-like of shape (n_events,)
+        Resonant feature.
+    passed : array-like of bool, shape (n_events,)
+        Events that pass the cut.
+    region : SignalRegion
+        Resolved region.
+    n_bins : int, default=10
+        Most bins altogether; fewer where fewer than 5 passing events would be expected in one.
+
+    Returns
+    -------
+    test : SculptingTest
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skad.resonant import SignalRegion, sideband_sculpting_test
+    >>> rng = np.random.default_rng(0)
+    >>> m, noise = rng.uniform(size=(2, 50_000))
+    >>> region = SignalRegion(0.4, 0.6)
+    >>> sideband_sculpting_test(m, noise > 0.9, region).p_value > 0.01
+    True
+    >>> sideband_sculpting_test(m, noise + 0.2 * m > 0.9, region).p_value < 1e-6
+    True
+    """
+    m = region.values(m)
+    passed = np.asarray(passed, dtype=bool)
+    sides = [region.sideband_mask(m, side) for side in ("low", "high")]
+    n_events = np.array([side.sum() for side in sides])
+    n_passed = int(sum(passed[side].sum() for side in sides))
+    n_bins = min(n_bins, n_passed // _MIN_EXPECTED)
+    if n_bins < 2 or n_passed == n_events.sum():
+        empty = np.empty(0)
+        return SculptingTest(np.empty((0, 2)), empty, empty, np.nan, 0, np.nan, np.nan)
+    edges, counts, passes = [], [], []
+    for side, size in zip(sides, n_events, strict=True):
+        if not size:
+            continue
+        order = np.argsort(m[side], kind="stable")
+        for chunk in np.array_split(order, max(1, round(n_bins * size / n_events.sum()))):
+            values = m[side][chunk]
+            edges.append((values[0], values[-1]))
+            counts.append(len(chunk))
+            passes.append(passed[side][chunk].sum())
+    counts, passes = np.array(counts, dtype=np.float64), np.array(passes, dtype=np.float64)
+    common = passes.sum() / counts.sum()
+    efficiency = passes / counts
+    variance = common * (1 - common) / counts
+    chi2 = float(np.sum((efficiency - common) ** 2 / variance))
+    ndof = len(counts) - 1
+    excess = np.average((efficiency - common) ** 2 - variance * ndof / (ndof + 1), weights=counts)
+    return SculptingTest(
+        edges=np.array(edges),
+        efficiency=efficiency,
+        uncertainty=np.sqrt(variance),
+        chi2=chi2,
+        ndof=ndof,
+        p_value=float(stats.chi2.sf(chi2, ndof)) if ndof else np.nan,
+        spread=float(np.sqrt(max(excess, 0.0)) / common),
+    )

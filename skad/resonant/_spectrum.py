@@ -1,0 +1,572 @@
+"""Fits of the falling spectrum of the resonant feature, with the signal region left out."""
+
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import stats
+from scipy.special import xlogy
+from sklearn.utils import check_random_state
+
+from skad.exceptions import RegionError, SpectrumFitWarning
+from skad.resonant._region import SignalRegion
+from skad.utils import import_optional
+
+__all__ = ["SpectrumFit", "dijet_function", "fit_spectrum", "spectrum_edges"]
+
+# Gauss-Legendre nodes per bin; the spectra are smooth on the scale of a bin.
+_NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(8)
+_MAX_STEPS = 100
+_CANDIDATES = {"dijet": (3, 4, 5), "polynomial": (2, 3, 4)}
+_ALLOWED = {"dijet": (3, 5), "polynomial": (1, 6)}
+
+
+def dijet_function(m, parameters, *, sqrt_s=13000.0):
+    """Dijet function of 3, 4 or 5 parameters, in events per unit of m.
+
+    ``f(m) = p1 (1 - x)^p2 x^(-p3 - p4 ln x - p5 ln^2 x)`` with ``x = m / sqrt_s``.
+
+    Parameters
+    ----------
+    m : array-like of float
+        Dijet mass, ``0 < m < sqrt_s``.
+    parameters : sequence of 3 to 5 floats
+        p1 (events per unit of m), p2, p3 and, where present, p4, p5 (no unit).
+    sqrt_s : float, default=13000.0
+        Collision energy in the unit of m (the default is for GeV).
+
+    Returns
+    -------
+    density : ndarray of float64
+
+    References
+    ----------
+    CDF Collaboration, "Search for new particles decaying into dijets in proton-antiproton
+    collisions at sqrt(s) = 1.96 TeV", Phys. Rev. D 79 (2009) 112002, arXiv:0812.4036
+    (four parameters).
+
+    Examples
+    --------
+    >>> from skad.resonant import dijet_function
+    >>> dijet_function([6500.0], [8.0, 1.0, 0.0])
+    array([4.])
+    """
+    parameters = np.asarray(parameters, dtype=np.float64)
+    basis = _dijet_basis(np.asarray(m, dtype=np.float64), len(parameters), sqrt_s)
+    return parameters[0] * np.exp(basis[..., 1:] @ parameters[1:])
+
+
+def _dijet_basis(m, n_parameters, sqrt_s):
+    x = m / sqrt_s
+    if np.any(x <= 0) or np.any(x >= 1):
+        raise RegionError(
+            f"the dijet function needs 0 < m < sqrt_s={sqrt_s:g}; m spans [{m.min():g}, "
+            f"{m.max():g}]. Give sqrt_s in the unit of m, or take function='polynomial'."
+        )
+    log_x = np.log(x)
+    columns = [np.ones_like(x), np.log1p(-x), -log_x, -(log_x**2), -(log_x**3)]
+    return np.stack(columns[:n_parameters], axis=-1)
+
+
+def _polynomial_basis(m, n_parameters, low, high):
+    t = (2 * m - low - high) / (high - low)
+    return np.stack([t**k for k in range(n_parameters)], axis=-1)
+
+
+@dataclass(frozen=True)
+class SpectrumFit:
+    """Result of `fit_spectrum`.
+
+    Attributes
+    ----------
+    edges : ndarray, shape (n_bins + 1,)
+        Edges of the bins, in the unit of m.
+    counts : ndarray, shape (n_bins,)
+        Observed events.
+    fitted : ndarray of bool, shape (n_bins,)
+        Bins that entered the fit; the others are blinded.
+    function : str
+        "dijet" or "polynomial".
+    sqrt_s : float
+        Collision energy in the unit of m (dijet function only).
+    log_parameters : ndarray, shape (n_parameters,)
+        ln p1, p2, ... of `dijet_function` (ln because p1 itself may overflow, being almost
+        degenerate with the others); for the polynomial the coefficients a_k of
+        ``ln f = sum_k a_k t^k``, t = -1 and +1 at the ends of the range.
+    covariance : ndarray, shape (n_parameters, n_parameters)
+        Of `log_parameters`: inverse Hessian of the negative log likelihood.
+    deviance : float
+        ``2 sum(mu - n + n ln(n / mu))`` over the fitted bins.
+    ndof : int
+        Fitted bins less parameters.
+    converged : bool
+    order_tests : tuple of (int, int, float)
+        p-value of every comparison (parameters before, after) that chose the order.
+    """
+
+    edges: np.ndarray
+    counts: np.ndarray
+    fitted: np.ndarray
+    function: str
+    sqrt_s: float
+    log_parameters: np.ndarray
+    covariance: np.ndarray
+    deviance: float
+    ndof: int
+    converged: bool
+    order_tests: tuple = ()
+
+    @property
+    def n_parameters(self):
+        """Number of fitted parameters."""
+        return len(self.log_parameters)
+
+    @property
+    def p_value(self):
+        """Goodness of fit: chance of a larger deviance, chi-square with `ndof`.
+
+        Holds for bins of more than a few events; `goodness_of_fit` throws toys instead.
+        """
+        return float(stats.chi2.sf(self.deviance, self.ndof)) if self.ndof > 0 else np.nan
+
+    @property
+    def pulls(self):
+        """``(observed - expected) / sqrt(expected)`` of every bin, fitted or not."""
+        expected = self.expected()
+        return (self.counts - expected) / np.sqrt(expected)
+
+    def density(self, m):
+        """Expected events per unit of m at the masses m."""
+        m = np.asarray(m, dtype=np.float64)
+        return np.exp(self._basis(m) @ self.log_parameters)
+
+    def expected(self, edges=None):
+        """Expected events of every bin, by Gauss-Legendre quadrature.
+
+        Parameters
+        ----------
+        edges : array-like, shape (n_bins + 1,), default=None
+            Edges of other bins.
+
+        Returns
+        -------
+        expected : ndarray, shape (n_bins,)
+        """
+        return self._moments(self.edges if edges is None else edges)[0]
+
+    def yield_in(self, low, high):
+        """Expected events in ``low <= m < high`` with their uncertainty from the fit.
+
+        The full covariance of the parameters is propagated to first order.
+
+        Parameters
+        ----------
+        low, high : float
+            Edges, in the unit of m.
+
+        Returns
+        -------
+        expected, uncertainty : float
+        """
+        expected, gradient = self._moments(np.linspace(low, high, 9))
+        gradient = gradient.sum(axis=0)
+        variance = gradient @ self.covariance @ gradient
+        return float(expected.sum()), float(np.sqrt(max(variance, 0.0)))
+
+    def yield_response(self, low, high):
+        """Change of `yield_in` per event added to each bin (0 for bins left out).
+
+        First order in the data: ``gradient' C d(mu)/mu``. It gives the correlation of
+        estimates that share events.
+
+        Returns
+        -------
+        response : ndarray, shape (n_bins,)
+        """
+        gradient = self._moments(np.linspace(low, high, 9))[1].sum(axis=0)
+        expected, slopes = self._moments(self.edges)
+        response = slopes @ (self.covariance @ gradient) / expected
+        return np.where(self.fitted, response, 0.0)
+
+    def toys(self, n_toys, random_state=None):
+        """Draw pseudo-experiments: Poisson counts of every bin around the fit.
+
+        Parameters
+        ----------
+        n_toys : int
+        random_state : None, int or RandomState, default=None
+
+        Returns
+        -------
+        counts : ndarray of int, shape (n_toys, n_bins)
+        """
+        rng = check_random_state(random_state)
+        return rng.poisson(self.expected(), size=(n_toys, len(self.counts)))
+
+    def refit(self, counts):
+        """Fit the same function, bins and number of parameters to other counts."""
+        return _fit_order(
+            np.asarray(counts, dtype=np.float64),
+            self.edges,
+            self.fitted,
+            self.function,
+            self.sqrt_s,
+            self.n_parameters,
+            "newton",
+        )
+
+    def goodness_of_fit(self, n_toys=200, random_state=None):
+        """p-value of the deviance from refitted pseudo-experiments.
+
+        Parameters
+        ----------
+        n_toys : int, default=200
+        random_state : None, int or RandomState, default=None
+
+        Returns
+        -------
+        p_value : float
+            ``(1 + toys at least as bad) / (1 + toys)``.
+        """
+        toys = self.toys(n_toys, random_state)
+        worse = sum(self.refit(toy).deviance >= self.deviance for toy in toys)
+        return (1 + worse) / (1 + n_toys)
+
+    def _basis(self, m):
+        return _basis(
+            m, self.function, self.n_parameters, self.sqrt_s, self.edges[0], self.edges[-1]
+        )
+
+    def _moments(self, edges):
+        nodes, weights = _quadrature(np.asarray(edges, dtype=np.float64))
+        return _integrate(self._basis(nodes), weights, self.log_parameters)
+
+
+def _basis(m, function, n_parameters, sqrt_s, low, high):
+    if function == "dijet":
+        return _dijet_basis(m, n_parameters, sqrt_s)
+    return _polynomial_basis(m, n_parameters, low, high)
+
+
+def _quadrature(edges):
+    half = 0.5 * np.diff(edges)[:, None]
+    return edges[:-1, None] + half * (1 + _NODES), half * _NODE_WEIGHTS
+
+
+def _integrate(basis, weights, log_parameters):
+    """Expected events per bin and their derivatives by the log parameters."""
+    values = weights * np.exp(basis @ log_parameters)
+    return values.sum(axis=1), np.einsum("bq,bqk->bk", values, basis)
+
+
+def spectrum_edges(m, region, *, bins_per_region=4, max_bins=200):
+    """Choose bins for a fit: `region` starts and ends on an edge.
+
+    Parameters
+    ----------
+    m : array-like of shape (n_events,)
+        Resonant feature.
+    region : SignalRegion
+        Resolved region; its sidebands are the range of the fit, cut to the data.
+    bins_per_region : int, default=4
+        Bins inside the region; those of the sidebands are about as wide.
+    max_bins : int, default=200
+        Most bins of one sideband.
+
+    Returns
+    -------
+    edges : ndarray
+    """
+    m = np.asarray(m, dtype=np.float64)
+    width = region.width / bins_per_region
+    (start, low), (high, stop) = region.sidebands
+    start = max(start, m.min())
+    # Bins are half open, so the highest event needs an edge above it.
+    stop = min(stop, np.nextafter(m.max(), np.inf))
+    if not start < low or not high < stop:
+        raise RegionError(
+            f"the signal region [{low:g}, {high:g}) leaves no sideband on one side of the data, "
+            f"which span [{m.min():g}, {m.max():g}]; move it inwards."
+        )
+
+    def side(a, b):
+        n_bins = int(np.clip(round((b - a) / width), 1, max_bins))
+        return np.linspace(a, b, n_bins + 1)
+
+    inside = np.linspace(low, high, bins_per_region + 1)
+    return np.concatenate([side(start, low)[:-1], inside, side(high, stop)[1:]])
+
+
+def fit_spectrum(
+    counts,
+    edges,
+    *,
+    exclude=None,
+    function="dijet",
+    n_parameters=None,
+    sqrt_s=13000.0,
+    order_test="f",
+    alpha=0.05,
+    minimizer="newton",
+):
+    """Fit a smooth spectrum to a histogram by extended likelihood.
+
+    The counts are Poisson around the integral of the function over each bin. The functions
+    are exponentials of sums linear in their parameters, so the likelihood is smooth with one
+    minimum in practice.
+
+    Parameters
+    ----------
+    counts : array-like of shape (n_bins,)
+        Events per bin.
+    edges : array-like of shape (n_bins + 1,)
+        Edges of the bins, increasing, in the unit of m.
+    exclude : SignalRegion, (float, float) or None, default=None
+        Interval whose bins stay out of the fit; it must start and end on edges.
+    function : {"dijet", "polynomial"}, default="dijet"
+        - "dijet": see `dijet_function`, 3 to 5 parameters;
+        - "polynomial": the exponential of a polynomial in m, 1 to 6 parameters, for any
+          feature, negative values included.
+    n_parameters : int, sequence of int or None, default=None
+        Number of parameters, or the increasing candidates among which `order_test` chooses.
+        None means (3, 4, 5) for the dijet function and (2, 3, 4) for the polynomial.
+    sqrt_s : float, default=13000.0
+        Collision energy in the unit of m (the default is for GeV), dijet function only.
+    order_test : {"f", "likelihood_ratio"}, default="f"
+        Test that compares an order with the next. "f": Fisher's F test on the deviances,
+        which forgives a common scale of the residuals; "likelihood_ratio": drop of the
+        deviance against chi-square.
+    alpha : float, default=0.05
+        The next order is taken while its p-value is below `alpha`.
+    minimizer : {"newton", "minuit"}, default="newton"
+        "newton": Fisher scoring with step halving, NumPy only; "minuit": MIGRAD and HESSE
+        of the optional package iminuit. Both find the same minimum.
+
+    Returns
+    -------
+    fit : SpectrumFit
+
+    Raises
+    ------
+    RegionError
+        Too few bins or events outside `exclude`, edges that do not match `exclude`, or masses
+        outside ``0 < m < sqrt_s``.
+    ImportError
+        ``minimizer="minuit"`` without iminuit.
+
+    Warns
+    -----
+    SpectrumFitWarning
+        The fit did not converge.
+
+    References
+    ----------
+    S. Baker and R. Cousins, "Clarification of the use of chi-square and likelihood functions in
+    fits to histograms", Nucl. Instrum. Meth. 221 (1984) 437.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skad.resonant import dijet_function, fit_spectrum
+    >>> edges = np.linspace(2000.0, 6000.0, 41)
+    >>> counts = 100 * dijet_function(edges[:-1] + 50, [0.01, 10.0, 5.0])
+    >>> fit = fit_spectrum(np.round(counts), edges, exclude=(3000.0, 3600.0))
+    >>> fit.n_parameters
+    3
+    >>> expected, uncertainty = fit.yield_in(3000.0, 3600.0)
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    edges = np.asarray(edges, dtype=np.float64)
+    if counts.ndim != 1 or edges.shape != (len(counts) + 1,) or not np.all(np.diff(edges) > 0):
+        raise ValueError(
+            "fit_spectrum needs counts of shape (n_bins,) and increasing edges of shape "
+            f"(n_bins + 1,); got {counts.shape} and {edges.shape}."
+        )
+    if not np.all(np.isfinite(counts)) or np.any(counts < 0):
+        raise ValueError("counts must be finite and not negative.")
+    for name, value, allowed in [
+        ("function", function, tuple(_CANDIDATES)),
+        ("order_test", order_test, ("f", "likelihood_ratio")),
+        ("minimizer", minimizer, ("newton", "minuit")),
+    ]:
+        if value not in allowed:
+            raise ValueError(f"{name} must be one of {allowed}; got {value!r}.")
+    fitted = _fitted_bins(edges, exclude)
+    candidates = _candidates(n_parameters, function, counts, fitted)
+    fit = _fit_order(counts, edges, fitted, function, sqrt_s, candidates[0], minimizer)
+    tests = []
+    for order in candidates[1:]:
+        if order > min(fitted.sum() - 1, np.count_nonzero(counts[fitted])):
+            break
+        richer = _fit_order(counts, edges, fitted, function, sqrt_s, order, minimizer)
+        p_value = _compare(fit, richer, order_test)
+        tests.append((fit.n_parameters, order, p_value))
+        if not p_value < alpha:
+            break
+        fit = richer
+    if not fit.converged:
+        warnings.warn(
+            f"the fit of the {function} function with {fit.n_parameters} parameters to "
+            f"{int(counts[fitted].sum())} events did not converge; take fewer parameters or a "
+            "shorter range.",
+            SpectrumFitWarning,
+            stacklevel=2,
+        )
+    return replace(fit, order_tests=tuple(tests))
+
+
+def _fitted_bins(edges, exclude):
+    if exclude is None:
+        return np.ones(len(edges) - 1, dtype=bool)
+    low, high = (exclude.low, exclude.high) if isinstance(exclude, SignalRegion) else tuple(exclude)
+    tolerance = 1e-9 * (edges[-1] - edges[0])
+    for edge in (low, high):
+        if np.abs(edges - edge).min() > tolerance:
+            raise RegionError(
+                f"the excluded interval [{low:g}, {high:g}) must start and end on edges of the "
+                "histogram, or events of the region enter the fit; build the edges with "
+                "spectrum_edges."
+            )
+    centers = 0.5 * (edges[1:] + edges[:-1])
+    return (centers < low) | (centers > high)
+
+
+def _candidates(n_parameters, function, counts, fitted):
+    if n_parameters is None:
+        n_parameters = _CANDIDATES[function]
+    orders = [int(order) for order in np.atleast_1d(n_parameters)]
+    lowest, highest = _ALLOWED[function]
+    if orders != sorted(set(orders)) or orders[0] < lowest or orders[-1] > highest:
+        raise ValueError(
+            f"n_parameters of the {function} function must be increasing numbers between "
+            f"{lowest} and {highest}; got {n_parameters!r}."
+        )
+    n_filled = np.count_nonzero(counts[fitted])
+    if fitted.sum() < orders[0] or n_filled < orders[0]:
+        raise RegionError(
+            f"a fit of {orders[0]} parameters needs as many filled bins outside the excluded "
+            f"region; there are {fitted.sum()} bins, {n_filled} of them filled, with "
+            f"{int(counts[fitted].sum())} events. Loosen the cut, widen the range or take finer "
+            "bins."
+        )
+    return orders
+
+
+def _compare(simple, richer, order_test):
+    extra = richer.n_parameters - simple.n_parameters
+    drop = max(simple.deviance - richer.deviance, 0.0)
+    if order_test == "likelihood_ratio":
+        return float(stats.chi2.sf(drop, extra))
+    if richer.deviance <= 0:
+        return 0.0 if drop > 0 else 1.0
+    return float(stats.f.sf((drop / extra) / (richer.deviance / richer.ndof), extra, richer.ndof))
+
+
+def _fit_order(counts, edges, fitted, function, sqrt_s, n_parameters, minimizer):
+    nodes, weights = _quadrature(edges)
+    basis = _basis(nodes, function, n_parameters, sqrt_s, edges[0], edges[-1])
+    basis, weights, n = basis[fitted], weights[fitted], counts[fitted]
+    # The parameters of the dijet function are almost degenerate; in an orthonormal basis of the
+    # fitted range the Hessian is well conditioned.
+    flat = basis.reshape(-1, n_parameters)
+    triangular = np.linalg.qr(flat / np.sqrt(len(flat)), mode="r")
+    basis = np.linalg.solve(triangular.T, flat.T).T.reshape(basis.shape)
+    start = _start(basis, weights, n)
+    minimize = _minimize_newton if minimizer == "newton" else _minimize_minuit
+    theta, covariance, converged = minimize(basis, weights, n, start)
+    back = np.linalg.inv(triangular)
+    deviance = _deviance(n, _integrate(basis, weights, theta)[0])
+    return SpectrumFit(
+        edges=edges,
+        counts=counts,
+        fitted=fitted,
+        function=function,
+        sqrt_s=sqrt_s,
+        log_parameters=back @ theta,
+        covariance=back @ covariance @ back.T,
+        deviance=deviance,
+        ndof=int(fitted.sum()) - n_parameters,
+        converged=converged,
+    )
+
+
+def _start(basis, weights, n):
+    """Least squares of the log density of the bins, weighted by their counts."""
+    width = weights.sum(axis=1)
+    center = (basis * weights[..., None]).sum(axis=1) / width[:, None]
+    root = np.sqrt(n + 0.5)
+    log_density = np.log((n + 0.5) / width)
+    return np.linalg.lstsq(center * root[:, None], log_density * root, rcond=None)[0]
+
+
+def _deviance(n, mu):
+    return float(2 * np.sum(mu - n + xlogy(n, n / mu)))
+
+
+def _negative_log_likelihood(basis, weights, n, theta):
+    """Poisson likelihood up to a constant, its gradient and expected Hessian."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        mu, slopes = _integrate(basis, weights, theta)
+        value = 0.5 * _deviance(n, mu)
+        gradient = slopes.T @ (1 - n / mu)
+        fisher = (slopes / mu[:, None]).T @ slopes
+    return value, gradient, fisher
+
+
+def _observed_covariance(basis, weights, n, theta):
+    values = weights * np.exp(basis @ theta)
+    mu = values.sum(axis=1)
+    slopes = np.einsum("bq,bqk->bk", values, basis)
+    hessian = np.einsum("b,bq,bqk,bql->kl", 1 - n / mu, values, basis, basis)
+    hessian += (slopes * (n / mu**2)[:, None]).T @ slopes
+    try:
+        np.linalg.cholesky(hessian)
+    except np.linalg.LinAlgError:
+        hessian = (slopes / mu[:, None]).T @ slopes
+    return np.linalg.pinv(hessian, hermitian=True)
+
+
+def _minimize_newton(basis, weights, n, theta):
+    value, gradient, fisher = _negative_log_likelihood(basis, weights, n, theta)
+    converged = False
+    for _ in range(_MAX_STEPS):
+        step = np.linalg.lstsq(fisher, gradient, rcond=None)[0]
+        decrease = gradient @ step
+        # Expected drop of the likelihood, far below the 1/2 of one standard deviation.
+        if decrease < 1e-10:
+            converged = True
+            break
+        scale = 1.0
+        while scale > 1e-6:
+            trial = _negative_log_likelihood(basis, weights, n, theta - scale * step)
+            if np.isfinite(trial[0]) and trial[0] <= value:
+                break
+            scale *= 0.5
+        else:
+            break
+        theta = theta - scale * step
+        value, gradient, fisher = trial
+    return theta, _observed_covariance(basis, weights, n, theta), converged
+
+
+def _minimize_minuit(basis, weights, n, theta):
+    iminuit = import_optional("iminuit", extra="hep", purpose="fit_spectrum(minimizer='minuit')")
+
+    def cost(parameters):
+        return _negative_log_likelihood(basis, weights, n, parameters)[0]
+
+    def gradient(parameters):
+        return _negative_log_likelihood(basis, weights, n, parameters)[1]
+
+    minuit = iminuit.Minuit(cost, theta, grad=gradient)
+    minuit.errordef = iminuit.Minuit.LIKELIHOOD
+    minuit.strategy = 2
+    minuit.tol = 1e-3
+    minuit.migrad()
+    minuit.hesse()
+    covariance = (
+        np.asarray(minuit.covariance)
+        if minuit.covariance is not None
+        else _observed_covariance(basis, weights, n, np.asarray(minuit.values))
+    )
+    return np.asarray(minuit.values), covariance, bool(minuit.valid)
