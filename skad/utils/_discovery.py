@@ -5,13 +5,41 @@ import inspect
 import pkgutil
 
 from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import IsolationForest
 
 __all__ = ["all_estimators"]
 
 # Constructor arguments that make an instance fast, or a function that returns
 # them where they hold other estimators. Classes without an entry are built
 # with their defaults.
-_FAST: dict = {}
+_FAST: dict = {
+    "FlowDensity": {"max_epochs": 2, "n_transforms": 2, "hidden_layer_sizes": (8,)},
+    "FramedDensity": lambda: {"density": _density("KernelDensity")},
+    "BumpHunt": lambda: {
+        "detector": IsolationForest(n_estimators=3),
+        "efficiencies": (1.0, 0.5),
+        "n_folds": 2,
+        "n_global_toys": 100,
+        # The features of the common tests are negative too, and few.
+        "spectrum": "polynomial",
+        "n_parameters": 1,
+    },
+    "ColumnCoordinates": lambda: {"transformers": _columns("TanhTransformer")},
+    "InverseCoordinates": lambda: {"transformer": _coordinates("AffineTransformer", scale=2.0)},
+    # The common tests send numbers outside the domain of these.
+    "LogTransformer": {"outside": "nan"},
+    "LogitTransformer": {"margin": 1.0},
+    # The common tests send numbers that are no four-vectors.
+    "ConstituentCoordinates": {"unphysical": "ignore"},
+    "JetFrame": {"unphysical": "ignore"},
+    "JetObservables": {"unphysical": "ignore"},
+}
+
+
+def _density(name):
+    from sklearn import neighbors
+
+    return getattr(neighbors, name)()
 
 
 def all_estimators():
@@ -52,3 +80,11 @@ def all_estimators():
 def _fast_instance(name, cls):
     params = _FAST.get(name, {})
     return clone(cls(**(params() if callable(params) else params)))
+
+
+def _coordinates(name, **params):
+    return getattr(importlib.import_module("skad.coordinates"), name)(**params)
+
+
+def _columns(name):
+    return [("first", _coordinates(name), [0])]
