@@ -63,7 +63,7 @@ def mlp_layers(
 
 
 class MLP(nn.Sequential):
-    """A dense network with a linear output.
+    """A dense network with a linear output; inputs are cast to its precision.
 
     Parameters
     ----------
@@ -86,3 +86,6 @@ class MLP(nn.Sequential):
     ) -> None:
         sizes = [n_inputs, *hidden_sizes, n_outputs]
         super().__init__(*mlp_layers(sizes, activation, dropout=dropout))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.to(self[0].weight.dtype))
