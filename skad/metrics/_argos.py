@@ -1,0 +1,118 @@
+"""ARGOS: sensitivity of an anomaly score measured without truth labels."""
+
+import warnings
+
+import numpy as np
+
+from skad.exceptions import LowStatisticsWarning
+from skad.metrics._checks import check_fraction, check_positive, check_scores, check_weight
+from skad.metrics._roc import count_above
+
+__all__ = ["argos_score"]
+
+
+def argos_score(
+    scores,
+    background_scores,
+    *,
+    background_efficiency=None,
+    min_background_events=25,
+    max_relative_error=None,
+    sample_weight=None,
+    background_weight=None,
+):
+    """Above-random gain of significance, from data and a background template alone.
+
+    .. math:: \\mathrm{ARGOS} = \\frac{\\epsilon_{SR}}{\\sqrt{\\epsilon_{BT}}}
+              - \\sqrt{\\epsilon_{BT}},
+
+    with the efficiencies of one cut on signal-region data and on the background template. If the
+    template is exact and a fraction f of the data is signal, it equals
+    ``f * (SIC - sqrt(fpr))``, so it ranks detectors as their significance improvement does.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n_events,)
+        Anomaly scores of the signal-region data, higher = more anomalous.
+    background_scores : array-like of shape (n_background,)
+        Anomaly scores of the template, events which the detector was not fitted on.
+    background_efficiency : float, default=None
+        Evaluate at this efficiency of the template. By default the largest value of all cuts
+        that leave enough template events.
+    min_background_events : float, default=25
+        Smallest effective number of template events that must pass the cut. At a given
+        `background_efficiency` fewer events only warn.
+    max_relative_error : float, default=None
+        The same limit as relative error, ``1 / sqrt(events)``; replaces
+        `min_background_events` when given.
+    sample_weight : array-like of shape (n_events,), default=None
+        Non-negative weights of the data.
+    background_weight : array-like of shape (n_background,), default=None
+        Non-negative weights of the template.
+
+    Returns
+    -------
+    argos : float
+        0 for a detector that sees no difference between data and template. NaN, with a
+        `LowStatisticsWarning`, when no cut leaves enough template events.
+
+    Notes
+    -----
+    A wrong template also raises the value: a detector that finds the mismodelling is rewarded.
+
+    References
+    ----------
+    .. [1] M. Hein et al., "How to pick the best anomaly detector?", arXiv:2511.14832, eq. (1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skad.metrics import argos_score
+    >>> rng = np.random.default_rng(0)
+    >>> template = rng.normal(size=50_000)
+    >>> data = np.append(rng.normal(size=49_000), rng.normal(3, 1, size=1_000))
+    >>> round(argos_score(data, template), 2)
+    0.36
+    """
+    scores = check_scores(scores)
+    background_scores = check_scores(background_scores, name="background_scores")
+    weight = np.concatenate(
+        [
+            check_weight(sample_weight, scores),
+            check_weight(background_weight, background_scores, name="background_weight"),
+        ]
+    )
+    is_data = np.arange(len(weight)) < len(scores)
+    counts = count_above(is_data, np.concatenate([scores, background_scores]), weight)
+    if max_relative_error is None:
+        minimum = check_positive(min_background_events, name="min_background_events")
+    else:
+        minimum = check_positive(max_relative_error, name="max_relative_error") ** -2
+    minimum *= 1 - 1e-9
+    if background_efficiency is not None:
+        efficiency = check_fraction(background_efficiency, name="background_efficiency")
+        counts = counts.at(fpr=efficiency.reshape(1))
+        if counts.background_events[0] < minimum:
+            warnings.warn(
+                f"Only {counts.background_events[0]:.1f} template events pass the cut; the value "
+                "is dominated by their fluctuation. Use a larger template or a looser cut.",
+                LowStatisticsWarning,
+                stacklevel=2,
+            )
+        return float(_argos(counts)[0])
+    allowed = (counts.background_events >= minimum) & (counts.background > 0)
+    if not allowed.any():
+        warnings.warn(
+            f"No cut leaves {minimum:.3g} template events (there are "
+            f"{counts.background_events[-1]:.1f} in all), so ARGOS is not measured; "
+            "give a larger template or lower min_background_events.",
+            LowStatisticsWarning,
+            stacklevel=2,
+        )
+        return np.nan
+    return float(np.max(_argos(counts)[allowed]))
+
+
+def _argos(counts):
+    ratio, _ = counts.ratio()
+    return ratio - np.sqrt(counts.fpr)

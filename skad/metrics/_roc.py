@@ -1,0 +1,125 @@
+"""Weighted counts of signal and background above every cut, with their errors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils import check_consistent_length
+
+from skad.metrics._checks import (
+    check_scores,
+    check_weight,
+    effective_size,
+    one_class_message,
+    signal_mask,
+)
+
+__all__ = ["CutCounts", "count_above", "cut_counts"]
+
+
+@dataclass(frozen=True)
+class CutCounts:
+    """Sums over events with score >= threshold, one entry per distinct score, loosest last.
+
+    The first entry is the empty selection (threshold infinity). `signal_square` and
+    `background_square` are sums of squared weights.
+    """
+
+    threshold: np.ndarray
+    signal: np.ndarray
+    background: np.ndarray
+    signal_square: np.ndarray
+    background_square: np.ndarray
+
+    @property
+    def tpr(self):
+        return self.signal / self.signal[-1]
+
+    @property
+    def fpr(self):
+        return self.background / self.background[-1]
+
+    @property
+    def background_events(self):
+        return effective_size(self.background, self.background_square)
+
+    def ratio(self):
+        """Return tpr / sqrt(fpr) and its standard error; NaN where fpr = 0.
+
+        Efficiencies are weighted binomial fractions; the error is propagated linearly,
+        with signal and background independent.
+        """
+        tpr, fpr = self.tpr, self.fpr
+        tpr_variance = _binomial_variance(self.signal, self.signal_square)
+        fpr_variance = _binomial_variance(self.background, self.background_square)
+        fpr = np.where(fpr > 0, fpr, np.nan)
+        ratio = tpr / np.sqrt(fpr)
+        error = np.sqrt(tpr_variance / fpr + ratio**2 * fpr_variance / (4 * fpr**2))
+        return ratio, error
+
+    def at(self, *, tpr=None, fpr=None):
+        """Return the counts at given efficiencies, by linear interpolation along the ROC curve.
+
+        Events of equal score are split at random, on average. Where several cuts have the same
+        efficiency the one with the better other efficiency is taken.
+        """
+        index = np.arange(len(self.threshold), dtype=np.float64)
+        if fpr is not None:
+            position = np.interp(fpr, self.fpr, index)
+        else:
+            position = np.interp(-np.asarray(tpr), -self.tpr[::-1], index[::-1])
+        below = np.floor(position).astype(np.intp)
+        part = position - below
+        above = np.minimum(below + 1, len(index) - 1)
+
+        def blend(column):
+            return column[below] * (1 - part) + column[above] * part
+
+        totals = {
+            name: np.append(blend(getattr(self, name)), getattr(self, name)[-1])
+            for name in ("signal", "background", "signal_square", "background_square")
+        }
+        # The interpolated events have the scores of the looser cut.
+        threshold = np.append(
+            np.where(part > 0, self.threshold[above], self.threshold[below]), self.threshold[-1]
+        )
+        return CutCounts(threshold=threshold, **totals)
+
+
+def cut_counts(y_true, scores, *, sample_weight=None, signal_label=None):
+    """Check the input and count signal and background above every distinct score."""
+    scores = check_scores(scores)
+    signal = signal_mask(y_true, signal_label)
+    check_consistent_length(signal, scores)
+    weight = check_weight(sample_weight, scores)
+    problem = one_class_message(signal, weight)
+    if problem is not None:
+        raise ValueError(f"y_true: {problem}.")
+    return count_above(signal, scores, weight)
+
+
+def count_above(signal, scores, weight):
+    """Count without checks; `signal` is boolean."""
+    order = np.argsort(scores)[::-1]
+    scores, signal, weight = scores[order], signal[order], weight[order]
+    last = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
+
+    def cumulate(values):
+        return np.concatenate([[0.0], np.cumsum(values)[last]])
+
+    signal_weight = np.where(signal, weight, 0.0)
+    background_weight = np.where(signal, 0.0, weight)
+    return CutCounts(
+        threshold=np.concatenate([[np.inf], scores[last]]),
+        signal=cumulate(signal_weight),
+        background=cumulate(background_weight),
+        signal_square=cumulate(signal_weight**2),
+        background_square=cumulate(background_weight**2),
+    )
+
+
+def _binomial_variance(passed, passed_square):
+    total, total_square = passed[-1], passed_square[-1]
+    efficiency = passed / total
+    failed_square = total_square - passed_square
+    variance = (1 - efficiency) ** 2 * passed_square + efficiency**2 * failed_square
+    return np.maximum(variance, 0.0) / total**2
