@@ -4,7 +4,10 @@ from skad.coordinates import _composites, _sklearn_rules  # noqa: F401  (they re
 from skad.coordinates._affine import AffineTransformer
 from skad.coordinates._base import CoordinateTransformer
 from skad.coordinates._columns import ColumnCoordinates
+from skad.coordinates._dijet import DijetCoordinates
+from skad.coordinates._empirical import EmpiricalCDFTransformer
 from skad.coordinates._exp import ExpTransformer
+from skad.coordinates._function import FunctionCoordinates
 from skad.coordinates._inverse import InverseCoordinates
 from skad.coordinates._jacobian import (
     change_of_variables,
@@ -27,7 +30,10 @@ __all__ = [
     "CoordinateTransformer",
     "AffineTransformer",
     "ColumnCoordinates",
+    "DijetCoordinates",
+    "EmpiricalCDFTransformer",
     "ExpTransformer",
+    "FunctionCoordinates",
     "InverseCoordinates",
     "LogTransformer",
     "LogitTransformer",

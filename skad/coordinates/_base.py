@@ -49,7 +49,8 @@ class CoordinateTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimato
     # Whether fit learns from the values of X rather than only the number of columns.
     _learns = False
 
-    @sk.fit_context(prefer_skip_nested_validation=True)
+    # Some hold other estimators, which a user built.
+    @sk.fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
         """Record the columns of X and learn what the map needs.
 

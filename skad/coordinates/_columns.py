@@ -69,24 +69,6 @@ class ColumnCoordinates(CoordinateTransformer, sk.BaseComposition):
         self.transformers = transformers
         self.remainder = remainder
 
-    # The nested estimators are validated by their own fit.
-    @sk.fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None):
-        """Fit every transformer on its columns.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_events, n_features)
-        y : ignored
-
-        Returns
-        -------
-        self : object
-        """
-        X = self._validated(X, reset=True)
-        self._learn(X.astype(np.float64, copy=False))
-        return self
-
     def get_feature_names_out(self, input_features=None):
         """Names of the coordinates: those of the features, or what a transformer calls its own.
 

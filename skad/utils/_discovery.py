@@ -12,7 +12,13 @@ __all__ = ["all_estimators"]
 # them where they hold other estimators. Classes without an entry are built
 # with their defaults.
 _FAST: dict = {
+    "AutoencoderDetector": {"max_epochs": 2, "hidden_layer_sizes": (8,)},
     "FlowDensity": {"max_epochs": 2, "n_transforms": 2, "hidden_layer_sizes": (8,)},
+    "CWoLaDetector": lambda: {"classifier": _tree(), "cv": 2},
+    "DensityDetector": lambda: {"density": _density("KernelDensity")},
+    "NetworkClassifier": {"hidden_layer_sizes": (8,), "max_epochs": 40, "learning_rate": 0.03},
+    "PyODDetector": lambda: {"estimator": _pyod()},
+    "SplitEnsembleClassifier": {"n_estimators": 2, "max_iter": 20},
     "FramedDensity": lambda: {"density": _density("KernelDensity")},
     "BumpHunt": lambda: {
         "detector": importlib.import_module("sklearn.ensemble").IsolationForest(n_estimators=3),
@@ -23,7 +29,19 @@ _FAST: dict = {
         "spectrum": "polynomial",
         "n_parameters": 1,
     },
-    "ColumnCoordinates": lambda: {"transformers": _columns("TanhTransformer")},
+    "ColumnCoordinates": lambda: {
+        "transformers": [("first", _coordinates("AffineTransformer", scale=2.0), [0])]
+    },
+    # The common tests send three columns that have other names.
+    "DijetCoordinates": {
+        "features": ("pt_j1",),
+        "order": "given",
+        "columns": {"pxj1": 0, "pyj1": 1},
+    },
+    "FunctionCoordinates": lambda: {
+        "func": importlib.import_module("torch").asinh,
+        "inverse_func": importlib.import_module("torch").sinh,
+    },
     "InverseCoordinates": lambda: {"transformer": _coordinates("AffineTransformer", scale=2.0)},
     # The common tests send numbers outside the domain of these.
     "LogTransformer": {"outside": "nan"},
@@ -39,6 +57,18 @@ def _density(name):
     from sklearn import neighbors
 
     return getattr(neighbors, name)()
+
+
+def _tree():
+    from sklearn.tree import DecisionTreeClassifier
+
+    return DecisionTreeClassifier(max_depth=3, random_state=0)
+
+
+def _pyod():
+    from pyod.models.hbos import HBOS
+
+    return HBOS()
 
 
 def all_estimators():
@@ -83,7 +113,3 @@ def _fast_instance(name, cls):
 
 def _coordinates(name, **params):
     return getattr(importlib.import_module("skad.coordinates"), name)(**params)
-
-
-def _columns(name):
-    return [("first", _coordinates(name), [0])]
