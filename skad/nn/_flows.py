@@ -1,16 +1,24 @@
 """Normalizing flows behind one seam: density, samples and both directions with log-determinants."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 
 from skad.exceptions import DivergenceError
+from skad.nn._cnf import cnf
+from skad.nn._nflows import maf, nsf, nsf_coupling
 
 __all__ = ["FLOW_KINDS", "Flow", "build_flow"]
 
-FLOW_KINDS = ("maf", "nsf", "nsf_coupling", "cnf")
+_BUILDERS: dict[str, Callable[..., list[nn.Module]]] = {
+    "maf": maf,
+    "nsf": nsf,
+    "nsf_coupling": nsf_coupling,
+    "cnf": cnf,
+}
+FLOW_KINDS = tuple(_BUILDERS)
 
 # Rows pushed through the inverse at once: bounds the memory of hidden layers when sampling.
 _SAMPLE_CHUNK = 65_536
@@ -199,15 +207,11 @@ def build_flow(kind: str, n_features: int, n_context: int = 0, **options) -> Flo
     >>> flow.sample(5, torch.ones(5, 1), torch.Generator().manual_seed(0)).shape
     torch.Size([5, 2])
     """
-    if kind not in FLOW_KINDS:
+    if kind not in _BUILDERS:
         raise ValueError(f"flow kind must be one of {FLOW_KINDS}; got {kind!r}.")
     if n_features < 1 or n_context < 0:
         raise ValueError(
             f"A flow needs n_features >= 1 and n_context >= 0; got {n_features} and {n_context}."
         )
-    if kind == "cnf":
-        from skad.nn import _cnf as library
-    else:
-        from skad.nn import _nflows as library
-    transforms = getattr(library, kind)(n_features, n_context, **options)
+    transforms = _BUILDERS[kind](n_features, n_context, **options)
     return Flow(transforms, n_features, n_context)

@@ -1,13 +1,19 @@
 """Layers of autoregressive and coupling flows on nflows, which no other module imports."""
 
+import math
+from itertools import pairwise
+
 import torch
 from nflows.transforms.autoregressive import AutoregressiveTransform
 from nflows.transforms.base import Transform
+from nflows.transforms.coupling import CouplingTransform
 from nflows.transforms.permutations import RandomPermutation, ReversePermutation
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["maf"]
+from skad.nn._splines import rational_quadratic_spline
+
+__all__ = ["maf", "nsf", "nsf_coupling"]
 
 _ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU, "gelu": nn.GELU, "elu": nn.ELU}
 _PERMUTATIONS = {"reverse": ReversePermutation, "random": RandomPermutation}
@@ -53,20 +59,144 @@ def maf(
     scale_bound : float, default=3
         Largest \\|log scale\\| b of one step. An unbounded scale diverges on real events.
     """
-    transforms: list[nn.Module] = []
-    for i in range(n_transforms):
-        if i > 0 and n_features > 1:
-            transforms.append(_permutation(permutation, n_features))
-        net = MADE(
+    affine = BoundedAffine(scale_bound)
+    steps = [
+        Autoregressive(
+            MADE(
+                n_features,
+                n_context,
+                hidden_features,
+                affine.n_params,
+                activation=activation,
+                dropout=dropout,
+                residual=residual,
+            ),
+            affine,
+        )
+        for _ in range(n_transforms)
+    ]
+    return _chain(steps, n_features, permutation, batch_norm)
+
+
+def nsf(
+    n_features: int,
+    n_context: int = 0,
+    *,
+    n_transforms: int = 3,
+    hidden_features: int | tuple[int, ...] = (64, 64),
+    n_bins: int = 8,
+    tail_bound: float = 5.0,
+    activation: str = "relu",
+    dropout: float = 0.0,
+    residual: bool = False,
+    batch_norm: bool = False,
+    permutation: str = "reverse",
+) -> list[nn.Module]:
+    """Return the transforms of an autoregressive neural spline flow.
+
+    Each step maps every feature by a rational-quadratic spline whose parameters are functions of
+    the features before it and the context.
+
+    Parameters
+    ----------
+    n_features, n_context, hidden_features, activation, dropout, residual, batch_norm, permutation
+        As in `maf`.
+    n_transforms : int, default=3
+        Number of autoregressive steps.
+    n_bins : int, default=8
+        Bins of each spline.
+    tail_bound : float, default=5
+        The splines act on [-tail_bound, tail_bound], the identity outside; in the units of x,
+        which should be standardised.
+    """
+    spline = Spline(n_bins, tail_bound)
+    steps = [
+        Autoregressive(
+            MADE(
+                n_features,
+                n_context,
+                hidden_features,
+                spline.n_params,
+                activation=activation,
+                dropout=dropout,
+                residual=residual,
+            ),
+            spline,
+        )
+        for _ in range(n_transforms)
+    ]
+    return _chain(steps, n_features, permutation, batch_norm)
+
+
+def nsf_coupling(
+    n_features: int,
+    n_context: int = 0,
+    *,
+    n_transforms: int = 6,
+    hidden_features: int | tuple[int, ...] = (64, 64),
+    n_bins: int = 8,
+    tail_bound: float = 5.0,
+    activation: str = "relu",
+    dropout: float = 0.0,
+    residual: bool = False,
+    batch_norm: bool = False,
+    permutation: str = "reverse",
+) -> list[nn.Module]:
+    """Return the transforms of a spline coupling flow: one pass in either direction.
+
+    Each step maps the second half of the features by splines given the first half. With one
+    feature there is nothing to couple, and the flow is that of `nsf`.
+
+    Parameters
+    ----------
+    n_features, n_context, hidden_features, n_bins, tail_bound, activation, dropout, residual, \
+            batch_norm, permutation
+        As in `nsf`.
+    n_transforms : int, default=6
+        Number of coupling steps.
+    """
+    if n_features == 1:
+        return nsf(
             n_features,
             n_context,
-            hidden_features,
-            n_outputs=2,
+            n_transforms=n_transforms,
+            hidden_features=hidden_features,
+            n_bins=n_bins,
+            tail_bound=tail_bound,
             activation=activation,
             dropout=dropout,
             residual=residual,
+            batch_norm=batch_norm,
         )
-        transforms.append(BoundedAffineAutoregressive(net, scale_bound))
+    spline = Spline(n_bins, tail_bound)
+    n_given = n_features // 2
+    mask = torch.arange(n_features) >= n_given
+    steps = [
+        Coupling(
+            mask,
+            MLP(
+                n_given,
+                n_context,
+                hidden_features,
+                (n_features - n_given, spline.n_params),
+                activation=activation,
+                dropout=dropout,
+                residual=residual,
+            ),
+            spline,
+        )
+        for _ in range(n_transforms)
+    ]
+    return _chain(steps, n_features, permutation, batch_norm)
+
+
+def _chain(steps, n_features, permutation, batch_norm) -> list[nn.Module]:
+    """Put permutations between the steps and batch norm after each."""
+    transforms: list[nn.Module] = []
+    for i, step in enumerate(steps):
+        if i > 0 and n_features > 1:
+            transforms.append(_choose("permutation", permutation, _PERMUTATIONS)(n_features))
+        transforms.append(step)
         if batch_norm:
             transforms.append(BatchNorm(n_features))
     return transforms
@@ -85,34 +215,30 @@ class MaskedLinear(nn.Linear):
         return F.linear(x, self.weight * self.mask, self.bias)
 
 
-class MADE(nn.Module):
-    """Network whose outputs for feature i depend on features 1 ... i-1 and the context alone.
+class MLP(nn.Module):
+    """Network of features and context that starts close to zero.
 
-    Unlike in `nflows.nn.nde.MADE`, the context also reaches the first feature: it has degree 0,
-    and hidden units of degree 0 exist where there is a context. Starts close to zero.
-    Returns a tensor of shape (n, n_features, n_outputs).
+    Returns a tensor of shape (n, \\*shape).
     """
 
     def __init__(
-        self, n_features, n_context, hidden_features, n_outputs, activation, dropout, residual
+        self, n_features, n_context, hidden_features, shape, activation, dropout, residual
     ):
         super().__init__()
-        widths = _widths(hidden_features)
-        features = torch.arange(1, n_features + 1)
-        lowest = 0 if n_context or n_features == 1 else 1
-        degrees = torch.cat([features, torch.zeros(n_context, dtype=torch.long)])
-        layers = []
-        for width in widths:
-            hidden = lowest + torch.arange(width) % max(1, n_features - lowest)
-            layers.append(MaskedLinear(hidden[:, None] >= degrees))
-            degrees = hidden
-        self.hidden = nn.ModuleList(layers)
-        self.output = MaskedLinear(features.repeat_interleave(n_outputs)[:, None] > degrees)
-        _start_small(self.output)
+        if isinstance(hidden_features, int):
+            hidden_features = (hidden_features,)
+        self.shape = shape
+        self.residual = residual
         self.activation = _choose("activation", activation, _ACTIVATIONS)()
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
-        self.shape = (n_features, n_outputs)
-        self.residual = residual
+        self.hidden, self.output = self._layers(n_features, n_context, hidden_features)
+        nn.init.uniform_(self.output.weight, -1e-2, 1e-2)
+        nn.init.zeros_(self.output.bias)
+
+    def _layers(self, n_features, n_context, widths):
+        widths = (n_features + n_context, *widths)
+        hidden = [nn.Linear(i, o) for i, o in pairwise(widths)]
+        return nn.ModuleList(hidden), nn.Linear(widths[-1], math.prod(self.shape))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         h = x if context is None else torch.cat([x, context], dim=1)
@@ -122,27 +248,90 @@ class MADE(nn.Module):
         return self.output(h).unflatten(1, self.shape)
 
 
-class BoundedAffineAutoregressive(AutoregressiveTransform):
-    """Affine autoregressive step whose log scale stays within (-bound, bound).
+class MADE(MLP):
+    """MLP whose outputs for feature i depend on features 1 ... i-1 and the context alone.
 
-    The inverse, one pass per feature, comes from nflows.
+    Unlike in `nflows.transforms.made.MADE`, the context also reaches the first feature: it has
+    degree 0, and hidden units of degree 0 exist where there is a context.
     """
 
-    def __init__(self, net: MADE, bound: float):
-        super().__init__(net)
+    def __init__(self, n_features, n_context, hidden_features, n_params, **options):
+        super().__init__(n_features, n_context, hidden_features, (n_features, n_params), **options)
+
+    def _layers(self, n_features, n_context, widths):
+        features = torch.arange(1, n_features + 1)
+        degrees = torch.cat([features, torch.zeros(n_context, dtype=torch.long)])
+        lowest = 0 if n_context or n_features == 1 else 1
+        hidden = []
+        for width in widths:
+            units = lowest + torch.arange(width) % (n_features - lowest)
+            hidden.append(MaskedLinear(units[:, None] >= degrees))
+            degrees = units
+        outputs = features.repeat_interleave(self.shape[1])
+        return nn.ModuleList(hidden), MaskedLinear(outputs[:, None] > degrees)
+
+
+class BoundedAffine:
+    """Elementwise affine map whose log scale stays within (-bound, bound)."""
+
+    n_params = 2
+
+    def __init__(self, bound: float):
         self.bound = bound
 
-    def _shift_and_log_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, x: Tensor, params: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
         raw, shift = params.unbind(-1)
-        return shift, self.bound * torch.tanh(raw / self.bound)
+        log_scale = self.bound * torch.tanh(raw / self.bound)
+        if inverse:
+            return (x - shift) * (-log_scale).exp(), -log_scale
+        return x * log_scale.exp() + shift, log_scale
+
+
+class Spline:
+    """Elementwise rational-quadratic spline on [-bound, bound]."""
+
+    def __init__(self, n_bins: int, bound: float):
+        self.n_params = 3 * n_bins - 1
+        self.bound = bound
+
+    def __call__(self, x: Tensor, params: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
+        return rational_quadratic_spline(x, params, self.bound, inverse)
+
+
+class Autoregressive(AutoregressiveTransform):
+    """Elementwise map whose parameters come from a MADE; nflows brings the inverse, d passes."""
+
+    def __init__(self, net: MADE, elementwise):
+        super().__init__(net)
+        self.elementwise = elementwise
 
     def _elementwise_forward(self, inputs, autoregressive_params):
-        shift, log_scale = self._shift_and_log_scale(autoregressive_params)
-        return inputs * log_scale.exp() + shift, log_scale.sum(dim=1)
+        outputs, log_det = self.elementwise(inputs, autoregressive_params, inverse=False)
+        return outputs, log_det.sum(dim=1)
 
     def _elementwise_inverse(self, inputs, autoregressive_params):
-        shift, log_scale = self._shift_and_log_scale(autoregressive_params)
-        return (inputs - shift) * (-log_scale).exp(), -log_scale.sum(dim=1)
+        outputs, log_det = self.elementwise(inputs, autoregressive_params, inverse=True)
+        return outputs, log_det.sum(dim=1)
+
+
+class Coupling(CouplingTransform):
+    """Elementwise map of the masked features, parametrised by a network of the others."""
+
+    def __init__(self, mask: Tensor, net: MLP, elementwise):
+        self._n_params = elementwise.n_params
+        super().__init__(mask, lambda n_given, n_outputs: net)
+        self.elementwise = elementwise
+
+    def _transform_dim_multiplier(self):
+        return self._n_params
+
+    def _coupling_transform_forward(self, inputs, transform_params):
+        outputs, log_det = self.elementwise(inputs, transform_params, inverse=False)
+        return outputs, log_det.sum(dim=1)
+
+    def _coupling_transform_inverse(self, inputs, transform_params):
+        outputs, log_det = self.elementwise(inputs, transform_params, inverse=True)
+        return outputs, log_det.sum(dim=1)
 
 
 class BatchNorm(Transform):
@@ -183,21 +372,7 @@ class BatchNorm(Transform):
         return outputs, -log_scale.sum().expand(len(inputs))
 
 
-def _permutation(name: str, n_features: int) -> nn.Module:
-    return _choose("permutation", name, _PERMUTATIONS)(n_features)
-
-
 def _choose(option: str, name: str, choices: dict):
     if name not in choices:
         raise ValueError(f"{option} must be one of {tuple(choices)}; got {name!r}.")
     return choices[name]
-
-
-def _widths(hidden_features: int | tuple[int, ...]) -> tuple[int, ...]:
-    return (hidden_features,) if isinstance(hidden_features, int) else tuple(hidden_features)
-
-
-def _start_small(layer: nn.Linear) -> None:
-    """Start an output layer so close to zero that the flow starts as the identity."""
-    nn.init.uniform_(layer.weight, -1e-2, 1e-2)
-    nn.init.zeros_(layer.bias)
