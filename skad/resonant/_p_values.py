@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 from scipy.special import gammainc, xlogy
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, gen_even_slices
 
 __all__ = [
     "HistogramScan",
@@ -336,12 +336,12 @@ def scan_histogram(
     observed = _window_sums(counts, start, stop)
     p_local = _excess_p_value(observed, expected)
     rng = check_random_state(random_state)
-    minima = np.array(
-        [
-            _excess_p_value(_window_sums(rng.poisson(background), start, stop), expected).min()
-            for _ in range(n_toys)
-        ]
-    )
+    minima = []
+    for batch in gen_even_slices(n_toys, max(1, n_toys * len(start) // 1_000_000)):
+        toys = rng.poisson(background, size=(batch.stop - batch.start, n_bins))
+        toys = _window_sums(toys, start, stop)
+        minima.append(_excess_p_value(toys, expected).min(axis=1))
+    minima = np.concatenate(minima)
     best = int(p_local.argmin())
     extreme = np.count_nonzero(minima <= p_local[best] * (1 + 1e-9))
     return HistogramScan(
@@ -357,8 +357,8 @@ def scan_histogram(
 
 
 def _window_sums(values, start, stop):
-    cumulative = np.concatenate([[0.0], np.cumsum(values)])
-    return cumulative[stop] - cumulative[start]
+    cumulative = np.cumsum(np.insert(values.astype(np.float64), 0, 0.0, axis=-1), axis=-1)
+    return cumulative[..., stop] - cumulative[..., start]
 
 
 def _excess_p_value(n, b):

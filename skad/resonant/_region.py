@@ -200,8 +200,11 @@ class SignalRegion:
 
     def _from_quantiles(self, m):
         (start, low), (high, stop) = self.sidebands
-        inside = np.clip([start, low, high, stop], 0, 1)
-        start, low, high, stop = (float(edge) for edge in np.quantile(m, inside))
+        # Edges are values of m, so that a region between them cannot miss the events.
+        start, low = (float(x) for x in np.quantile(m, np.clip([start, low], 0, 1), method="lower"))
+        high, stop = (
+            float(x) for x in np.quantile(m, np.clip([high, stop], 0, 1), method="higher")
+        )
         smallest, largest = float(m.min()), float(m.max())
         # Equal values may pile up at a quantile; a sideband that was asked for keeps some.
         if self.low > 0 and low <= smallest < largest:

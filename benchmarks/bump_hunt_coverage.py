@@ -1,0 +1,148 @@
+"""Are the local p-values of the bump hunt uniform without signal, and what is its power?
+
+Background-only pseudo-experiments of `make_resonance`, everything retrained in each; one window,
+small fast detectors. Recorded in benchmarks/results/bump_hunt_coverage.json.
+
+    python benchmarks/bump_hunt_coverage.py --experiments 300 --jobs 2
+"""
+
+import argparse
+import json
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from fast_detectors import MixtureRatio, TreeHunter
+from scipy import stats
+
+from skad.datasets import make_resonance
+from skad.resonant import (
+    BumpHunt,
+    SignalRegion,
+    SignificanceCalibration,
+    local_p_value,
+    pseudo_experiments,
+)
+
+RESULTS = Path(__file__).parent / "results" / "bump_hunt_coverage.json"
+N_EVENTS = 20_000
+REGION = SignalRegion(3.3, 3.7)
+EFFICIENCIES = (1.0, 1e-1, 1e-2)
+
+
+class Generate:
+    """Events of one experiment: Poisson numbers of background and signal."""
+
+    def __init__(self, n_signal=0.0, dependence=0.0):
+        self.n_signal = n_signal
+        self.dependence = dependence
+
+    def __call__(self, random_state):
+        return make_resonance(
+            random_state.poisson(N_EVENTS),
+            random_state.poisson(self.n_signal),
+            dependence=self.dependence,
+            random_state=random_state,
+            return_X_y=True,
+        )[0]
+
+
+def hunts():
+    """One search per background method; the spectrum reaches from 2.5 to 5 TeV."""
+    search = partial(
+        BumpHunt, windows=[REGION], efficiencies=EFFICIENCIES, sqrt_s=13.0, n_global_toys=1000
+    )
+    return {
+        "trees, sideband": search(TreeHunter(), n_parameters=3),
+        "mixtures, sideband": search(MixtureRatio(), n_parameters=3),
+        "mixtures, sideband, order by F-test": search(MixtureRatio()),
+        "mixtures, direct": search(MixtureRatio(), n_parameters=3, background="direct"),
+        "mixtures, importance": search(MixtureRatio(), n_parameters=3, background="importance"),
+    }
+
+
+def describe(table):
+    """Coverage of one method at one efficiency."""
+    z = table["z_local"].dropna().to_numpy()
+    p = stats.norm.sf(z)
+    gaussian = local_p_value(
+        table["n_observed"].to_numpy(),
+        table["background"].to_numpy(),
+        np.hypot(table["stat"], table["syst"]).to_numpy(),
+        constraint="gaussian",
+    )
+    half = len(z) // 2
+    calibrated = SignificanceCalibration.from_significances(z[:half]).apply(z[half:])
+    return {
+        "experiments": len(z),
+        "observed_median": float(table["n_observed"].median()),
+        "background_over_observed": float((table["background"] / table["n_observed"]).median()),
+        "ks_p": float(stats.kstest(p, "uniform").pvalue),
+        "ks_p_gaussian_constraint": float(stats.kstest(gaussian, "uniform").pvalue),
+        "ks_p_calibrated": float(stats.kstest(stats.norm.sf(calibrated), "uniform").pvalue),
+        "z_mean": float(z.mean()),
+        "z_std": float(z.std(ddof=1)),
+        "z_std_error": float(z.std(ddof=1) / np.sqrt(2 * len(z))),
+        "p_below_0.05": float(np.mean(p < 0.05)),
+    }
+
+
+def coverage(n_experiments, n_jobs, seed=0):
+    """Coverage of every method and efficiency."""
+    report = {}
+    for name, hunt in hunts().items():
+        start = time.perf_counter()
+        table = pseudo_experiments(
+            hunt, Generate(), n_experiments, n_jobs=n_jobs, random_state=seed
+        )
+        seconds = time.perf_counter() - start
+        report[name] = {
+            f"{efficiency:g}": describe(group) for efficiency, group in table.groupby("efficiency")
+        }
+        report[name]["seconds"] = round(seconds, 1)
+        print(name, json.dumps(report[name], indent=1), flush=True)
+    return report
+
+
+def power(n_experiments, n_jobs, seed=1):
+    """Median significance, and how often it passes 3, against the injected signal."""
+    report = {}
+    names = ["trees, sideband", "mixtures, sideband", "mixtures, direct"]
+    for name, hunt in hunts().items():
+        if name not in names:
+            continue
+        for n_signal in (0, 20, 40, 80, 120):
+            table = pseudo_experiments(
+                hunt, Generate(n_signal), n_experiments, n_jobs=n_jobs, random_state=seed
+            )
+            for efficiency, group in table.groupby("efficiency"):
+                report.setdefault(name, {}).setdefault(f"{efficiency:g}", {})[n_signal] = {
+                    "z_median": float(group["z_local"].median()),
+                    "z_68": [float(q) for q in group["z_local"].quantile([0.16, 0.84])],
+                    "above_3": float(np.mean(group["z_local"] > 3)),
+                }
+        print(name, json.dumps(report[name], indent=1), flush=True)
+    return report
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--experiments", type=int, default=300)
+    parser.add_argument("--power-experiments", type=int, default=40)
+    parser.add_argument("--jobs", type=int, default=1)
+    options = parser.parse_args()
+    report = {
+        "command": f"python benchmarks/bump_hunt_coverage.py --experiments {options.experiments} "
+        f"--power-experiments {options.power_experiments} --jobs {options.jobs}",
+        "events": N_EVENTS,
+        "region_TeV": [REGION.low, REGION.high],
+        "coverage": coverage(options.experiments, options.jobs),
+        "power": power(options.power_experiments, options.jobs),
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
