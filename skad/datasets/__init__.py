@@ -2,12 +2,21 @@
 
 from skad.datasets._dijets import load_dijets
 from skad.datasets._gaussian_anomaly import make_gaussian_anomaly
+from skad.datasets._io import iter_events, read_events, write_events
 from skad.datasets._jets import load_jets
 from skad.datasets._resonance import make_resonance
+from skad.datasets._score_file import score_file
+from skad.datasets._simulate import simulate_dijets, simulate_jets
 
 __all__ = [
     "load_dijets",
     "load_jets",
     "make_gaussian_anomaly",
     "make_resonance",
+    "iter_events",
+    "read_events",
+    "write_events",
+    "score_file",
+    "simulate_dijets",
+    "simulate_jets",
 ]
