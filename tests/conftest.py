@@ -11,6 +11,8 @@ import pytest
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Without it, one of scikit-learn's checks skips itself.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 # Timings vary on shared machines; the same examples every time keep a red test red.
 hypothesis.settings.register_profile("skad", deadline=None, derandomize=True)

@@ -1,0 +1,178 @@
+"""Every public estimator passes scikit-learn's checks and skad's own; the checks can fail."""
+
+from unittest import SkipTest
+
+import pytest
+from broken_estimators import BROKEN
+from estimator_checks import checks_for, make_events, methods_of
+from simple_estimators import GoodDensity, GoodDetector, GoodTransformer
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.ensemble import IsolationForest
+from sklearn.feature_selection import SelectKBest
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KernelDensity, LocalOutlierFactor
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.utils import estimator_checks, get_tags
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+from sklearn.utils.validation import has_fit_parameter
+
+from skad.utils import all_estimators
+
+ESTIMATORS = dict(all_estimators())
+
+# Checks that cannot pass, by class name, with the reason. Only sample-weight equivalence
+# under random splits may stand here, as for scikit-learn's own IsolationForest.
+EXPECTED_FAILURES = {}
+
+
+def expected_failures(estimator):
+    return EXPECTED_FAILURES.get(type(estimator).__name__, {})
+
+
+def run_check(check, estimator):
+    """Run a check of scikit-learn; one that skips itself counts as failed."""
+    try:
+        check(estimator)
+    except SkipTest as exc:
+        raise AssertionError(f"the check skipped itself: {exc}") from exc
+
+
+# scikit-learn's events know nothing of an estimator's domain; its warnings are in order.
+@pytest.mark.filterwarnings("ignore::skad.exceptions.SkadWarning")
+@parametrize_with_checks(
+    list(ESTIMATORS.values()), expected_failed_checks=expected_failures, xfail_strict=True
+)
+def test_scikit_learn_checks(estimator, check):
+    run_check(check, estimator)
+
+
+def test_expected_failures_are_few_and_explained():
+    for name, checks in EXPECTED_FAILURES.items():
+        assert name in ESTIMATORS
+        for check, reason in checks.items():
+            assert check.startswith("check_sample_weight_equivalence")
+            assert len(reason.split()) > 5
+
+
+def check_names(estimator):
+    """Names of the checks that scikit-learn runs on dense NumPy arrays, one for each variant."""
+    names = [check.func.__name__ for _, check in estimator_checks_generator(estimator)]
+    return [name for name in names if "sparse_data" not in name and "array_api" not in name]
+
+
+def comparable(estimator):
+    """An estimator of scikit-learn of the same kind, with or without weights in `fit`."""
+    weighted = has_fit_parameter(estimator, "sample_weight")
+    tags = get_tags(estimator)
+    if not methods_of(estimator):
+        return BaseEstimator()
+    if tags.estimator_type == "outlier_detector":
+        return IsolationForest() if weighted else LocalOutlierFactor(novelty=True)
+    if tags.estimator_type == "classifier":
+        return LogisticRegression()
+    if hasattr(estimator, "transform"):
+        if tags.target_tags.required:
+            return SelectKBest(k="all")
+        return StandardScaler() if weighted else MinMaxScaler()
+    return KernelDensity()
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_number_of_checks(name):
+    """No tag silently switches checks off: as many run as for scikit-learn's own."""
+    estimator = ESTIMATORS[name]
+    ours, theirs = check_names(estimator), check_names(comparable(estimator))
+    missing = set(theirs) - set(ours)
+    assert not missing
+    assert len(ours) >= len(theirs) > 30
+
+
+# Checks that scikit-learn runs on its own estimators only, outside parametrize_with_checks.
+FURTHER = [
+    estimator_checks.check_param_validation,
+    estimator_checks.check_dataframe_column_names_consistency,
+]
+FURTHER_FOR_TRANSFORMERS = [
+    estimator_checks.check_set_output_transform,
+    estimator_checks.check_set_output_transform_pandas,
+    estimator_checks.check_global_output_transform_pandas,
+    estimator_checks.check_transformer_get_feature_names_out,
+    estimator_checks.check_transformer_get_feature_names_out_pandas,
+]
+
+
+def further_checks(estimator):
+    transformer = isinstance(estimator, TransformerMixin)
+    return FURTHER + (FURTHER_FOR_TRANSFORMERS if transformer else [])
+
+
+@pytest.mark.parametrize(
+    "name, check",
+    [(name, check) for name in ESTIMATORS for check in further_checks(ESTIMATORS[name])],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_further_scikit_learn_checks(name, check):
+    run_check(lambda estimator: check(name, estimator), ESTIMATORS[name])
+
+
+@pytest.mark.parametrize(
+    "name, check",
+    [(name, check) for name in ESTIMATORS for check in checks_for(ESTIMATORS[name])],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_skad_checks(name, check):
+    X, y = make_events()
+    check(ESTIMATORS[name], X, y)
+
+
+# The checks themselves, on small estimators that are right and on copies broken in one place.
+
+GOOD = [GoodDetector(), GoodDensity(), GoodTransformer()]
+
+
+@pytest.mark.parametrize("estimator", GOOD, ids=lambda estimator: type(estimator).__name__)
+def test_checks_accept_what_is_right(estimator):
+    X, y = make_events()
+    for check in checks_for(estimator):
+        check(estimator, X, y)
+    for _, check in estimator_checks_generator(estimator):
+        run_check(check, estimator)
+
+
+@pytest.mark.parametrize(
+    "check, broken", BROKEN, ids=lambda value: getattr(value, "__name__", value)
+)
+def test_checks_refuse_what_is_broken(check, broken):
+    estimator = broken()
+    X, y = make_events()
+    assert check in checks_for(estimator)
+    with pytest.raises(AssertionError):
+        check(estimator, X, y)
+
+
+def test_every_check_is_tested():
+    applied = {check for estimator in GOOD for check in checks_for(estimator)}
+    assert applied == {check for check, _ in BROKEN}
+
+
+class SkippedDetector(GoodDetector):
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.no_validation = True
+        return tags
+
+
+def test_number_of_checks_notices_a_tag(monkeypatch):
+    monkeypatch.setitem(ESTIMATORS, "SkippedDetector", SkippedDetector())
+    with pytest.raises(AssertionError):
+        test_number_of_checks("SkippedDetector")
+    monkeypatch.setitem(ESTIMATORS, "GoodDetector", GoodDetector())
+    test_number_of_checks("GoodDetector")
+
+
+def test_a_check_that_skips_itself_fails():
+    def check(estimator):
+        raise SkipTest("not today")
+
+    with pytest.raises(AssertionError, match="not today"):
+        run_check(check, GoodDetector())
