@@ -3,7 +3,7 @@
 from skad.metrics._argos import argos_score
 from skad.metrics._distance_correlation import distance_correlation
 from skad.metrics._ks import ks_table
-from skad.metrics._overlap import selection_overlap, shared_fraction
+from skad.metrics._overlap import most_anomalous, selection_overlap, shared_fraction
 from skad.metrics._responses import anomaly_response
 from skad.metrics._scorers import anomaly_scorers, get_anomaly_scorer
 from skad.metrics._sculpting import mass_sculpting_chi2, mass_sculpting_jsd
@@ -26,6 +26,7 @@ __all__ = [
     "significance_improvement_curve",
     # without truth labels
     "argos_score",
+    "most_anomalous",
     "selection_overlap",
     "shared_fraction",
     # sculpting, dependence and agreement of samples

@@ -6,7 +6,7 @@ from sklearn.utils import check_consistent_length
 from skad.metrics._checks import check_fraction, check_scores, check_weight
 from skad.metrics._ranking import RankedScores
 
-__all__ = ["selection_overlap", "shared_fraction"]
+__all__ = ["most_anomalous", "selection_overlap", "shared_fraction"]
 
 
 def shared_fraction(*scores, fraction=0.01, sample_weight=None):
@@ -86,6 +86,35 @@ def selection_overlap(*scores, fraction=0.01, sample_weight=None):
     """
     shared, chance = _shared_and_chance(scores, fraction, sample_weight)
     return shared - chance
+
+
+def most_anomalous(scores, *, fraction=0.01, sample_weight=None):
+    """Mark the most anomalous events.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n_events,)
+        Anomaly scores, higher = more anomalous.
+    fraction : float, default=0.01
+        Fraction of events (of the total weight) to mark, in (0, 1].
+    sample_weight : array-like of shape (n_events,), default=None
+        Non-negative weights.
+
+    Returns
+    -------
+    selected : ndarray of bool, shape (n_events,)
+        The smallest selection ``score >= cut`` that holds the fraction; all events that tie at
+        the cut are in it.
+
+    Examples
+    --------
+    >>> from skad.metrics import most_anomalous
+    >>> most_anomalous([0.1, 5.0, 0.3, 0.2], fraction=0.25)
+    array([False,  True, False, False])
+    """
+    scores = check_scores(scores)
+    weight = check_weight(sample_weight, scores)
+    return RankedScores(scores, weight).membership(float(check_fraction(fraction))) > 0
 
 
 def _shared_and_chance(scores, fraction, sample_weight):

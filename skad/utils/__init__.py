@@ -2,7 +2,9 @@
 
 from skad.utils._columns import column_name, resolve_columns
 from skad.utils._discovery import all_estimators
+from skad.utils._fitting import fitted_on
 from skad.utils._optional import import_optional
+from skad.utils._quantile import weighted_quantile
 from skad.utils._random import draw_seed, draw_seeds
 
 __all__ = [
@@ -10,6 +12,8 @@ __all__ = [
     "column_name",
     "draw_seed",
     "draw_seeds",
+    "fitted_on",
     "import_optional",
     "resolve_columns",
+    "weighted_quantile",
 ]

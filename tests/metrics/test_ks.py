@@ -1,7 +1,5 @@
 """Weighted Kolmogorov-Smirnov tables against SciPy and repeated events."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -88,13 +86,10 @@ def test_real_data_without_pandas_warnings(samples, recwarn):
     assert not recwarn.list
 
 
-def test_simulated_dijets_against_lhc_olympics():
+def test_simulated_dijets_against_lhc_olympics(shared_data):
     """The distances that the README of the simulated sample states."""
-    data = Path(__file__).resolve().parents[3] / "shared" / "data"
-    if not data.exists():
-        pytest.skip("the shared data are absent")
-    real = pd.read_parquet(data / "lhco_sr" / "data_train.parquet").query("label == 0")
-    jets = pd.read_parquet(data / "dijets" / "background.parquet")
+    real = pd.read_parquet(shared_data / "lhco_sr" / "data_train.parquet").query("label == 0")
+    jets = pd.read_parquet(shared_data / "dijets" / "background.parquet")
     p = [jets[[f"p{axis}j{i}" for axis in "xyz"]].to_numpy(float) for i in (1, 2)]
     m = [jets[f"mj{i}"].to_numpy(float) for i in (1, 2)]
     energy = sum(np.sqrt((q**2).sum(axis=1) + mass**2) for q, mass in zip(p, m, strict=True))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skad.metrics import selection_overlap, shared_fraction
+from skad.metrics import most_anomalous, selection_overlap, shared_fraction
 
 
 @pytest.mark.parametrize("fraction", [0.003, 0.01, 0.1, 1.0])
@@ -51,6 +51,16 @@ def test_integer_weights_repeat_events():
     weighted = shared_fraction(a, b, fraction=0.2, sample_weight=weight)
     # The repeated copies tie, so the two differ by the treatment of the event at the cut.
     assert weighted == pytest.approx(shared_fraction(*repeated, fraction=0.2), abs=6 / weight.sum())
+
+
+def test_most_anomalous_events():
+    scores = np.array([3.0, 1.0, 2.0, 2.0, 0.0])
+    assert most_anomalous(scores, fraction=0.2).tolist() == [True, False, False, False, False]
+    # The events that tie at the cut are all in.
+    assert most_anomalous(scores, fraction=0.4).tolist() == [True, False, True, True, False]
+    weight = [0, 1, 0, 0, 3]
+    assert most_anomalous(scores, fraction=0.25, sample_weight=weight)[1]
+    assert most_anomalous(scores, fraction=1.0).all()
 
 
 def test_many_fractions_at_once():

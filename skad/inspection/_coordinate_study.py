@@ -1,0 +1,269 @@
+"""Detectors refitted in several coordinate frames, with several seeds."""
+
+from collections.abc import Mapping
+from time import perf_counter
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_consistent_length, get_tags
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import has_fit_parameter
+
+from skad.metrics import (
+    anomaly_response,
+    max_significance_improvement,
+    shared_fraction,
+    significance_improvement_at,
+)
+from skad.metrics._checks import signal_mask
+from skad.utils import _sklearn as sk
+from skad.utils import draw_seeds
+
+__all__ = ["coordinate_study"]
+
+
+def coordinate_study(
+    detectors,
+    frames,
+    X,
+    y,
+    *,
+    X_test=None,
+    y_test=None,
+    fit_y=None,
+    fit_on=None,
+    sample_weight=None,
+    test_size=0.5,
+    n_seeds=5,
+    random_state=None,
+    fraction=0.01,
+    min_background_events=25,
+    rejection=None,
+    signal_label=None,
+    n_jobs=None,
+    verbose=0,
+):
+    """Fit every detector in every frame with several seeds and measure what changes.
+
+    Each fit is a fresh ``Pipeline([frame, detector])``. Only the metrics read the truth.
+
+    Parameters
+    ----------
+    detectors : dict of str to estimator
+        Detectors, densities or classifiers, all that `skad.metrics.anomaly_response` reads.
+        Their `random_state`, where they have one, is set anew for every seed.
+    frames : dict of str to transformer
+        Coordinates in which to fit. None is the coordinates of X.
+    X : array-like of shape (n_events, n_features)
+        Events.
+    y : array-like of shape (n_events,)
+        Truth: 1 = signal, 0 = background, or any labels with `signal_label`.
+    X_test, y_test : array-like, default=None
+        Independent events and their truth to measure on. By default every seed draws a new
+        stratified split of X, the same for all detectors and frames.
+    fit_y : array-like of shape (n_events,), default=None
+        Labels handed to `fit` (1 = mixed, 0 = reference for weak supervision). Needed if a
+        detector requires them; the others ignore them.
+    fit_on : array-like of bool, shape (n_events,), default=None
+        Events that detectors which do not require y are fitted on, for example
+        ``fit_y == 0``, the reference. By default all.
+    sample_weight : array-like of shape (n_events,), default=None
+        Weights of X, in the fits that take them and in the metrics of a split.
+    test_size : float or int, default=0.5
+        Size of the test part, without `X_test`.
+    n_seeds : int, default=5
+        Number of repetitions.
+    random_state : int, RandomState or None, default=None
+        Source of the seeds.
+    fraction : float, default=0.01
+        Fraction of test background that counts as most anomalous for the overlaps.
+    min_background_events : float, default=25
+        As in `skad.metrics.max_significance_improvement`.
+    rejection : float, default=None
+        Also measure the significance improvement at this background rejection.
+    signal_label : int, str or None, default=None
+        The label of signal in the truth; required where it holds -1 and +1.
+    n_jobs : int, default=None
+        Seeds fitted in parallel.
+    verbose : int, default=0
+        Show a progress bar over the seeds if positive.
+
+    Returns
+    -------
+    study : pandas.DataFrame
+        One row per detector, frame and seed, with the columns ``detector``, ``frame``, ``seed``,
+        ``roc_auc``, ``max_sic`` (``sic_at_rejection``), ``fit_seconds``, ``fraction`` and, for
+        every frame, ``shared_with_<frame>``: the fraction of the most anomalous background events
+        that the same detector with the same seed shares with that frame.
+
+    See Also
+    --------
+    frame_overlap : The same for one fitted density, without a refit.
+    skad.plotting.CoordinateStudyDisplay : Draws the table.
+
+    References
+    ----------
+    .. [1] G. Kasieczka et al., "Anomaly detection under coordinate transformations",
+       arXiv:2209.06225.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.mixture import GaussianMixture
+    >>> from skad.coordinates import ExpTransformer
+    >>> from skad.inspection import coordinate_study
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.concatenate([rng.normal(size=(4000, 2)), rng.normal(1, 1, size=(400, 2))])
+    >>> study = coordinate_study(
+    ...     {"density": GaussianMixture()}, {"x": None, "exp x": ExpTransformer()},
+    ...     X, np.repeat([0, 1], [4000, 400]), n_seeds=3, random_state=0,
+    ... )
+    >>> study.groupby("frame")["roc_auc"].median().round(2).to_dict()
+    {'exp x': 0.72, 'x': 0.7}
+    """
+    import pandas as pd
+
+    detectors, frames = _named(detectors, "detectors"), _named(frames, "frames")
+    _check_input(detectors, X, y, X_test, y_test, fit_y, fit_on, n_seeds)
+    events = {
+        "X": X,
+        "truth": signal_mask(y, signal_label, name="y"),
+        "X_test": X_test,
+        "test_truth": None if X_test is None else signal_mask(y_test, signal_label, name="y_test"),
+        "y": None if fit_y is None else np.asarray(fit_y),
+        "on": np.ones(len(y), dtype=bool) if fit_on is None else np.asarray(fit_on),
+        "weight": None if sample_weight is None else sk.check_sample_weight(sample_weight, X),
+    }
+    settings = {
+        "test_size": test_size,
+        "fraction": fraction,
+        "min_background_events": min_background_events,
+        "rejection": rejection,
+    }
+    results = Parallel(n_jobs=n_jobs, return_as="generator")(
+        delayed(_one_seed)(detectors, frames, events, number, seed, settings)
+        for number, seed in enumerate(draw_seeds(random_state, n_seeds))
+    )
+    if verbose:
+        from tqdm.auto import tqdm
+
+        results = tqdm(results, total=n_seeds, desc="coordinate_study", unit="seed")
+    return pd.DataFrame([row for rows in results for row in rows])
+
+
+def _named(estimators, parameter):
+    if not isinstance(estimators, Mapping) or not estimators:
+        raise ValueError(f"{parameter} must be a dict of names and estimators, with at least one.")
+    return dict(estimators)
+
+
+def _check_input(detectors, X, y, X_test, y_test, fit_y, fit_on, n_seeds):
+    check_consistent_length(X, y, fit_y, fit_on)
+    if (X_test is None) != (y_test is None):
+        raise ValueError("X_test and y_test must be given together.")
+    if n_seeds < 1:
+        raise ValueError(f"n_seeds must be at least 1; got {n_seeds!r}.")
+    if fit_on is not None and np.asarray(fit_on).dtype.kind != "b":
+        raise ValueError("fit_on must be boolean, one entry per event.")
+    if fit_y is None:
+        for name, detector in detectors.items():
+            if get_tags(detector).target_tags.required:
+                raise ValueError(
+                    f"detectors[{name!r}] requires y to fit; pass fit_y, for example 1 for mixed "
+                    "events and 0 for the reference. (y is the truth and is not shown to it.)"
+                )
+
+
+def _split(events, test_size, seed):
+    """Return the events to fit and ``(X, truth, weight)`` of the events to measure on."""
+    if events["X_test"] is not None:
+        return events, (events["X_test"], events["test_truth"], None)
+    truth, fit_y = events["truth"], events["y"]
+    strata = truth if fit_y is None else [f"{t} {f}" for t, f in zip(truth, fit_y, strict=True)]
+    train, test = train_test_split(
+        np.arange(len(truth)), test_size=test_size, stratify=strata, random_state=seed
+    )
+
+    def part(name, index):
+        return None if events[name] is None else _rows(events[name], index)
+
+    return (
+        {name: part(name, train) for name in ("X", "y", "on", "weight")},
+        tuple(part(name, test) for name in ("X", "truth", "weight")),
+    )
+
+
+def _one_seed(detectors, frames, events, number, seed, settings):
+    """Return the rows of one seed."""
+    train, (X_test, truth, weight) = _split(events, settings["test_size"], seed)
+    rows = []
+    for detector_name, detector in detectors.items():
+        scores, detector_rows = {}, []
+        for frame_name, frame in frames.items():
+            start = perf_counter()
+            try:
+                model = _fit(detector, frame, train, seed)
+                seconds = perf_counter() - start
+                scores[frame_name] = anomaly_response(model, X_test)
+            except Exception as exc:
+                exc.add_note(f"In coordinate_study: {detector_name!r} in frame {frame_name!r}.")
+                raise
+            detector_rows.append(
+                {
+                    "detector": detector_name,
+                    "frame": frame_name,
+                    "seed": number,
+                    **_measure(truth, scores[frame_name], weight, settings),
+                    "fit_seconds": seconds,
+                    "fraction": settings["fraction"],
+                }
+            )
+        for row in detector_rows:
+            for other in frames:
+                row[f"shared_with_{other}"] = shared_fraction(
+                    scores[row["frame"]][~truth],
+                    scores[other][~truth],
+                    fraction=settings["fraction"],
+                    sample_weight=None if weight is None else weight[~truth],
+                )
+        rows += detector_rows
+    return rows
+
+
+def _fit(detector, frame, train, seed):
+    detector = clone(detector)
+    if "random_state" in detector.get_params(deep=False):
+        detector.set_params(random_state=seed)
+    frame = None if frame is None or isinstance(frame, str) else clone(frame)
+    model = Pipeline([("frame", frame), ("detector", detector)])
+    X, y, weight = train["X"], train["y"], train["weight"]
+    if not get_tags(detector).target_tags.required:
+        X, weight = _rows(X, train["on"]), None if weight is None else weight[train["on"]]
+        y = None
+    fit_params = {}
+    if weight is not None and has_fit_parameter(detector, "sample_weight"):
+        fit_params["detector__sample_weight"] = weight
+    return model.fit(X, y, **fit_params)
+
+
+def _measure(truth, scores, weight, settings):
+    options = {
+        "sample_weight": weight,
+        "min_background_events": settings["min_background_events"],
+    }
+    row = {
+        "roc_auc": roc_auc_score(truth, scores, sample_weight=weight),
+        "max_sic": max_significance_improvement(truth, scores, **options),
+    }
+    if settings["rejection"] is not None:
+        row["sic_at_rejection"] = significance_improvement_at(
+            truth, scores, rejection=settings["rejection"], **options
+        )
+    return row
+
+
+def _rows(X, index):
+    return X.iloc[index] if hasattr(X, "iloc") else np.asarray(X)[index]
