@@ -503,7 +503,7 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
 
     def _latent(self, arrays, function):
         # The mean of several flows has no latent space of its own.
-        first = self.trained_.members()[0]
+        first = self.trained_.groups(1)[0]
         return first.evaluate(
             lambda network, batch: function(network, tuple(batch.values())),
             arrays,

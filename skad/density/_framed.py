@@ -111,7 +111,7 @@ class FramedDensity(DensityMixin, BaseEstimator):
         )
         self.coordinates_ = None
         if self.coordinates is not None:
-            self.coordinates_ = clone(self.coordinates).fit(self._features(X))
+            self.coordinates_ = clone(self.coordinates).fit(self.features(X))
         self._example = X[:2]
         density = FlowDensity() if self.density is None else clone(self.density)
         self.density_ = fit_density(density, self._to_fit_frame(X), sample_weight)
@@ -136,7 +136,7 @@ class FramedDensity(DensityMixin, BaseEstimator):
         )
         if self.coordinates_ is None:
             return log_density
-        return log_density + log_abs_det_jacobian(self.coordinates_, self._features(X))
+        return log_density + log_abs_det_jacobian(self.coordinates_, self.features(X))
 
     def sample(self, n_samples=1, random_state=None, *, conditions=None):
         """Draw events in the coordinates of X.
@@ -191,7 +191,7 @@ class FramedDensity(DensityMixin, BaseEstimator):
         """
         check_is_fitted(self)
         framed = FramedDensity(InverseCoordinates(frame), self.density)
-        example = frame.transform(self._features(self._example))
+        example = frame.transform(self.features(self._example))
         framed.coordinates_ = framed.coordinates.fit(example)
         framed.density_ = self
         framed.n_features_in_ = self.n_features_in_
@@ -208,16 +208,26 @@ class FramedDensity(DensityMixin, BaseEstimator):
         )
         return X if hasattr(X, "iloc") else array
 
-    def _features(self, X):
-        """Return the modelled columns, as a DataFrame if X is one."""
+    def features(self, X):
+        """Select the modelled columns, those that are not conditions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+
+        Returns
+        -------
+        features : array-like of shape (n_events, n_modelled_features)
+            A DataFrame if X is one.
+        """
         if not len(self.condition_indices_):
             return X
         if hasattr(X, "iloc"):
             return X.iloc[:, self.feature_indices_]
-        return X[:, self.feature_indices_]
+        return np.asarray(X)[:, self.feature_indices_]
 
     def _to_fit_frame(self, X):
-        features = self._features(X)
+        features = self.features(X)
         if self.coordinates_ is not None:
             features = self.coordinates_.transform(features)
         return self._with_features(X, features, self._names)

@@ -1,1 +1,17 @@
-__all__: list[str] = []
+"""Detectors: rarity, reconstruction and weak supervision."""
+
+from skad.detectors._autoencoder import AutoencoderDetector
+from skad.detectors._cwola import CWoLaDetector
+from skad.detectors._density import DensityDetector
+from skad.detectors._network_classifier import NetworkClassifier
+from skad.detectors._pyod import PyODDetector
+from skad.detectors._split_ensemble import SplitEnsembleClassifier
+
+__all__ = [
+    "AutoencoderDetector",
+    "CWoLaDetector",
+    "DensityDetector",
+    "NetworkClassifier",
+    "PyODDetector",
+    "SplitEnsembleClassifier",
+]

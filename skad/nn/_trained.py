@@ -71,11 +71,13 @@ class TrainedMembers:
         """Largest number of epochs of any member."""
         return int(max((h[-1]["epoch"] for h in self.histories if h), default=0))
 
-    def members(self) -> list[TrainedMembers]:
-        """Return every member as one of its own, sharing the networks."""
+    def groups(self, size: int) -> list[TrainedMembers]:
+        """Split the members into groups of `size`, sharing the networks."""
         return [
-            TrainedMembers([kept], [history], self.device)
-            for kept, history in zip(self.networks, self.histories, strict=True)
+            TrainedMembers(
+                self.networks[i : i + size], self.histories[i : i + size], self.device
+            )
+            for i in range(0, len(self.networks), size)
         ]
 
     def evaluate(

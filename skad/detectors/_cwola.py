@@ -1,0 +1,193 @@
+"""Classification without labels: a mixed sample against a reference."""
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import ClassifierTags, check_random_state
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+
+from skad.base import ScoreMixin
+from skad.detectors._cross_fit import cross_fit, fit_classifier, log_odds
+from skad.detectors._split_ensemble import SplitEnsembleClassifier
+from skad.detectors._two_classes import class_balanced_weight, encode_two_classes
+from skad.utils import _sklearn as sk
+
+__all__ = ["CWoLaDetector"]
+
+
+class CWoLaDetector(ScoreMixin, BaseEstimator):
+    """Weakly supervised detector: a classifier of a mixed sample against a reference.
+
+    Where the reference is background only, the likelihood ratio of mixed to reference events
+    orders events as the one of signal to background does [1]_, and it does so in every frame.
+
+    Parameters
+    ----------
+    classifier : estimator, default=None
+        Any scikit-learn classifier with `predict_proba`; None is ``SplitEnsembleClassifier()``.
+    cv : int, splitter or None, default=5
+        Cross-fitting: training events are scored by a classifier that has not seen them, new
+        events by the mean of all. None fits one classifier on all events.
+    contamination : float in (0, 0.5], default=0.01
+        Fraction of the mixed training events to call outliers: those of largest ratio.
+    threshold : float or None, default=None
+        Absolute threshold on the anomaly score, in place of `contamination`.
+    n_jobs : int, default=None
+        Folds fitted in parallel.
+    random_state : int, RandomState or None, default=None
+        Seed of folds and classifiers.
+
+    Attributes
+    ----------
+    classifiers_ : list of estimators
+        Fitted classifiers, one per fold.
+    training_scores_ : ndarray of float64, shape (n_events,)
+        Anomaly scores of the training events, out of fold with `cv`.
+    offset_ : float
+        ``decision_function = score_samples - offset_``.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, if X had any.
+
+    Notes
+    -----
+    With classifier output h the anomaly score is ``h/(1-h)``, corrected to equal sums of weights
+    of both samples: an estimate of p_mixed/p_reference. It is computed in log space, and
+    ``score_samples = -log(anomaly_score)``.
+
+    References
+    ----------
+    .. [1] Metodiev, Nachman, Thaler, arXiv:1708.02949
+    .. [2] Kasieczka et al., arXiv:2209.06225
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skad.detectors import CWoLaDetector
+    >>> rng = np.random.RandomState(0)
+    >>> reference = rng.normal(size=(2000, 1))
+    >>> mixed = np.concatenate([rng.normal(size=(1800, 1)), rng.normal(3, 0.5, size=(200, 1))])
+    >>> X = np.concatenate([mixed, reference])
+    >>> y = np.repeat([1, 0], 2000)
+    >>> detector = CWoLaDetector(LogisticRegression(), contamination=0.05).fit(X, y)
+    >>> detector.predict([[3.0], [0.0]])
+    array([-1,  1])
+    """
+
+    _parameter_constraints: dict = {
+        "classifier": [None, sk.HasMethods(["fit", "predict_proba"])],
+        "cv": ["cv_object", None],
+        "n_jobs": [int, None],
+        "random_state": ["random_state"],
+        **ScoreMixin._threshold_constraints,
+    }
+
+    def __init__(
+        self,
+        classifier=None,
+        *,
+        cv=5,
+        contamination=0.01,
+        threshold=None,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.classifier = classifier
+        self.cv = cv
+        self.contamination = contamination
+        self.threshold = threshold
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @sk.fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None):
+        """Fit the classifier of mixed against reference events.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+        y : array-like of shape (n_events,)
+            1 = mixed, 0 = reference (of two other labels the larger one is the mixed sample).
+        sample_weight : array-like of shape (n_events,), default=None
+            Weights of mixed and reference events, for a classifier that takes them.
+
+        Returns
+        -------
+        self : CWoLaDetector
+
+        Raises
+        ------
+        ValueError
+            y is -1 and +1, which can be read both ways, or does not hold two classes.
+        """
+        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        classes, y = encode_two_classes(y)
+        if set(classes) == {-1, 1}:
+            raise ValueError(
+                "y must be 1 for mixed and 0 for reference events; got -1 and +1, which "
+                "scikit-learn reads as outlier and inlier. Pass (y == label_of_mixed).astype(int)."
+            )
+        classifier = SplitEnsembleClassifier() if self.classifier is None else self.classifier
+        if sample_weight is not None:
+            sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
+        balanced = sample_weight
+        # Balanced weights make h/(1-h) the ratio of normalised densities; a classifier that
+        # takes none learns it times the ratio of the sizes.
+        self._log_prior = 0.0
+        if sample_weight is not None or has_fit_parameter(classifier, "sample_weight"):
+            balanced = class_balanced_weight(y, sample_weight)
+        else:
+            self._log_prior = float(np.log(np.mean(y == 1)) - np.log(np.mean(y == 0)))
+        rng = check_random_state(self.random_state)
+        if self.cv is None:
+            self.classifiers_ = [fit_classifier(classifier, X, y, balanced, rng)]
+            log_ratio = self._log_ratio(X)
+        else:
+            self.classifiers_, held_out = cross_fit(
+                classifier,
+                X,
+                y,
+                cv=self.cv,
+                sample_weight=balanced,
+                random_state=rng,
+                n_jobs=self.n_jobs,
+            )
+            log_ratio = np.full(len(y), np.nan)
+            for fitted, rows in zip(self.classifiers_, held_out, strict=True):
+                log_ratio[rows] = log_odds(fitted, X[rows]) - self._log_prior
+        self.training_scores_ = np.exp(log_ratio)
+        mixed = (y == 1) & ~np.isnan(log_ratio)
+        self._set_offset(
+            self.training_scores_[mixed], None if sample_weight is None else sample_weight[mixed]
+        )
+        return self
+
+    def _log_ratio(self, X):
+        return np.mean([log_odds(c, X) for c in self.classifiers_], axis=0) - self._log_prior
+
+    def _normality(self, anomaly_score):
+        return -np.log(anomaly_score)
+
+    def anomaly_score(self, X):
+        """Estimated density ratio of mixed to reference events, h/(1-h).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+
+        Returns
+        -------
+        ratio : ndarray of float64, shape (n_events,)
+            Positive, higher = more anomalous, 1 where both samples are equally dense.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        return np.exp(self._log_ratio(X))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        # Not a classifier, but its y has two values.
+        tags.classifier_tags = ClassifierTags(multi_class=False)
+        return tags

@@ -1,0 +1,324 @@
+"""A dense network as a classifier, many members trained as one."""
+
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch.nn import functional as F
+
+from skad.base import PresetMixin
+from skad.detectors._two_classes import (
+    TwoClassMixin,
+    class_balanced_weight,
+    encode_two_classes,
+)
+from skad.nn import ACTIVATIONS, MLP, Standardize, TrainingMixin
+from skad.utils import _sklearn as sk
+from skad.utils import draw_seeds
+
+__all__ = ["NetworkClassifier"]
+
+
+class NetworkClassifier(TrainingMixin, PresetMixin, TwoClassMixin, BaseEstimator):
+    """Dense networks for two classes, averaged over seeds and epochs.
+
+    Cross-entropy on standardised features. All members, also those of several folds, are trained
+    as one network.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int, default=(64, 64)
+        Widths of the hidden layers.
+    activation : {"relu", "tanh", "silu", "elu", "gelu"}, default="relu"
+        Activation of the hidden layers.
+    dropout : float in [0, 1), default=0.0
+        Fraction of units dropped after every hidden layer in training.
+    class_weight : "balanced", dict or None, default="balanced"
+        "balanced" gives both classes the same sum of weights; a dict maps class labels to
+        factors.
+    n_estimators : int, default=1
+        Networks trained with different seeds; probabilities are averaged.
+    max_epochs : int, default=50
+        Passes over the events.
+    batch_size : int, default=512
+        Events per step.
+    learning_rate : float, default=1e-3
+        Peak of the schedule.
+    weight_decay : float, default=0.0
+        Weight decay of the optimizer.
+    schedule : {"constant", "cosine", "one_cycle"}, default="constant"
+        Learning rate over the training, updated every step.
+    clip_norm : float or None, default=None
+        Largest norm of the gradient.
+    early_stopping : bool, default=False
+        Stop when the loss of held-out events has not fallen by `tol` for `n_iter_no_change`
+        epochs.
+    validation_fraction : float, default=0.1
+        Part of the events held out, stratified, if `early_stopping` or `select="best"`.
+    n_iter_no_change : int, default=10
+        Patience in epochs.
+    tol : float, default=1e-7
+        Smallest gain that counts.
+    select : {"last", "best"}, default="last"
+        Which epochs to keep: the last ones or those of lowest validation loss.
+    n_averaged : int, default=1
+        Number of epochs kept; probabilities are averaged.
+    device : str, default="auto"
+        "auto" (a GPU where there is one), "cpu", "cuda", ...
+    random_state : int, RandomState or None, default=None
+        Seed of initialisation, shuffling and splits.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    trained_ : TrainedMembers
+        The networks.
+    classes_ : ndarray of shape (2,)
+        Class labels.
+    history_ : list of list of dict
+        For every network one entry an epoch.
+    n_iter_ : int
+        Number of epochs run.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, if X had any.
+
+    Notes
+    -----
+    Presets for `from_preset`: "coordinate_study" (50-50-20-20-10-10, batch 50 000, patience 20)
+    [1]_; "cwola_hunting" (4x64, dropout 10 %, 300 epochs, mean of the last 10) [2]_; "cathode"
+    (3x64, batch 128, 100 epochs, mean of the 10 best) [3]_; "interplay" (64-32, batch 128, at
+    most 100 epochs, patience 5) [4]_.
+
+    References
+    ----------
+    .. [1] Kasieczka et al., arXiv:2209.06225
+    .. [2] Nachman, Shih, arXiv:2001.04990
+    .. [3] Hallin et al., arXiv:2109.00546
+    .. [4] Golling et al., arXiv:2307.11157
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skad.detectors import NetworkClassifier
+    >>> rng = np.random.RandomState(0)
+    >>> X = rng.normal(size=(2000, 2))
+    >>> y = (X[:, 0] + rng.normal(size=2000) > 0).astype(int)
+    >>> classifier = NetworkClassifier(max_epochs=10, random_state=0).fit(X, y)
+    >>> bool(classifier.score(X, y) > 0.7)
+    True
+    """
+
+    _presets = {
+        "coordinate_study": {
+            "hidden_layer_sizes": (50, 50, 20, 20, 10, 10),
+            "max_epochs": 500,
+            "batch_size": 50_000,
+            "early_stopping": True,
+            "validation_fraction": 0.2,
+            "n_iter_no_change": 20,
+            "select": "best",
+        },
+        "cwola_hunting": {
+            "hidden_layer_sizes": (64, 64, 64, 64),
+            "dropout": 0.1,
+            "max_epochs": 300,
+            "batch_size": 128,
+            "n_averaged": 10,
+        },
+        "cathode": {
+            "hidden_layer_sizes": (64, 64, 64),
+            "max_epochs": 100,
+            "batch_size": 128,
+            "validation_fraction": 0.5,
+            "select": "best",
+            "n_averaged": 10,
+        },
+        "interplay": {
+            "hidden_layer_sizes": (64, 32),
+            "max_epochs": 100,
+            "batch_size": 128,
+            "early_stopping": True,
+            "validation_fraction": 0.2,
+            "n_iter_no_change": 5,
+            "select": "best",
+        },
+    }
+
+    _parameter_constraints: dict = {
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [sk.StrOptions(set(ACTIVATIONS))],
+        "dropout": [sk.Interval(Real, 0, 1, closed="left")],
+        "class_weight": [sk.StrOptions({"balanced"}), dict, None],
+        "n_estimators": [sk.Interval(Integral, 1, None, closed="left")],
+        **TrainingMixin._training_constraints,
+    }
+    del _parameter_constraints["optimizer"], _parameter_constraints["warm_start"]
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(64, 64),
+        *,
+        activation="relu",
+        dropout=0.0,
+        class_weight="balanced",
+        n_estimators=1,
+        max_epochs=50,
+        batch_size=512,
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        schedule="constant",
+        clip_norm=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-7,
+        select="last",
+        n_averaged=1,
+        device="auto",
+        random_state=None,
+        verbose=0,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.class_weight = class_weight
+        self.n_estimators = n_estimators
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.clip_norm = clip_norm
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.select = select
+        self.n_averaged = n_averaged
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @sk.fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Train the networks.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+        y : array-like of shape (n_events,)
+            Two classes.
+        sample_weight : array-like of shape (n_events,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        self : NetworkClassifier
+        """
+        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        self.classes_, y = encode_two_classes(y)
+        if sample_weight is not None:
+            sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
+        (trained,) = self._train(X, y, sample_weight, [np.arange(len(y))])
+        return self._adopt(trained)
+
+    def fit_folds(self, X, y, folds, sample_weight=None):
+        """Train one classifier per fold, all their networks as one.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+        y : array-like of shape (n_events,)
+        folds : sequence of int arrays
+            Training events of each fold.
+        sample_weight : array-like of shape (n_events,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        classifiers : list of NetworkClassifier
+            Fitted on the folds.
+        """
+        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        self.classes_, y = encode_two_classes(y)
+        fitted = []
+        for trained in self._train(X, y, sample_weight, folds):
+            classifier = type(self)(**self.get_params(deep=False))
+            for name in ("classes_", "n_features_in_", "feature_names_in_"):
+                if hasattr(self, name):
+                    setattr(classifier, name, getattr(self, name))
+            fitted.append(classifier._adopt(trained))
+        return fitted
+
+    def _adopt(self, trained):
+        self.trained_ = trained
+        self.history_ = trained.histories
+        self.n_iter_ = trained.n_epochs
+        return self
+
+    def _train(self, X, y, sample_weight, folds):
+        """Return for each fold its trained members."""
+        weights, scalers = [], []
+        for fold in folds:
+            weight = np.zeros(len(y))
+            own = None if sample_weight is None else np.asarray(sample_weight, np.float64)[fold]
+            weight[fold] = class_balanced_weight(y[fold], own, self.class_weight, self.classes_)
+            weights.append(weight)
+            mean = np.average(X[fold], axis=0, weights=own).astype(np.float64)
+            variance = np.average((X[fold] - mean) ** 2, axis=0, weights=own)
+            scalers.append(Standardize(mean, np.sqrt(variance)))
+        n = self.n_estimators
+
+        def build(k):
+            network = MLP(
+                X.shape[1],
+                tuple(self.hidden_layer_sizes),
+                activation=self.activation,
+                dropout=self.dropout,
+            )
+            return torch.nn.Sequential(scalers[k // n], network)
+
+        trained = self._trainer().fit(
+            build,
+            _cross_entropy,
+            {"x": torch.from_numpy(np.ascontiguousarray(X)), "y": torch.from_numpy(y)},
+            seeds=draw_seeds(self.random_state, n * len(folds)),
+            weights=np.repeat(weights, n, axis=0),
+            rows=[fold for fold in folds for _ in range(n)],
+            stratify=y,
+        )
+        return trained.groups(n)
+
+    def decision_function(self, X):
+        """Log odds of the second class, of the probability averaged over networks and epochs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+
+        Returns
+        -------
+        log_odds : ndarray of float64, shape (n_events,)
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        return self.trained_.evaluate(_logit, {"x": X}, reduce=_log_odds_of_mean)
+
+
+def _logit(network, batch):
+    return network(batch["x"]).squeeze(-1)
+
+
+def _cross_entropy(network, batch):
+    logit = _logit(network, batch)
+    return F.binary_cross_entropy_with_logits(logit, batch["y"].to(logit.dtype), reduction="none")
+
+
+def _log_odds_of_mean(logits):
+    # In log space: the probability of a certain event rounds to one long before its odds do.
+    return torch.logsumexp(F.logsigmoid(logits), 0) - torch.logsumexp(F.logsigmoid(-logits), 0)

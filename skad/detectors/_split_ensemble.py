@@ -1,0 +1,212 @@
+"""The default weak classifier: boosted trees averaged over fresh random halves."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skad.base import PresetMixin
+from skad.detectors._two_classes import (
+    TwoClassMixin,
+    class_balanced_weight,
+    encode_two_classes,
+)
+from skad.utils import _sklearn as sk
+from skad.utils import draw_seeds
+
+__all__ = ["SplitEnsembleClassifier"]
+
+
+class SplitEnsembleClassifier(PresetMixin, TwoClassMixin, BaseEstimator):
+    """Boosted trees for weak labels, averaged over fresh random halves of the events.
+
+    Every member is a `HistGradientBoostingClassifier` grown on one random, stratified part of
+    the events and stopped by its loss on the rest. On weak labels, which a classifier can hardly
+    tell apart, single members stop almost at random; their average does not.
+
+    Parameters
+    ----------
+    n_estimators : int, default=20
+        Number of members.
+    validation_fraction : float, default=0.5
+        Part of the events that stops a member.
+    max_iter : int, default=100
+        Largest number of trees of a member.
+    learning_rate : float, default=0.1
+        Shrinkage of each tree.
+    max_leaf_nodes : int, default=31
+        Largest number of leaves of a tree.
+    min_samples_leaf : int, default=20
+        Smallest number of events of a leaf.
+    l2_regularization : float, default=0.0
+        Penalty on the values of leaves.
+    max_bins : int, default=127
+        Number of bins of each feature.
+    n_iter_no_change : int, default=10
+        Trees without gain before a member stops.
+    class_weight : "balanced", dict or None, default="balanced"
+        "balanced" gives both classes the same sum of weights; a dict maps class labels to
+        factors.
+    n_jobs : int, default=None
+        Members fitted in parallel.
+    random_state : int, RandomState or None, default=None
+        Seed of the splits.
+
+    Attributes
+    ----------
+    estimators_ : list of HistGradientBoostingClassifier
+        Fitted members.
+    classes_ : ndarray of shape (2,)
+        Class labels.
+    n_iter_ : int
+        Largest number of trees of a member.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, if X had any.
+
+    Notes
+    -----
+    The average is one of log odds. Preset "treebased_ad": 10 members with the settings of [1]_.
+
+    References
+    ----------
+    .. [1] Finke et al., Tree-based algorithms for weakly supervised anomaly detection,
+       arXiv:2309.13111
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skad.detectors import SplitEnsembleClassifier
+    >>> rng = np.random.RandomState(0)
+    >>> X = rng.normal(size=(2000, 2))
+    >>> y = (X[:, 0] + rng.normal(size=2000) > 0).astype(int)
+    >>> classifier = SplitEnsembleClassifier(n_estimators=5, random_state=0).fit(X, y)
+    >>> bool(classifier.score(X, y) > 0.7)
+    True
+    """
+
+    _presets = {"treebased_ad": {"n_estimators": 10}}
+
+    _parameter_constraints: dict = {
+        "n_estimators": [sk.Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [sk.Interval(Real, 0, 1, closed="neither")],
+        "max_iter": [sk.Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [sk.Interval(Real, 0, None, closed="neither")],
+        "max_leaf_nodes": [sk.Interval(Integral, 2, None, closed="left")],
+        "min_samples_leaf": [sk.Interval(Integral, 1, None, closed="left")],
+        "l2_regularization": [sk.Interval(Real, 0, None, closed="left")],
+        "max_bins": [sk.Interval(Integral, 2, 255, closed="both")],
+        "n_iter_no_change": [sk.Interval(Integral, 1, None, closed="left")],
+        "class_weight": [sk.StrOptions({"balanced"}), dict, None],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        n_estimators=20,
+        *,
+        validation_fraction=0.5,
+        max_iter=100,
+        learning_rate=0.1,
+        max_leaf_nodes=31,
+        min_samples_leaf=20,
+        l2_regularization=0.0,
+        max_bins=127,
+        n_iter_no_change=10,
+        class_weight="balanced",
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.n_estimators = n_estimators
+        self.validation_fraction = validation_fraction
+        self.max_iter = max_iter
+        self.learning_rate = learning_rate
+        self.max_leaf_nodes = max_leaf_nodes
+        self.min_samples_leaf = min_samples_leaf
+        self.l2_regularization = l2_regularization
+        self.max_bins = max_bins
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @sk.fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Fit the members.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+        y : array-like of shape (n_events,)
+            Two classes.
+        sample_weight : array-like of shape (n_events,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        self : SplitEnsembleClassifier
+        """
+        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        self.classes_, y = encode_two_classes(y)
+        if sample_weight is not None:
+            sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
+        weight = class_balanced_weight(y, sample_weight, self.class_weight, self.classes_)
+        seeds = draw_seeds(self.random_state, self.n_estimators)
+        self.estimators_ = Parallel(n_jobs=self.n_jobs)(
+            delayed(self._fit_member)(X, y, weight, seed) for seed in seeds
+        )
+        self.n_iter_ = max(member.n_iter_ for member in self.estimators_)
+        return self
+
+    def _fit_member(self, X, y, weight, seed):
+        rng = np.random.RandomState(seed)
+        held_out = np.zeros(len(y), dtype=bool)
+        for label in (0, 1):
+            of_label = rng.permutation(np.flatnonzero((y == label) & (weight > 0)))
+            held_out[of_label[: round(self.validation_fraction * len(of_label))]] = True
+        member = HistGradientBoostingClassifier(
+            max_iter=self.max_iter,
+            learning_rate=self.learning_rate,
+            max_leaf_nodes=self.max_leaf_nodes,
+            min_samples_leaf=self.min_samples_leaf,
+            l2_regularization=self.l2_regularization,
+            max_bins=self.max_bins,
+            n_iter_no_change=self.n_iter_no_change,
+            tol=1e-7,
+            random_state=seed,
+        )
+        both = [len(np.unique(y[part & (weight > 0)])) == 2 for part in (held_out, ~held_out)]
+        if not all(both):
+            # Too few events to hold any out.
+            return member.set_params(early_stopping=False).fit(X, y, sample_weight=weight)
+        return member.set_params(early_stopping=True).fit(
+            X[~held_out],
+            y[~held_out],
+            sample_weight=weight[~held_out],
+            X_val=X[held_out],
+            y_val=y[held_out],
+            sample_weight_val=weight[held_out],
+        )
+
+    def decision_function(self, X):
+        """Log odds of the second class, averaged over the members.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+
+        Returns
+        -------
+        log_odds : ndarray of float64, shape (n_events,)
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        total = np.zeros(len(X))
+        for member in self.estimators_:
+            total += member.decision_function(X)
+        return total / len(self.estimators_)
