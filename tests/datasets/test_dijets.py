@@ -1,7 +1,6 @@
 """The shipped dijet sample: content, selection, reproducibility."""
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,8 +11,6 @@ from sklearn.metrics import roc_auc_score
 from skad.datasets import _dijets as module
 from skad.datasets import load_dijets
 from skad.datasets._shipped import shipped_path
-
-SOURCE = Path(__file__).parents[3] / "shared/data/dijets"
 
 
 def invariant_mass(X):
@@ -98,9 +95,9 @@ def test_random_state_nests_the_selection():
 
 
 def test_numpy_generator_is_untouched():
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    before = np.random.get_state()[1].copy()
     load_dijets(n_background=10, n_signal=1)
-    assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    assert np.array_equal(np.random.get_state()[1], before)
 
 
 def test_frames_and_tuples():
@@ -129,10 +126,9 @@ def test_signal_can_be_found(dijets):
     assert roc_auc_score(y[half:], model.predict_proba(features[half:])[:, 1]) > 0.95
 
 
-@pytest.mark.skipif(not SOURCE.exists(), reason="needs the full simulated files")
 @pytest.mark.parametrize("sample", ["background", "simulation", "signal"])
-def test_rounding_is_as_documented(sample):
-    full = pq.read_table(SOURCE / f"{sample}.parquet")
+def test_rounding_is_as_documented(shared_data, sample):
+    full = pq.read_table(shared_data / "dijets" / f"{sample}.parquet")
     shipped = pq.read_table(shipped_path(module._FILE), filters=[("sample", "==", sample)])
     for name in module.LHCO_FEATURES:
         bound = 2.0**-9 if name.startswith("tau") else 2.0**-10

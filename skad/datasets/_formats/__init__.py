@@ -42,10 +42,10 @@ def _format_of(path):
     )
 
 
-def open_source(path, *, key=None, column_names=None):
-    """Open a file of events for reading."""
+def open_source(path, *, key=None, column_names=None, file_format=None):
+    """Open a file of events for reading; the suffix tells the format where none is given."""
     path = Path(path)
-    file_format = _format_of(path)
+    file_format = file_format or _format_of(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file.")
     if file_format == "parquet":
