@@ -11,26 +11,9 @@ from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skad.utils import _sklearn as sk
+from skad.utils import weighted_quantile
 
 __all__ = ["DensityMixin", "DetectorMixin", "PresetMixin", "ScoreMixin"]
-
-
-def _weighted_quantile(values, q, sample_weight=None):
-    """Quantile that is the same for a weight of 2 and for an event given twice.
-
-    The mean of the two neighbours where the weights split exactly at `q`, so that of 300
-    distinct scores exactly 30 lie below the quantile 0.1.
-    """
-    if sample_weight is None:
-        sample_weight = np.ones(len(values))
-    order = np.argsort(values)
-    cumulative = np.cumsum(np.asarray(sample_weight, dtype=np.float64)[order])
-    target = q * cumulative[-1]
-    rounding = 1e-12 * cumulative[-1]
-    last = len(values) - 1
-    lower = np.searchsorted(cumulative, target - rounding, side="left")
-    upper = min(np.searchsorted(cumulative, target + rounding, side="right"), last)
-    return float(0.5 * (values[order[lower]] + values[order[upper]]))
 
 
 class ScoreMixin:
@@ -55,11 +38,13 @@ class ScoreMixin:
 
     def _set_offset(self, anomaly_scores, sample_weight=None):
         """Set `offset_` from `threshold`, or from the rarest fraction `contamination`."""
+        self.offset_ = self._offset(anomaly_scores, sample_weight)
+
+    def _offset(self, anomaly_scores, sample_weight=None):
         if self.threshold is not None:
-            self.offset_ = float(self._normality(np.float64(self.threshold)))
-            return
+            return float(self._normality(np.float64(self.threshold)))
         normality = self._normality(np.asarray(anomaly_scores, dtype=np.float64))
-        self.offset_ = _weighted_quantile(normality, self.contamination, sample_weight)
+        return weighted_quantile(normality, self.contamination, sample_weight)
 
     def score_samples(self, X):
         """Normality of each event: ``-anomaly_score(X)``, higher = more normal.

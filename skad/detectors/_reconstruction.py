@@ -1,0 +1,232 @@
+"""What autoencoder and variational autoencoder share: scaling, training, latent space."""
+
+import copy
+from numbers import Integral
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from skad.base import DetectorMixin, PresetMixin
+from skad.nn import ACTIVATIONS, Standardize, TrainingMixin
+from skad.utils import _sklearn as sk
+from skad.utils import draw_seeds, weighted_quantile
+
+__all__ = ["FLOATS", "ReconstructionDetector", "mean_over_networks"]
+
+FLOATS = (np.float64, np.float32)
+
+# A scale estimated from values without spread is rounding; it would blow up that rounding.
+_NO_SPREAD = 1e-14
+
+
+def mean_over_networks(stacked):
+    """Combine the outputs of all networks and epochs."""
+    return stacked.mean(0)
+
+
+def scaled_reconstruction(network, batch):
+    """Return scaled features and their reconstruction, in float64.
+
+    Differences and squares in float64, so that an event far out keeps a finite, ordered score.
+    """
+    z = network.scaling(batch["x"])
+    return z, network.decode(network.latent(z)).double()
+
+
+class ReconstructionDetector(
+    TrainingMixin, PresetMixin, DetectorMixin, TransformerMixin, BaseEstimator
+):
+    """Base of the detectors that compress events to a latent space and back.
+
+    A subclass implements `_build_network(scaling, n_features)`, `_objective()` and
+    `anomaly_score`; its `fit` calls `_fit`.
+    """
+
+    _reconstruction_constraints: dict = {
+        "hidden_layer_sizes": ["array-like", sk.Interval(Integral, 1, None, closed="left")],
+        "n_latent": [sk.Interval(Integral, 1, None, closed="left")],
+        "activation": [sk.StrOptions(set(ACTIVATIONS))],
+        "scaling": [None, sk.StrOptions({"standard", "robust"})],
+        "n_estimators": [sk.Interval(Integral, 1, None, closed="left")],
+        **DetectorMixin._threshold_constraints,
+        **TrainingMixin._training_constraints,
+    }
+    del _reconstruction_constraints["optimizer"]
+
+    def _hidden_sizes(self):
+        sizes = self.hidden_layer_sizes
+        return (int(sizes),) if np.isscalar(sizes) else tuple(int(size) for size in sizes)
+
+    def _feature_columns(self, X):
+        """Positions of the columns that are reconstructed."""
+        return np.arange(X.shape[1])
+
+    def _fit(self, X, sample_weight, X_val):
+        """Validate, train, and return the training events and their weights."""
+        continued = self.warm_start and hasattr(self, "trained_")
+        X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2, reset=not continued)
+        weight = None
+        if sample_weight is not None:
+            weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
+        self.feature_indices_ = self._feature_columns(X)
+        previous = self.trained_ if continued else None
+        if previous is None:
+            scaling = self._scaling_of(X[:, self.feature_indices_], weight)
+        else:
+            # The networks were trained in the old scale and only they know it.
+            scaling = copy.deepcopy(previous.networks[0][-1].scaling).cpu()
+        events, all_weight, rows, valid_rows = X, weight, None, None
+        if X_val is not None:
+            X_val = validate_data(self, X_val, dtype=X.dtype, reset=False)
+            events = np.concatenate([X, X_val])
+            rows = [np.arange(len(X))] * self.n_estimators
+            valid_rows = [np.arange(len(X), len(events))] * self.n_estimators
+            if weight is not None:
+                all_weight = np.concatenate([weight, np.ones(len(X_val))])
+
+        def build(k):
+            if previous is not None and k < len(previous.networks):
+                return copy.deepcopy(previous.networks[k][-1]).requires_grad_(True)
+            return self._build_network(copy.deepcopy(scaling), len(self.feature_indices_))
+
+        self.trained_ = self._trainer().fit(
+            build,
+            self._objective(),
+            {"z": self._scaled(scaling, events)},
+            seeds=draw_seeds(self.random_state, self.n_estimators),
+            weights=all_weight,
+            rows=rows,
+            valid_rows=valid_rows,
+        )
+        self.device_ = self.trained_.device
+        self.history_ = self.trained_.histories
+        self.n_iter_ = self.trained_.n_epochs
+        self._n_latent = self.trained_.networks[0][0].decoder[0].in_features
+        return X, weight
+
+    def _scaling_of(self, values, weight):
+        n = values.shape[1]
+        if self.scaling is None:
+            return Standardize(np.zeros(n), np.ones(n))
+        values = values.astype(np.float64)
+        mean = np.average(values, axis=0, weights=weight)
+        scale = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weight))
+        scale[scale <= _NO_SPREAD * np.abs(mean)] = 0.0
+        if self.scaling == "standard":
+            return Standardize(mean, scale)
+        lower, median, upper = (
+            np.array([weighted_quantile(column, q, weight) for column in values.T])
+            for q in (0.25, 0.5, 0.75)
+        )
+        width = upper - lower
+        # Half of the events alike, as padding is: the quartiles say nothing of the others.
+        return Standardize(median, np.where(width > 0, width, scale))
+
+    def _scaled(self, scaling, events):
+        """Scaled features as a tensor; float64 only where the engine trains in it."""
+        with torch.no_grad():
+            z = scaling(torch.from_numpy(np.ascontiguousarray(events[:, self.feature_indices_])))
+        return z if len(events) <= self.batch_size else z.float()
+
+    def _evaluate(self, function, X, *, reduce=mean_over_networks, trained=None):
+        """Evaluate networks over validated events; `function(network, batch)` gets "x"."""
+        trained = self.trained_ if trained is None else trained
+        return trained.evaluate(function, {"x": X[:, self.feature_indices_]}, reduce=reduce)
+
+    def _validated(self, X):
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=FLOATS, reset=False)
+
+    def reconstruct(self, X):
+        """Reconstruct events, in the units of X.
+
+        The mean over all networks and kept epochs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+
+        Returns
+        -------
+        X_reconstructed : ndarray of float64, shape (n_events, n_features)
+            In the columns of X; columns that are not reconstructed keep their values.
+        """
+        X = self._validated(X)
+        reconstructed = X.astype(np.float64)
+        reconstructed[:, self.feature_indices_] = self._evaluate(
+            lambda network, batch: network.scaling.inverse(
+                network.decode(network.latent(network.scaling(batch["x"])))
+            ),
+            X,
+        )
+        return reconstructed
+
+    def transform(self, X):
+        """Map events to the latent space of the first network.
+
+        Several networks have no latent space in common.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+
+        Returns
+        -------
+        Z : ndarray of float64, shape (n_events, n_latent)
+        """
+        X = self._validated(X)
+        return self._evaluate(
+            lambda network, batch: network.latent(network.scaling(batch["x"])),
+            X,
+            reduce=lambda stacked: stacked[-1],
+            trained=self.trained_.groups(1)[0],
+        )
+
+    def inverse_transform(self, X):
+        """Decode latent points of the first network into events.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_latent)
+            Latent points as `transform` gives them.
+
+        Returns
+        -------
+        X_original : ndarray of float64, shape (n_events, n_decoded)
+            In the units of the X of `fit`; its reconstructed columns, in their order.
+
+        Raises
+        ------
+        ValueError
+            Another number of columns than `n_latent`.
+        """
+        check_is_fitted(self)
+        latent = check_array(X, dtype=FLOATS, input_name="X")
+        if latent.shape[1] != self._n_latent:
+            raise ValueError(
+                f"X must hold latent points with n_latent={self._n_latent} columns; "
+                f"got {latent.shape[1]}."
+            )
+        return self.trained_.groups(1)[0].evaluate(
+            lambda network, batch: network.scaling.inverse(network.decode(batch["latent"])),
+            {"latent": latent},
+            reduce=lambda stacked: stacked[-1],
+        )
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns of `transform`: "latent0", "latent1", ...
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the columns of X; only checked.
+
+        Returns
+        -------
+        names : ndarray of str objects, shape (n_latent,)
+        """
+        check_is_fitted(self)
+        sk.check_feature_names_in(self, input_features)
+        return np.array([f"latent{i}" for i in range(self._n_latent)], dtype=object)

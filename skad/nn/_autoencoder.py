@@ -1,0 +1,66 @@
+"""Autoencoders: an encoder, a mirrored decoder and the scaling in front of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from skad.nn._mlp import Standardize, mlp_layers
+
+__all__ = ["Autoencoder"]
+
+
+class Autoencoder(nn.Module):
+    """A dense encoder and its mirror image, both with linear outputs.
+
+    Parameters
+    ----------
+    scaling : Standardize
+        Map from the features to the scaled ones z that are encoded and decoded.
+    n_features : int
+    hidden_sizes : sequence of int
+        Hidden layers of the encoder; the decoder has them in reverse.
+    n_latent : int
+    activation : {"relu", "tanh", "silu", "elu", "gelu"}, default="relu"
+    encoder_bias : bool, default=True
+        Whether the layers of the encoder have a bias.
+    """
+
+    def __init__(
+        self,
+        scaling: Standardize,
+        n_features: int,
+        hidden_sizes: Sequence[int],
+        n_latent: int,
+        *,
+        activation: str = "relu",
+        encoder_bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.scaling = scaling
+        encoder = [n_features, *hidden_sizes, self._n_code(n_latent)]
+        decoder = [n_latent, *reversed(hidden_sizes), n_features]
+        self.encoder = nn.Sequential(*mlp_layers(encoder, activation, bias=encoder_bias))
+        self.decoder = nn.Sequential(*mlp_layers(decoder, activation))
+
+    @staticmethod
+    def _n_code(n_latent: int) -> int:
+        """Outputs of the encoder."""
+        return n_latent
+
+    def _cast(self, value: torch.Tensor) -> torch.Tensor:
+        return value.to(self.decoder[0].weight.dtype)
+
+    def latent(self, z: torch.Tensor) -> torch.Tensor:
+        """Return the latent point of scaled features."""
+        return self.encoder(self._cast(z))
+
+    def decode(self, latent: torch.Tensor) -> torch.Tensor:
+        """Return the scaled features at a latent point."""
+        return self.decoder(self._cast(latent))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Return the reconstruction of scaled features."""
+        return self.decode(self.latent(z))
