@@ -235,10 +235,13 @@ def importance_background(ratio, thresholds, *, scores=None):
     """Background after a cut from the observed events, each weighted by 1/R.
 
     ``b(Rc) = sum_i Theta(R_i - Rc) / R_i`` over the events of the region, with
-    ``R = p_data / p_background``: the paper's equation 3.7 times the number of events. Unbiased
-    for the true R. A learned R is noisy, and the events with the largest R are those where the
-    noise went up; the estimate is then too low and observed and expected events share the noise,
-    so a p-value from it over-claims. Check with pseudo-experiments, or prefer "direct".
+    ``R = p_data / p_background``: the paper's equation 3.7 times the number of events. For the true
+    R of the densities p(x | m) this is the efficiency of the background times all events of the
+    region, so too large by the signal fraction near m; for that of the densities p(x, m), both
+    normalised to events, it is unbiased. A learned R is noisy, and the events with the largest R
+    are those where the noise went up; the estimate is then too low and observed and expected
+    events share the noise, so a p-value from it over-claims. Check with pseudo-experiments, or
+    prefer "direct".
 
     Parameters
     ----------
