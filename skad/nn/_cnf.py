@@ -123,6 +123,8 @@ class ContinuousTransform(nn.Module):
         self.hutchinson = hutchinson
         self.n_steps = n_steps
         self.tolerance = tolerance
+        # vmap can batch neither adaptive steps nor random tangents.
+        self.stackable = n_steps is not None and not hutchinson
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self._solve(x, context, 0.0, 1.0)

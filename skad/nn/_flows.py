@@ -40,6 +40,11 @@ class Flow(nn.Module):
         Number d of columns of x.
     n_context : int, default=0
         Number of columns of the context; 0 means that none is taken.
+
+    Attributes
+    ----------
+    stackable : bool
+        Whether `torch.func.vmap` can evaluate several such flows as one.
     """
 
     def __init__(self, transforms: Iterable[nn.Module], n_features: int, n_context: int = 0):
@@ -47,6 +52,7 @@ class Flow(nn.Module):
         self.transforms = nn.ModuleList(transforms)
         self.n_features = n_features
         self.n_context = n_context
+        self.stackable = all(getattr(t, "stackable", True) for t in self.transforms)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map data (n, d) to the latent space; return z and log |det dz/dx| of shape (n,)."""

@@ -6,7 +6,6 @@ from itertools import pairwise
 import torch
 from nflows.transforms.autoregressive import AutoregressiveTransform
 from nflows.transforms.base import Transform
-from nflows.transforms.coupling import CouplingTransform
 from nflows.transforms.permutations import RandomPermutation, ReversePermutation
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -85,7 +84,8 @@ def nsf(
     n_transforms: int = 3,
     hidden_features: int | tuple[int, ...] = (64, 64),
     n_bins: int = 8,
-    tail_bound: float = 5.0,
+    tail_bound: float = 4.0,
+    scale_bound: float = 3.0,
     activation: str = "relu",
     dropout: float = 0.0,
     residual: bool = False,
@@ -94,34 +94,35 @@ def nsf(
 ) -> list[nn.Module]:
     """Return the transforms of an autoregressive neural spline flow.
 
-    Each step maps every feature by a rational-quadratic spline whose parameters are functions of
-    the features before it and the context.
+    Each step maps every feature by the affine map of `maf` and then by a rational-quadratic
+    spline, the parameters of both being functions of the features before it and the context. The
+    affine map brings conditional densities of any place and width under the spline.
 
     Parameters
     ----------
-    n_features, n_context, hidden_features, activation, dropout, residual, batch_norm, permutation
+    n_features, n_context, hidden_features, activation, dropout, residual, batch_norm, \
+            permutation, scale_bound
         As in `maf`.
     n_transforms : int, default=3
         Number of autoregressive steps.
     n_bins : int, default=8
         Bins of each spline.
-    tail_bound : float, default=5
-        The splines act on [-tail_bound, tail_bound], the identity outside; in the units of x,
-        which should be standardised.
+    tail_bound : float, default=4
+        The splines act on [-tail_bound, tail_bound] and are the identity outside.
     """
-    spline = Spline(n_bins, tail_bound)
+    elementwise = AffineSpline(n_bins, tail_bound, scale_bound)
     steps = [
         Autoregressive(
             MADE(
                 n_features,
                 n_context,
                 hidden_features,
-                spline.n_params,
+                elementwise.n_params,
                 activation=activation,
                 dropout=dropout,
                 residual=residual,
             ),
-            spline,
+            elementwise,
         )
         for _ in range(n_transforms)
     ]
@@ -135,7 +136,8 @@ def nsf_coupling(
     n_transforms: int = 6,
     hidden_features: int | tuple[int, ...] = (64, 64),
     n_bins: int = 8,
-    tail_bound: float = 5.0,
+    tail_bound: float = 4.0,
+    scale_bound: float = 3.0,
     activation: str = "relu",
     dropout: float = 0.0,
     residual: bool = False,
@@ -144,13 +146,13 @@ def nsf_coupling(
 ) -> list[nn.Module]:
     """Return the transforms of a spline coupling flow: one pass in either direction.
 
-    Each step maps the second half of the features by splines given the first half. With one
+    Each step maps the second half of the features as in `nsf`, given the first half. With one
     feature there is nothing to couple, and the flow is that of `nsf`.
 
     Parameters
     ----------
     n_features, n_context, hidden_features, n_bins, tail_bound, activation, dropout, residual, \
-            batch_norm, permutation
+            batch_norm, permutation, scale_bound
         As in `nsf`.
     n_transforms : int, default=6
         Number of coupling steps.
@@ -163,27 +165,27 @@ def nsf_coupling(
             hidden_features=hidden_features,
             n_bins=n_bins,
             tail_bound=tail_bound,
+            scale_bound=scale_bound,
             activation=activation,
             dropout=dropout,
             residual=residual,
             batch_norm=batch_norm,
         )
-    spline = Spline(n_bins, tail_bound)
+    elementwise = AffineSpline(n_bins, tail_bound, scale_bound)
     n_given = n_features // 2
-    mask = torch.arange(n_features) >= n_given
     steps = [
         Coupling(
-            mask,
+            n_given,
             MLP(
                 n_given,
                 n_context,
                 hidden_features,
-                (n_features - n_given, spline.n_params),
+                (n_features - n_given, elementwise.n_params),
                 activation=activation,
                 dropout=dropout,
                 residual=residual,
             ),
-            spline,
+            elementwise,
         )
         for _ in range(n_transforms)
     ]
@@ -287,15 +289,23 @@ class BoundedAffine:
         return x * log_scale.exp() + shift, log_scale
 
 
-class Spline:
-    """Elementwise rational-quadratic spline on [-bound, bound]."""
+class AffineSpline:
+    """Bounded affine map, then a rational-quadratic spline on [-bound, bound]."""
 
-    def __init__(self, n_bins: int, bound: float):
-        self.n_params = 3 * n_bins - 1
+    def __init__(self, n_bins: int, bound: float, scale_bound: float):
+        self.affine = BoundedAffine(scale_bound)
         self.bound = bound
+        self.n_params = 2 + 3 * n_bins - 1
 
     def __call__(self, x: Tensor, params: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
-        return rational_quadratic_spline(x, params, self.bound, inverse)
+        moves, shapes = params.split([2, self.n_params - 2], dim=-1)
+        if inverse:
+            x, spline_log_det = rational_quadratic_spline(x, shapes, self.bound, inverse=True)
+            x, affine_log_det = self.affine(x, moves, inverse=True)
+        else:
+            x, affine_log_det = self.affine(x, moves, inverse=False)
+            x, spline_log_det = rational_quadratic_spline(x, shapes, self.bound)
+        return x, affine_log_det + spline_log_det
 
 
 class Autoregressive(AutoregressiveTransform):
@@ -314,24 +324,28 @@ class Autoregressive(AutoregressiveTransform):
         return outputs, log_det.sum(dim=1)
 
 
-class Coupling(CouplingTransform):
-    """Elementwise map of the masked features, parametrised by a network of the others."""
+class Coupling(Transform):
+    """Elementwise map of the features after the first n_given, by a network of those.
 
-    def __init__(self, mask: Tensor, net: MLP, elementwise):
-        self._n_params = elementwise.n_params
-        super().__init__(mask, lambda n_given, n_outputs: net)
+    nflows' own writes into slices in place, which torch.func.vmap cannot batch.
+    """
+
+    def __init__(self, n_given: int, net: MLP, elementwise):
+        super().__init__()
+        self.n_given = n_given
+        self.net = net
         self.elementwise = elementwise
 
-    def _transform_dim_multiplier(self):
-        return self._n_params
+    def forward(self, inputs, context=None):
+        return self._map(inputs, context, inverse=False)
 
-    def _coupling_transform_forward(self, inputs, transform_params):
-        outputs, log_det = self.elementwise(inputs, transform_params, inverse=False)
-        return outputs, log_det.sum(dim=1)
+    def inverse(self, inputs, context=None):
+        return self._map(inputs, context, inverse=True)
 
-    def _coupling_transform_inverse(self, inputs, transform_params):
-        outputs, log_det = self.elementwise(inputs, transform_params, inverse=True)
-        return outputs, log_det.sum(dim=1)
+    def _map(self, inputs, context, inverse):
+        given, rest = inputs[:, : self.n_given], inputs[:, self.n_given :]
+        rest, log_det = self.elementwise(rest, self.net(given, context), inverse)
+        return torch.cat([given, rest], dim=1), log_det.sum(dim=1)
 
 
 class BatchNorm(Transform):
@@ -354,8 +368,8 @@ class BatchNorm(Transform):
 
     def set_statistics(self, x: Tensor, momentum: float = 1.0) -> None:
         """Move the running mean and variance towards those of x."""
-        self.mean.lerp_(x.mean(dim=0), momentum)
-        self.var.lerp_(x.var(dim=0, correction=0), momentum)
+        self.mean.mul_(1 - momentum).add_(momentum * x.mean(dim=0))
+        self.var.mul_(1 - momentum).add_(momentum * x.var(dim=0, correction=0))
 
     def forward(self, inputs, context=None):
         mean, var = self.mean, self.var
