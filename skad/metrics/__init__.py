@@ -2,6 +2,7 @@
 
 from skad.metrics._argos import argos_score
 from skad.metrics._distance_correlation import distance_correlation
+from skad.metrics._energy_movers import energy_movers_distance
 from skad.metrics._ks import ks_table
 from skad.metrics._overlap import most_anomalous, selection_overlap, shared_fraction
 from skad.metrics._responses import anomaly_response
@@ -31,6 +32,7 @@ __all__ = [
     "shared_fraction",
     # sculpting, dependence and agreement of samples
     "distance_correlation",
+    "energy_movers_distance",
     "ks_table",
     "mass_sculpting_chi2",
     "mass_sculpting_jsd",
