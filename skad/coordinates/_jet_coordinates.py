@@ -42,13 +42,13 @@ class ConstituentCoordinates(ConstituentTransformer):
 
     Attributes
     ----------
-    constituent_columns_ : ndarray of int, shape (n_constituents_, 4)
+    constituent_columns_ : ndarray of int, shape (n_constituents, 4)
         Positions of the constituents' columns.
     n_constituents_ : int
         Number of constituents per jet, padding included.
     n_features_in_ : int
         Number of columns seen in `fit`.
-    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+    feature_names_in_ : ndarray of str, shape (n_features,)
         Their names, where X had names.
 
     Notes
@@ -121,7 +121,7 @@ class ConstituentCoordinates(ConstituentTransformer):
 
         Returns
         -------
-        X_original : ndarray of shape (n_jets, n_features_in_)
+        X_original : ndarray of shape (n_jets, n_features)
             In the column order of `fit`, with ``remainder="passthrough"``.
 
         Raises

@@ -40,13 +40,13 @@ class JetFrame(ConstituentTransformer):
 
     Attributes
     ----------
-    constituent_columns_ : ndarray of int, shape (n_constituents_, 4)
+    constituent_columns_ : ndarray of int, shape (n_constituents, 4)
         Positions of the constituents' columns.
     n_constituents_ : int
         Number of constituents per jet, padding included.
     n_features_in_ : int
         Number of columns seen in `fit`.
-    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+    feature_names_in_ : ndarray of str, shape (n_features,)
         Their names, where X had names.
 
     Notes

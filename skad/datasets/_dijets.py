@@ -75,6 +75,7 @@ def load_dijets(
         test_target : ndarray of int, shape (n_test,)
             Their truth.
         feature_names : list of str
+            The columns of `data`.
         target_names : list of str
             ``["background", "signal"]``.
         frame : DataFrame or None

@@ -90,8 +90,11 @@ def fetch_jets(
         observables : ndarray of shape (n_events, n_observables)
             The numbers that the file gives for the jet, N-subjettiness from the fifth on.
         feature_names, target_names : list of str
+            The columns of `data` and the meaning of the labels.
         frame : DataFrame or None
+            `data` and the target when ``as_frame=True``.
         filename, DESCR : str
+            Path of the downloaded file; the full description.
     (data, target) : tuple
         When ``return_X_y=True``.
 

@@ -63,6 +63,7 @@ def make_gaussian_anomaly(
     -------
     toy : :class:`~sklearn.utils.Bunch`
         data : ndarray of float64, shape (n_background + n_signal, n_features)
+            The events, background first.
         target : ndarray of int, shape (n_background + n_signal,)
             1 signal, 0 background.
         log_density_background, log_density_signal : callable

@@ -72,11 +72,13 @@ def load_jets(*, kinds=None, return_X_y=False, as_frame=False):
         target : ndarray of int, shape (n_jets,), or Series
             0 for QCD, 1 for everything else.
         kind : ndarray of str, shape (n_jets,)
+            One of `kinds` for each jet.
         pt, mass : ndarray of float64, shape (n_jets,)
             Transverse momentum and mass in GeV of the jet with all its constituents.
         parent_mass : ndarray of float64, shape (n_jets,)
             Mass in GeV of the particle behind the jet, NaN for QCD.
         feature_names : list of str
+            The columns of `data`.
         target_names : list of str
             ``["qcd", "other"]``.
         frame : DataFrame or None

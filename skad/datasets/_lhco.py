@@ -100,10 +100,13 @@ def fetch_lhco_rd(
         target : ndarray of int, shape (1_100_000,), or Series
             The truth: 1 signal, 0 background.
         feature_names, target_names : list of str
+            The columns of `data` and the meaning of the labels.
         frame : DataFrame or None
+            `data` and the target when ``as_frame=True``.
         filename : str
             Path of the (main) downloaded file, for `iter_events` and `score_file`.
         DESCR : str
+            The full description.
     (data, target) : tuple
         When ``return_X_y=True``.
 

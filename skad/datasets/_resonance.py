@@ -90,9 +90,11 @@ def make_resonance(
     -------
     resonance : :class:`~sklearn.utils.Bunch`
         data : ndarray of float64, shape (n_events, 1 + n_features), or DataFrame
+            The mass in TeV, then the features.
         target : ndarray of int, shape (n_events,), or Series
             1 signal, 0 background.
         frame : DataFrame or None
+            `data` and `target` when ``as_frame=True``.
         feature_names : list of str
             ``["m", "x1", "x2", ...]``.
         log_density_background, log_density_signal : callable

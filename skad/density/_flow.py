@@ -487,7 +487,7 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
         return original
 
     def log_abs_det_jacobian(self, X):
-        """Log of |det dz/dx| of `transform` at each event.
+        """Logarithm of ``|det dz/dx|`` of `transform` at each event.
 
         Parameters
         ----------

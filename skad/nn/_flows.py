@@ -28,7 +28,7 @@ _MAX_REDRAWS = 10
 class Flow(nn.Module):
     """A density p(x | context): a chain of invertible transforms onto N(0, 1)^d.
 
-    log p(x | c) = log N(z; 0, 1) + log |det dz/dx| with z = forward(x, c). Parameters and results
+    ``log p(x|c) = log N(z; 0, 1) + log|det dz/dx|`` with z = forward(x, c). Parameters and results
     follow the module's dtype (float32 unless ``.double()`` was called) and device.
 
     Parameters
@@ -55,7 +55,7 @@ class Flow(nn.Module):
         self.stackable = all(getattr(t, "stackable", True) for t in self.transforms)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Map data (n, d) to the latent space; return z and log |det dz/dx| of shape (n,)."""
+        """Map data (n, d) to the latent space; return z and ``log|det dz/dx|`` of shape (n,)."""
         self._check(x, context)
         log_abs_det = x.new_zeros(len(x))
         for transform in self.transforms:
@@ -64,7 +64,7 @@ class Flow(nn.Module):
         return x, log_abs_det
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Map latent points (n, d) to data; return x and log |det dx/dz| of shape (n,)."""
+        """Map latent points (n, d) to data; return x and ``log|det dx/dz|`` of shape (n,)."""
         self._check(z, context)
         log_abs_det = z.new_zeros(len(z))
         for transform in reversed(self.transforms):
