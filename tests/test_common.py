@@ -1,5 +1,6 @@
 """Every public estimator passes scikit-learn's checks and skad's own; the checks can fail."""
 
+from functools import partial
 from unittest import SkipTest
 
 import pytest
@@ -54,7 +55,7 @@ def scikit_learn_checks():
 
 def short_name(value):
     """Name of an estimator, or of a check with its options."""
-    if not hasattr(value, "func"):
+    if not isinstance(value, partial):
         return type(value).__name__
     options = ",".join(f"{key}={option}" for key, option in value.keywords.items())
     return f"{value.func.__name__}({options})" if options else value.func.__name__
