@@ -29,6 +29,7 @@ RESULTS = Path(__file__).parent / "results" / "bump_hunt_coverage.json"
 N_EVENTS = 20_000
 REGION = SignalRegion(3.3, 3.7)
 EFFICIENCIES = (1.0, 1e-1, 1e-2)
+N_SIGNAL = (20, 40, 80, 120)
 
 
 class Generate:
@@ -51,14 +52,19 @@ class Generate:
 def hunts():
     """One search per background method; the spectrum reaches from 2.5 to 5 TeV."""
     search = partial(
-        BumpHunt, windows=[REGION], efficiencies=EFFICIENCIES, sqrt_s=13.0, n_global_toys=1000
+        BumpHunt,
+        windows=[REGION],
+        efficiencies=EFFICIENCIES,
+        sqrt_s=13.0,
+        n_samples=20_000,
+        n_global_toys=1000,
     )
     return {
-        "trees, sideband": search(TreeHunter(), n_parameters=3),
         "mixtures, sideband": search(MixtureRatio(), n_parameters=3),
-        "mixtures, sideband, order by F-test": search(MixtureRatio()),
         "mixtures, direct": search(MixtureRatio(), n_parameters=3, background="direct"),
         "mixtures, importance": search(MixtureRatio(), n_parameters=3, background="importance"),
+        "trees, sideband": search(TreeHunter(), n_parameters=3),
+        "mixtures, sideband, order by F-test": search(MixtureRatio()),
     }
 
 
@@ -88,41 +94,33 @@ def describe(table):
     }
 
 
-def coverage(n_experiments, n_jobs, seed=0):
-    """Coverage of every method and efficiency."""
-    report = {}
-    for name, hunt in hunts().items():
-        start = time.perf_counter()
-        table = pseudo_experiments(
-            hunt, Generate(), n_experiments, n_jobs=n_jobs, random_state=seed
-        )
-        seconds = time.perf_counter() - start
-        report[name] = {
-            f"{efficiency:g}": describe(group) for efficiency, group in table.groupby("efficiency")
-        }
-        report[name]["seconds"] = round(seconds, 1)
-        print(name, json.dumps(report[name], indent=1), flush=True)
+def coverage(name, hunt, n_experiments, n_jobs, seed=0):
+    """Coverage of one method at every efficiency."""
+    start = time.perf_counter()
+    table = pseudo_experiments(hunt, Generate(), n_experiments, n_jobs=n_jobs, random_state=seed)
+    seconds = time.perf_counter() - start
+    report = {
+        f"{efficiency:g}": describe(group) for efficiency, group in table.groupby("efficiency")
+    }
+    report["seconds"] = round(seconds, 1)
+    print(name, json.dumps(report, indent=1), flush=True)
     return report
 
 
-def power(n_experiments, n_jobs, seed=1):
+def power(name, hunt, n_experiments, n_jobs, seed=1):
     """Median significance, and how often it passes 3, against the injected signal."""
     report = {}
-    names = ["trees, sideband", "mixtures, sideband", "mixtures, direct"]
-    for name, hunt in hunts().items():
-        if name not in names:
-            continue
-        for n_signal in (0, 20, 40, 80, 120):
-            table = pseudo_experiments(
-                hunt, Generate(n_signal), n_experiments, n_jobs=n_jobs, random_state=seed
-            )
-            for efficiency, group in table.groupby("efficiency"):
-                report.setdefault(name, {}).setdefault(f"{efficiency:g}", {})[n_signal] = {
-                    "z_median": float(group["z_local"].median()),
-                    "z_68": [float(q) for q in group["z_local"].quantile([0.16, 0.84])],
-                    "above_3": float(np.mean(group["z_local"] > 3)),
-                }
-        print(name, json.dumps(report[name], indent=1), flush=True)
+    for n_signal in N_SIGNAL:
+        table = pseudo_experiments(
+            hunt, Generate(n_signal), n_experiments, n_jobs=n_jobs, random_state=seed
+        )
+        for efficiency, group in table.groupby("efficiency"):
+            report.setdefault(f"{efficiency:g}", {})[n_signal] = {
+                "z_median": float(group["z_local"].median()),
+                "z_68": [float(q) for q in group["z_local"].quantile([0.16, 0.84])],
+                "above_3": float(np.mean(group["z_local"] > 3)),
+            }
+    print(name, json.dumps(report, indent=1), flush=True)
     return report
 
 
@@ -137,11 +135,21 @@ def main():
         f"--power-experiments {options.power_experiments} --jobs {options.jobs}",
         "events": N_EVENTS,
         "region_TeV": [REGION.low, REGION.high],
-        "coverage": coverage(options.experiments, options.jobs),
-        "power": power(options.power_experiments, options.jobs),
+        "coverage": {},
+        "power": {},
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(report, indent=1) + "\n")
+
+    def record(part, name, result):
+        # After every method, so that an interrupted study keeps what it has.
+        report[part][name] = result
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(report, indent=1) + "\n")
+
+    for name, hunt in hunts().items():
+        record("coverage", name, coverage(name, hunt, options.experiments, options.jobs))
+    for name in ("mixtures, sideband", "mixtures, direct", "trees, sideband"):
+        hunt = hunts()[name]
+        record("power", name, power(name, hunt, options.power_experiments, options.jobs))
 
 
 if __name__ == "__main__":

@@ -266,6 +266,12 @@ def importance_background(ratio, thresholds, *, scores=None):
     ----------
     B. Nachman, D. Shih, "Anomaly detection with density estimation", Phys. Rev. D 101 (2020)
     075042, arXiv:2001.04990, equation 3.7.
+
+    Examples
+    --------
+    >>> from skad.resonant import importance_background
+    >>> importance_background([0.5, 1.0, 2.0, 4.0], [0.9]).background
+    array([1.75])
     """
     thresholds = _thresholds(thresholds)
     ratio = np.asarray(ratio, dtype=np.float64)

@@ -105,6 +105,20 @@ def pseudo_experiments(hunt, generate, n_experiments, *, n_jobs=None, random_sta
     results : DataFrame
         `hunt.results_` of every experiment with the columns `experiment` and `p_global`.
         The warnings of single experiments are left to the columns (`sculpting_p`, NaN).
+
+    Examples
+    --------
+    >>> from sklearn.ensemble import IsolationForest
+    >>> from skad.datasets import make_resonance
+    >>> from skad.resonant import BumpHunt, pseudo_experiments
+    >>> hunt = BumpHunt(
+    ...     IsolationForest(n_estimators=5), efficiencies=(0.1,), n_folds=2, sqrt_s=13.0
+    ... )
+    >>> def background(random_state):
+    ...     return make_resonance(2000, 0, random_state=random_state).data
+    >>> table = pseudo_experiments(hunt, background, 3, random_state=0)
+    >>> table["experiment"].tolist()
+    [0, 1, 2]
     """
     import pandas as pd
 

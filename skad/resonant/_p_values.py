@@ -20,7 +20,16 @@ _TOYS_PER_BATCH = 100_000
 
 
 def p_to_z(p_value):
-    """One-sided significance of a p-value, ``Z = Phi^-1(1 - p)``, in standard deviations.
+    """One-sided significance of a p-value, ``Z = Phi^-1(1 - p)``.
+
+    Parameters
+    ----------
+    p_value : array-like of float
+
+    Returns
+    -------
+    significance : ndarray of float64, or float for scalars
+        In standard deviations; negative for p > 1/2.
 
     Examples
     --------
@@ -32,7 +41,23 @@ def p_to_z(p_value):
 
 
 def z_to_p(significance):
-    """p-value of a one-sided significance, ``p = 1 - Phi(Z)``."""
+    """p-value of a one-sided significance, ``p = 1 - Phi(Z)``.
+
+    Parameters
+    ----------
+    significance : array-like of float
+        In standard deviations.
+
+    Returns
+    -------
+    p_value : ndarray of float64, or float for scalars
+
+    Examples
+    --------
+    >>> from skad.resonant import z_to_p
+    >>> z_to_p([0.0, 2.0]).round(4)
+    array([0.5   , 0.0228])
+    """
     return stats.norm.sf(significance)
 
 

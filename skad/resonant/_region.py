@@ -15,7 +15,21 @@ _SIDES = ("low", "high")
 
 
 class RegionCounts(NamedTuple):
-    """Events in the signal region, the lower and the upper sideband (sums of weights, if any)."""
+    """Events of a region and its sidebands, as `SignalRegion.counts` returns them.
+
+    Parameters
+    ----------
+    signal : int or float
+        Events in the signal region, or the sum of their weights.
+    low, high : int or float
+        The same for the lower and the upper sideband.
+
+    Examples
+    --------
+    >>> from skad.resonant import SignalRegion
+    >>> SignalRegion(1.0, 2.0).counts([0.5, 1.5, 1.7, 3.0]).signal
+    2
+    """
 
     signal: float
     low: float

@@ -275,7 +275,18 @@ def spectrum_edges(m, region, *, bins_per_region=4, max_bins=200):
 
     Returns
     -------
-    edges : ndarray
+    edges : ndarray of float64, shape (n_bins + 1,)
+
+    Raises
+    ------
+    RegionError
+        The region leaves no data on one side.
+
+    Examples
+    --------
+    >>> from skad.resonant import SignalRegion, spectrum_edges
+    >>> spectrum_edges([2.0, 3.0, 5.0], SignalRegion(3.0, 4.0), bins_per_region=2)
+    array([2. , 2.5, 3. , 3.5, 4. , 4.5, 5. ])
     """
     m = np.asarray(m, dtype=np.float64)
     width = region.width / bins_per_region
