@@ -39,22 +39,29 @@ class CutCounts:
         return self.background / self.background[-1]
 
     @property
+    def tpr_error(self):
+        """Standard error of tpr, a weighted binomial fraction."""
+        return np.sqrt(_binomial_variance(self.signal, self.signal_square))
+
+    @property
+    def fpr_error(self):
+        """Standard error of fpr, a weighted binomial fraction."""
+        return np.sqrt(_binomial_variance(self.background, self.background_square))
+
+    @property
     def background_events(self):
         return effective_size(self.background, self.background_square)
 
     def ratio(self):
         """Return tpr / sqrt(fpr) and its standard error; NaN where fpr = 0.
 
-        Efficiencies are weighted binomial fractions; the error is propagated linearly,
-        with signal and background independent.
+        The error is propagated linearly, with signal and background independent.
         """
         tpr, fpr = self.tpr, self.fpr
-        tpr_variance = _binomial_variance(self.signal, self.signal_square)
-        fpr_variance = _binomial_variance(self.background, self.background_square)
         fpr = np.where(fpr > 0, fpr, np.nan)
         ratio = tpr / np.sqrt(fpr)
-        error = np.sqrt(tpr_variance / fpr + ratio**2 * fpr_variance / (4 * fpr**2))
-        return ratio, error
+        signal_part, background_part = self.tpr_error**2 / fpr, (self.fpr_error / (2 * fpr)) ** 2
+        return ratio, np.sqrt(signal_part + ratio**2 * background_part)
 
     def at(self, *, tpr=None, fpr=None):
         """Return the counts at given efficiencies, by linear interpolation along the ROC curve.

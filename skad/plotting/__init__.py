@@ -1,1 +1,19 @@
-__all__: list[str] = []
+"""Displays of what metrics and studies return; matplotlib loads when something is drawn."""
+
+from skad.plotting._bump_hunt import BumpHuntDisplay
+from skad.plotting._coordinate_study import CoordinateStudyDisplay
+from skad.plotting._frame import FrameDisplay
+from skad.plotting._overlap import OverlapDisplay
+from skad.plotting._roc import ROCDisplay
+from skad.plotting._score import ScoreDisplay
+from skad.plotting._sic import SICDisplay
+
+__all__ = [
+    "BumpHuntDisplay",
+    "CoordinateStudyDisplay",
+    "FrameDisplay",
+    "OverlapDisplay",
+    "ROCDisplay",
+    "SICDisplay",
+    "ScoreDisplay",
+]

@@ -1,0 +1,265 @@
+"""The rarest events of one density, marked in several coordinate frames."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from skad.coordinates import change_of_variables
+from skad.metrics import most_anomalous
+from skad.plotting._axes import grid_of_axes, merge_style
+from skad.utils import fitted_on, resolve_columns
+
+__all__ = ["FrameDisplay"]
+
+
+class FrameDisplay:
+    """Two features of the events in each frame, with the rarest events of every frame marked.
+
+    The figure of [1]_: a selection that surrounds the data in one frame cuts through it in
+    another. Use `from_estimator`, `from_predictions` or `from_overlap`.
+
+    Parameters
+    ----------
+    coordinates : dict of str to ndarray of shape (n_events, 2)
+        Two features of the events in each frame, one panel each.
+    selected : dict of str to ndarray of bool, shape (n_events,)
+        The rarest events of each frame, marked in all panels.
+    fraction : float
+        Fraction of events that counts as rarest.
+    feature_names : dict of str to (str, str)
+        Axis labels of each panel.
+
+    Attributes
+    ----------
+    ax_ : ndarray of matplotlib Axes, shape (n_frames,)
+    figure_ : matplotlib Figure
+    image_ : list of matplotlib QuadMesh
+        All events, as a histogram.
+    scatter_ : dict of (str, str) to matplotlib PathCollection
+        Marks by panel and by frame in which the events are the rarest.
+
+    References
+    ----------
+    .. [1] G. Kasieczka et al., "Anomaly detection under coordinate transformations",
+       arXiv:2209.06225.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.mixture import GaussianMixture
+    >>> from skad.coordinates import LogTransformer
+    >>> from skad.density import FramedDensity
+    >>> from skad.plotting import FrameDisplay
+    >>> X = np.random.default_rng(0).lognormal(sigma=0.5, size=(5_000, 2))
+    >>> density = FramedDensity(LogTransformer(), GaussianMixture()).fit(X)
+    >>> display = FrameDisplay.from_estimator(
+    ...     density, X, {"m": None, "log m": LogTransformer()})
+    >>> int(display.selected["m"].sum())
+    50
+    """
+
+    def __init__(self, *, coordinates, selected, fraction, feature_names):
+        self.coordinates = coordinates
+        self.selected = selected
+        self.fraction = fraction
+        self.feature_names = feature_names
+
+    def plot(self, ax=None, *, bins=80, marker_kwargs=None, image_kwargs=None):
+        """Draw one panel per frame.
+
+        Parameters
+        ----------
+        ax : sequence of matplotlib Axes, default=None
+            One per frame; None makes a new figure.
+        bins : int, default=80
+            Bins of the histogram of all events, in each direction.
+        marker_kwargs : dict of str to dict, default=None
+            Keyword arguments of matplotlib's `scatter` for the marks of each frame.
+        image_kwargs : dict, default=None
+            Keyword arguments of matplotlib's `pcolormesh`.
+
+        Returns
+        -------
+        self : FrameDisplay
+        """
+        self.ax_, self.figure_ = grid_of_axes(
+            ax, len(self.coordinates), self, width=4.6, height=4.2
+        )
+        from matplotlib.collections import PathCollection
+        from matplotlib.colors import LogNorm
+
+        marker_kwargs = marker_kwargs or {}
+        self.image_, self.scatter_ = [], {}
+        for axes, (panel, events) in zip(self.ax_, self.coordinates.items(), strict=True):
+            counts, x_edges, y_edges = np.histogram2d(events[:, 0], events[:, 1], bins=bins)
+            style = {
+                "cmap": "Greys",
+                # The darkest grey is left to the marks.
+                "norm": LogNorm(1, max(counts.max() * 5, 2)),
+                "rasterized": True,
+            }
+            self.image_.append(
+                axes.pcolormesh(
+                    x_edges,
+                    y_edges,
+                    np.ma.masked_equal(counts.T, 0),
+                    **style | (image_kwargs or {}),
+                )
+            )
+            for number, (frame, chosen) in enumerate(self.selected.items()):
+                style = merge_style(
+                    PathCollection,
+                    {
+                        # A ring around a dot shows events that both frames select.
+                        "marker": "o",
+                        "s": 7 if number % 2 == 0 else 26,
+                        "linewidths": 0 if number % 2 == 0 else 0.8,
+                        "facecolors": f"C{number}" if number % 2 == 0 else "none",
+                        "edgecolors": f"C{number}",
+                        "rasterized": True,
+                        "label": f"rarest {self.fraction:.3g} in {frame}",
+                    },
+                    marker_kwargs.get(frame),
+                )
+                self.scatter_[panel, frame] = axes.scatter(
+                    events[chosen, 0], events[chosen, 1], **style
+                )
+            first, second = self.feature_names[panel]
+            axes.set(title=panel, xlabel=first, ylabel=second)
+        self.ax_[0].legend(fontsize="small", loc="best")
+        return self
+
+    @classmethod
+    def from_estimator(
+        cls,
+        density,
+        X,
+        frames,
+        *,
+        features=(0, 1),
+        fraction=0.01,
+        ax=None,
+        **plot_options,
+    ):
+        """Draw a fitted density, read in each frame by its Jacobian.
+
+        Parameters
+        ----------
+        density : fitted density, or fitted detector with a `density_`
+            Its ``score_samples(X)`` is the log density in the coordinates of X.
+        X : array-like of shape (n_events, n_features)
+        frames : dict of str to transformer
+            Invertible maps of X; those not fitted are fitted to X. None is the coordinates of X.
+        features : sequence of two int or str, default=(0, 1)
+            The columns to show.
+        fraction : float, default=0.01
+            Fraction of events that counts as rarest.
+        ax : sequence of matplotlib Axes, default=None
+        **plot_options
+            Further parameters of `plot`.
+
+        Returns
+        -------
+        display : FrameDisplay
+        """
+        if hasattr(density, "anomaly_score"):
+            density = density.density_
+        log_density = density.score_samples(X)
+        frames = {name: fitted_on(frame, X) for name, frame in frames.items()}
+        return cls.from_predictions(
+            {
+                name: X if frame is None or isinstance(frame, str) else frame.transform(X)
+                for name, frame in frames.items()
+            },
+            {name: -change_of_variables(log_density, frame, X) for name, frame in frames.items()},
+            features=features,
+            feature_names=_names(X),
+            fraction=fraction,
+            ax=ax,
+            **plot_options,
+        )
+
+    @classmethod
+    def from_overlap(cls, overlap, *, features=(0, 1), ax=None, **plot_options):
+        """Draw the result of `skad.inspection.frame_overlap`.
+
+        Parameters
+        ----------
+        overlap : FrameOverlap
+        features : sequence of two int or str, default=(0, 1)
+            The columns to show.
+        ax : sequence of matplotlib Axes, default=None
+        **plot_options
+            Further parameters of `plot`.
+
+        Returns
+        -------
+        display : FrameDisplay
+        """
+        selected = {name: column.to_numpy() for name, column in overlap.selected.items()}
+        display = cls._with_columns(overlap.coordinates, selected, overlap.fraction, features, None)
+        return display.plot(ax, **plot_options)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        coordinates,
+        scores,
+        *,
+        features=(0, 1),
+        feature_names=None,
+        fraction=0.01,
+        ax=None,
+        **plot_options,
+    ):
+        """Draw anomaly scores, for example of detectors fitted in each frame.
+
+        Parameters
+        ----------
+        coordinates : dict of str to array-like of shape (n_events, n_features)
+            The same events in each frame.
+        scores : dict of str to array-like of shape (n_events,)
+            Anomaly scores in each frame, higher = more anomalous; the keys may be others than the
+            frames.
+        features : sequence of two int or str, default=(0, 1)
+            The columns to show.
+        feature_names : sequence of str, default=None
+            Names of the columns; by default those of DataFrames.
+        fraction : float, default=0.01
+            Fraction of events that counts as rarest.
+        ax : sequence of matplotlib Axes, default=None
+        **plot_options
+            Further parameters of `plot`.
+
+        Returns
+        -------
+        display : FrameDisplay
+        """
+        if not isinstance(coordinates, Mapping) or not isinstance(scores, Mapping):
+            raise TypeError("coordinates and scores must be dicts of frame names to arrays.")
+        selected = {name: most_anomalous(s, fraction=fraction) for name, s in scores.items()}
+        display = cls._with_columns(coordinates, selected, fraction, features, feature_names)
+        return display.plot(ax, **plot_options)
+
+    @classmethod
+    def _with_columns(cls, coordinates, selected, fraction, features, feature_names):
+        chosen, labels = {}, {}
+        for frame, events in coordinates.items():
+            names = _names(events) or feature_names
+            n_features = np.shape(events)[1]
+            positions = resolve_columns(
+                features,
+                None if names is None else [str(n) for n in names],
+                n_features,
+                parameter="features",
+            )
+            if len(positions) != 2:
+                raise ValueError(f"features must name two columns; got {features!r}.")
+            chosen[frame] = np.asarray(events, dtype=np.float64)[:, positions]
+            shown = [f"$x_{{{p + 1}}}$" if names is None else str(names[p]) for p in positions]
+            labels[frame] = tuple(shown)
+        return cls(coordinates=chosen, selected=selected, fraction=fraction, feature_names=labels)
+
+
+def _names(X):
+    return list(X.columns) if hasattr(X, "columns") else None
