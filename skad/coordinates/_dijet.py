@@ -92,8 +92,8 @@ class DijetCoordinates(TransformerMixin, BaseEstimator):
     >>> import pandas as pd
     >>> from skad.coordinates import DijetCoordinates
     >>> columns = "pxj1 pyj1 pzj1 mj1 tau1j1 tau2j1 pxj2 pyj2 pzj2 mj2 tau1j2 tau2j2".split()
-    >>> leading, other = [1500.0, 0.0, 300.0, 200.0, 0.4, 0.2], [-1500.0, 0.0, -200.0, 90.0, 0.3, 0.1]
-    >>> X = pd.DataFrame([leading + other], columns=columns)  # GeV
+    >>> first, second = [1500, 0, 300, 200, 0.4, 0.2], [-1500, 0, -200, 90, 0.3, 0.1]
+    >>> X = pd.DataFrame([first + second], columns=columns)  # GeV
     >>> DijetCoordinates().set_output(transform="pandas").fit_transform(X).round(4)
          mjj   mj1  delta_mj  tau21_j1  tau21_j2
     0  3.057  0.09      0.11    0.3333       0.5

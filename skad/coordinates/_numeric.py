@@ -91,4 +91,4 @@ def _derivative(evaluate, values, rows, column, who):
 
 
 # (relative, absolute) steps: the first serve features of any unit, the others those near zero.
-_STEPS = [(10.0**-k, 0.0) for k in (3, 4, 5)] + [(0.0, 10.0**-k) for k in range(3, 9)]
+_STEPS = [(10.0**-k, 0.0) for k in (3, 4, 5)] + [(0.0, 10.0**-k) for k in range(3, 16)]
