@@ -26,10 +26,10 @@ from skad.resonant import (
 )
 
 RESULTS = Path(__file__).parent / "results" / "bump_hunt_coverage.json"
-N_EVENTS = 20_000
+N_EVENTS = 10_000
 REGION = SignalRegion(3.3, 3.7)
-EFFICIENCIES = (1.0, 1e-1, 1e-2)
-N_SIGNAL = (20, 40, 80, 120)
+EFFICIENCIES = (1.0, 0.1, 0.02)
+N_SIGNAL = (20, 40, 80)
 
 
 class Generate:

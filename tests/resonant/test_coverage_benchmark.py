@@ -26,7 +26,7 @@ def test_summary_of_known_significances():
 
 def test_generated_numbers_are_poisson():
     sizes = [len(Generate(500)(np.random.RandomState(seed))) for seed in range(30)]
-    assert np.mean(sizes) == pytest.approx(20_500, abs=4 * np.sqrt(20_500 / 30))
+    assert np.mean(sizes) == pytest.approx(10_500, abs=4 * np.sqrt(10_500 / 30))
     assert np.std(sizes) > 50
 
 

@@ -4,6 +4,7 @@ import sys
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import integrate, optimize, stats
 
@@ -230,3 +231,24 @@ def test_edges_fit_the_region_and_the_data():
     assert len(spectrum_edges(m, SignalRegion(3.0, 3.001), max_bins=50)) == 105
     with pytest.raises(RegionError, match="leaves no sideband"):
         spectrum_edges(m, SignalRegion(0.0, 4.0))
+
+
+def test_dijets_close(shared_data):
+    """Half a million simulated dijets: the sidebands predict the events of the region."""
+    columns = [f"{name}j{i}" for name in ("px", "py", "pz", "m") for i in (1, 2)]
+    path = shared_data / "dijets" / "background.parquet"
+    if not path.is_file():
+        pytest.skip("no dijets on this machine")
+    events = pd.read_parquet(path, columns=columns).astype(np.float64)
+    momenta = [events[[f"{name}j1", f"{name}j2"]].to_numpy() for name in ("px", "py", "pz", "m")]
+    energy = np.sqrt(sum(part**2 for part in momenta)).sum(axis=1)
+    m = np.sqrt(energy**2 - sum(part.sum(axis=1) ** 2 for part in momenta[:3]))
+    # Below 2.8 TeV the cut on the leading jet shapes the spectrum.
+    region = SignalRegion(3300.0, 3700.0, sideband_width=(500.0, 3000.0))
+    edges = spectrum_edges(m, region)
+    fit = fit_spectrum(np.histogram(m, edges)[0], edges, exclude=region)
+    background, error = fit.yield_in(3300.0, 3700.0)
+    observed = region.counts(m).signal
+    assert fit.p_value > 0.01
+    assert error / background < 0.01
+    assert abs(observed - background) < 3 * np.hypot(error, np.sqrt(background))
