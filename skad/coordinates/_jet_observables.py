@@ -1,5 +1,7 @@
 """Observables of jets from their constituents: kinematics and N-subjettiness."""
 
+from numbers import Real
+
 import numpy as np
 
 from skad.coordinates._jet_columns import MIN_ENERGY, ConstituentTransformer
@@ -27,11 +29,8 @@ FEATURES = (
     "n_constituents",
 )
 
-# Keeps a ratio finite where the lower tau vanishes, as ANODE, CATHODE and SALAD have it.
-_TAU_EPSILON = 1e-5
 
-
-def jet_observables(X, *, features=FEATURES):
+def jet_observables(X, *, features=FEATURES, regulariser=1e-5):
     """Return observables of jets from their constituents.
 
     Parameters
@@ -46,8 +45,11 @@ def jet_observables(X, *, features=FEATURES):
           pseudorapidity, phi in [-pi, pi], mass = -sqrt(-m^2) where rounding made m^2 < 0;
         - "tau1", "tau2", "tau3": N-subjettiness, beta = 1, exclusive-kT axes, normalised to the
           sum of pT (so R0 = 1), dimensionless; zero for jets of at most N constituents;
-        - "tau21", "tau32": tau2 / (tau1 + 1e-5) and tau3 / (tau2 + 1e-5);
+        - "tau21", "tau32": tau2 / (tau1 + regulariser) and tau3 / (tau2 + regulariser);
         - "n_constituents".
+
+    regulariser : float, default=1e-5
+        Added to the denominator of the ratios, as in ANODE and CATHODE; positive.
 
     Returns
     -------
@@ -57,7 +59,8 @@ def jet_observables(X, *, features=FEATURES):
     Raises
     ------
     ValueError
-        Columns that are not a multiple of four, or an unknown feature.
+        Columns that are not a multiple of four, an unknown feature, or a regulariser that is
+        not positive.
 
     Examples
     --------
@@ -69,11 +72,13 @@ def jet_observables(X, *, features=FEATURES):
     unknown = [name for name in features if name not in FEATURES]
     if unknown:
         raise ValueError(f"features may hold {list(FEATURES)}; got {unknown}.")
+    if not regulariser > 0:
+        raise ValueError(f"regulariser must be positive; got {regulariser}.")
     p4 = split_constituents(X).astype(np.float64)
-    return _observables(p4, features)
+    return _observables(p4, features, regulariser)
 
 
-def _observables(p4, features):
+def _observables(p4, features, regulariser):
     used = p4[..., 0] >= MIN_ENERGY
     p4 = np.where(used[..., None], p4, 0.0)
     jet = p4.sum(axis=1)
@@ -88,8 +93,8 @@ def _observables(p4, features):
     if any(name.startswith("tau") for name in features):
         tau1, tau2, tau3 = n_subjettiness(p4).T
         values |= {"tau1": tau1, "tau2": tau2, "tau3": tau3}
-        values["tau21"] = tau2 / (tau1 + _TAU_EPSILON)
-        values["tau32"] = tau3 / (tau2 + _TAU_EPSILON)
+        values["tau21"] = tau2 / (tau1 + regulariser)
+        values["tau32"] = tau3 / (tau2 + regulariser)
     return np.stack([values[name] for name in features], axis=1).astype(np.float64)
 
 
@@ -101,6 +106,8 @@ class JetObservables(ConstituentTransformer):
     features : sequence of str, default=("pt", "eta", "phi", "mass", "tau1", "tau2", "tau3", \
 "tau21", "tau32", "n_constituents")
         Observables, in the order of the output; see `jet_observables` for definitions, units.
+    regulariser : float, default=1e-5
+        Added to the denominator of the ratios tau21 and tau32, as in ANODE and CATHODE.
     columns : sequence of str or int, default=None
         Columns of the constituents: E, px, py, pz of the first, then of the next, in GeV.
         By default those named e00, px00, py00, pz00, e01, ... or, in an X without such names,
@@ -139,12 +146,20 @@ class JetObservables(ConstituentTransformer):
         **ConstituentTransformer._parameter_constraints,
         **ConstituentTransformer._remainder_constraint,
         "features": ["array-like"],
+        "regulariser": [sk.Interval(Real, 0, None, closed="neither")],
     }
 
     def __init__(
-        self, *, features=FEATURES, columns=None, remainder="passthrough", unphysical="warn"
+        self,
+        *,
+        features=FEATURES,
+        regulariser=1e-5,
+        columns=None,
+        remainder="passthrough",
+        unphysical="warn",
     ):
         self.features = features
+        self.regulariser = regulariser
         self.columns = columns
         self.remainder = remainder
         self.unphysical = unphysical
@@ -182,4 +197,4 @@ class JetObservables(ConstituentTransformer):
         return list(self.features)
 
     def _transform_block(self, p4):
-        return _observables(p4, self.features)
+        return _observables(p4, self.features, self.regulariser)

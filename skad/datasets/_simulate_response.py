@@ -51,7 +51,8 @@ def detector_response(p4, pdg_id, rng):
     index = np.flatnonzero(accepted)
     p4, eta, photon, neutral = p4[index], eta[index], photon[index], neutral[index]
     pt, phi = transverse_momentum(p4), azimuth(p4)
-    sqrt_e = np.sqrt(p4[:, 0])
+    # Pythia makes photons of no energy; they must not become NaN.
+    sqrt_e = np.sqrt(np.maximum(p4[:, 0], 1e-9))
     resolution = np.where(
         photon,
         np.hypot(0.10 / sqrt_e, 0.007),

@@ -319,6 +319,17 @@ class TestObservables:
         assert_array_equal(dropped.transform(X), out[:, :2])
         assert list(dropped.get_feature_names_out()) == ["mass", "tau21"]
 
+    def test_regulariser(self, top_jets):
+        X = top_jets[:50]
+        tau1, tau2, ratio = jet_observables(
+            X, features=["tau1", "tau2", "tau21"], regulariser=0.5
+        ).T
+        assert_allclose(ratio, tau2 / (tau1 + 0.5))
+        transformer = JetObservables(features=["tau21"], regulariser=0.5)
+        assert_allclose(transformer.fit_transform(X)[:, 0], ratio)
+        with pytest.raises(ValueError, match="regulariser must be positive; got 0"):
+            jet_observables(X, regulariser=0)
+
     def test_wrong_features_and_columns(self, top_jets):
         with pytest.raises(ValueError, match=r"features may hold.*got \['tau4'\]"):
             jet_observables(top_jets, features=["tau4"])

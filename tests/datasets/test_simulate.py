@@ -164,6 +164,13 @@ class TestResponse:
         seen, _ = self.measure(pdg_id, pt, eta)
         assert abs(seen.mean() - fraction) < 0.02
 
+    def test_particles_without_energy_are_not_seen(self):
+        p4 = np.array([[0.0, 0, 0, 0], [1e-12, 1e-12, 0, 0], [50.0, 50.0, 0, 0]])
+        with np.errstate(all="raise"):
+            seen, measured = detector_response(p4, np.full(3, 22), np.random.default_rng(0))
+        assert_array_equal(seen, [False, False, True])
+        assert np.isfinite(measured).all()
+
     def test_measured_are_massless_and_the_input_is_unchanged(self):
         rng = np.random.default_rng(1)
         p4 = four_vectors(rng.exponential(10, 500), rng.normal(0, 2, 500), rng.uniform(-3, 3, 500))
