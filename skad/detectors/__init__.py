@@ -3,9 +3,11 @@
 from skad.detectors._autoencoder import AutoencoderDetector
 from skad.detectors._cwola import CWoLaDetector
 from skad.detectors._density import DensityDetector
+from skad.detectors._match_mass import mass_matching_weight, match_mass
 from skad.detectors._network_classifier import NetworkClassifier
 from skad.detectors._pyod import PyODDetector
 from skad.detectors._split_ensemble import SplitEnsembleClassifier
+from skad.detectors._vae import VAEDetector
 
 __all__ = [
     "AutoencoderDetector",
@@ -14,4 +16,7 @@ __all__ = [
     "NetworkClassifier",
     "PyODDetector",
     "SplitEnsembleClassifier",
+    "VAEDetector",
+    "mass_matching_weight",
+    "match_mass",
 ]

@@ -241,7 +241,7 @@ class AutoencoderDetector(ReconstructionDetector):
         )
 
     def _objective(self):
-        return _reconstruction_loss
+        return _reconstruction_loss, {}
 
     def anomaly_score(self, X):
         """Mean over the features of the squared reconstruction error.

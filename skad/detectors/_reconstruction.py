@@ -6,6 +6,7 @@ from numbers import Integral
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skad.base import DetectorMixin, PresetMixin
@@ -35,13 +36,26 @@ def scaled_reconstruction(network, batch):
     return z, network.decode(network.latent(z)).double()
 
 
+def check_exposed(y, X, *, name):
+    """Return labels 0 (background) and 1 (exposed outlier), both present."""
+    y = column_or_1d(y)
+    check_consistent_length(X, y)
+    values = np.unique(y)
+    if not np.array_equal(values, [0, 1]):
+        raise ValueError(
+            f"With outlier_exposure {name} must hold 0 (background) and 1 (exposed outlier), both; "
+            f"got the values {values[:5].tolist()}."
+        )
+    return y.astype(np.int64)
+
+
 class ReconstructionDetector(
     TrainingMixin, PresetMixin, DetectorMixin, TransformerMixin, BaseEstimator
 ):
     """Base of the detectors that compress events to a latent space and back.
 
-    A subclass implements `_build_network(scaling, n_features)`, `_objective()` and
-    `anomaly_score`; its `fit` calls `_fit`.
+    A subclass implements `_build_network(scaling, n_features)`, `_objective()`, which returns the
+    loss and further arguments of `Trainer.fit`, and `anomaly_score`; its `fit` calls `_fit`.
     """
 
     _reconstruction_constraints: dict = {
@@ -63,17 +77,29 @@ class ReconstructionDetector(
         """Positions of the columns that are reconstructed."""
         return np.arange(X.shape[1])
 
-    def _fit(self, X, sample_weight, X_val):
-        """Validate, train, and return the training events and their weights."""
+    def _extra_tensors(self, events):
+        """Further tensors over the events that the objective needs."""
+        return {}
+
+    def _fit(self, X, sample_weight, X_val, exposed=None, exposed_val=None):
+        """Validate, train, and return the background events and their weights.
+
+        `exposed` is 1 for outliers among the events, which set neither scale nor threshold.
+        """
         continued = self.warm_start and hasattr(self, "trained_")
         X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2, reset=not continued)
         weight = None
         if sample_weight is not None:
             weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
+        background = slice(None)
+        if exposed is not None:
+            exposed = check_exposed(exposed, X, name="y")
+            background = exposed == 0
+        background_weight = None if weight is None else weight[background]
         self.feature_indices_ = self._feature_columns(X)
         previous = self.trained_ if continued else None
         if previous is None:
-            scaling = self._scaling_of(X[:, self.feature_indices_], weight)
+            scaling = self._scaling_of(X[background][:, self.feature_indices_], background_weight)
         else:
             # The networks were trained in the old scale and only they know it.
             scaling = copy.deepcopy(previous.networks[0][-1].scaling).cpu()
@@ -85,26 +111,35 @@ class ReconstructionDetector(
             valid_rows = [np.arange(len(X), len(events))] * self.n_estimators
             if weight is not None:
                 all_weight = np.concatenate([weight, np.ones(len(X_val))])
+            if exposed is not None:
+                exposed_val = check_exposed(exposed_val, X_val, name="y_val")
+                exposed = np.concatenate([exposed, exposed_val])
+        tensors = {"z": self._scaled(scaling, events), **self._extra_tensors(events)}
+        if exposed is not None:
+            tensors["exposed"] = torch.from_numpy(exposed.astype(np.float32))
 
         def build(k):
             if previous is not None and k < len(previous.networks):
                 return copy.deepcopy(previous.networks[k][-1]).requires_grad_(True)
             return self._build_network(copy.deepcopy(scaling), len(self.feature_indices_))
 
+        objective, options = self._objective()
         self.trained_ = self._trainer().fit(
             build,
-            self._objective(),
-            {"z": self._scaled(scaling, events)},
+            objective,
+            tensors,
             seeds=draw_seeds(self.random_state, self.n_estimators),
             weights=all_weight,
             rows=rows,
             valid_rows=valid_rows,
+            stratify=exposed,
+            **options,
         )
         self.device_ = self.trained_.device
         self.history_ = self.trained_.histories
         self.n_iter_ = self.trained_.n_epochs
         self._n_latent = self.trained_.networks[0][0].decoder[0].in_features
-        return X, weight
+        return X[background], background_weight
 
     def _scaling_of(self, values, weight):
         n = values.shape[1]

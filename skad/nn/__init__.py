@@ -1,9 +1,11 @@
 """Networks, flows, losses and the engine that trains them (torch, skorch, nflows)."""
 
-from skad.nn._autoencoder import Autoencoder
+from skad.nn._annealing import Annealed
+from skad.nn._autoencoder import Autoencoder, VariationalAutoencoder
 from skad.nn._engine import Trainer
 from skad.nn._flow_network import FlowNetwork, negative_log_likelihood
 from skad.nn._flows import FLOW_KINDS, Flow, build_flow
+from skad.nn._losses import distance_correlation, exposure_loss, kl_to_standard_normal
 from skad.nn._mlp import ACTIVATIONS, MLP, Standardize
 from skad.nn._settings import TrainingMixin
 from skad.nn._trained import TrainedMembers
@@ -12,6 +14,7 @@ __all__ = [
     "ACTIVATIONS",
     "FLOW_KINDS",
     "MLP",
+    "Annealed",
     "Autoencoder",
     "Flow",
     "FlowNetwork",
@@ -19,6 +22,10 @@ __all__ = [
     "TrainedMembers",
     "Trainer",
     "TrainingMixin",
+    "VariationalAutoencoder",
     "build_flow",
+    "distance_correlation",
+    "exposure_loss",
+    "kl_to_standard_normal",
     "negative_log_likelihood",
 ]

@@ -9,7 +9,10 @@ from torch import nn
 
 from skad.nn._mlp import Standardize, mlp_layers
 
-__all__ = ["Autoencoder"]
+__all__ = ["Autoencoder", "VariationalAutoencoder"]
+
+# Posterior variances are kept within exp(-30) and exp(20), whatever the event.
+_MIN_LOG_VARIANCE, _MAX_LOG_VARIANCE = -30.0, 20.0
 
 
 class Autoencoder(nn.Module):
@@ -64,3 +67,29 @@ class Autoencoder(nn.Module):
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Return the reconstruction of scaled features."""
         return self.decode(self.latent(z))
+
+
+class VariationalAutoencoder(Autoencoder):
+    """An autoencoder whose encoder returns a normal distribution over the latent space.
+
+    Parameters as for `Autoencoder`.
+    """
+
+    @staticmethod
+    def _n_code(n_latent: int) -> int:
+        return 2 * n_latent
+
+    def posterior(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and log variance of the latent point of scaled features."""
+        mean, log_variance = self.encoder(self._cast(z)).chunk(2, dim=-1)
+        return mean, log_variance.clamp(_MIN_LOG_VARIANCE, _MAX_LOG_VARIANCE)
+
+    def latent(self, z: torch.Tensor) -> torch.Tensor:
+        """Return the posterior mean."""
+        return self.posterior(z)[0]
+
+    def forward(self, z: torch.Tensor, noise: torch.Tensor):
+        """Return the reconstruction of a posterior draw, and posterior mean and log variance."""
+        mean, log_variance = self.posterior(z)
+        drawn = mean + torch.exp(0.5 * log_variance) * noise
+        return self.decode(drawn), mean, log_variance

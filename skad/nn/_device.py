@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 
 import torch
 
 __all__ = ["resolve_device", "seeded"]
+
+# Threads share torch's global generator; fits in several threads take turns with it.
+_GENERATOR_LOCK = threading.RLock()
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -40,6 +44,6 @@ def resolve_device(device: str | torch.device) -> torch.device:
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch inside the scope and give the caller's generators back unchanged."""
     cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
+    with _GENERATOR_LOCK, torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
         yield

@@ -17,6 +17,7 @@ from torch import nn
 from tqdm import tqdm
 
 from skad.exceptions import DivergenceError, DivergenceWarning, InterruptedFitWarning
+from skad.nn._annealing import Annealed
 from skad.nn._device import resolve_device, seeded
 from skad.nn._loader import EventData, EventLoader
 from skad.nn._members import Members, Objective
@@ -104,6 +105,8 @@ class Trainer:
         rows: Sequence[np.ndarray] | None = None,
         valid_rows: Sequence[np.ndarray] | None = None,
         stratify: np.ndarray | None = None,
+        annealed: Sequence[Annealed] = (),
+        n_noise: int = 0,
         callbacks: Sequence[Callback] = (),
     ) -> TrainedMembers:
         """Train one network per seed.
@@ -131,6 +134,12 @@ class Trainer:
             random part held out when the settings need one.
         stratify : array of shape (n_events,), default=None
             Class labels whose proportions the random split keeps.
+        annealed : sequence of Annealed
+            Coefficients that the objective reads. Losses compare only once all are at their
+            targets: states are kept and patience runs from then on.
+        n_noise : int, default=0
+            Standard normal numbers that every event gets afresh in every epoch, in the batch as
+            "noise"; the validation events keep theirs.
         callbacks : sequence of skorch callbacks
             Called with the net, whose `criterion_` holds the objective.
 
@@ -143,6 +152,12 @@ class Trainer:
         DivergenceError
             No finite loss was reached.
         """
+        n_annealing = max((coefficient.n_epochs for coefficient in annealed), default=0)
+        if n_annealing >= self.max_epochs:
+            raise ValueError(
+                f"The annealing takes {n_annealing} epochs, which leaves none at full strength out "
+                f"of max_epochs={self.max_epochs}; raise max_epochs or shorten the annealing."
+            )
         device = resolve_device(self.device)
         n_events = len(next(iter(tensors.values())))
         rows = [np.arange(n_events)] * len(seeds) if rows is None else list(rows)
@@ -170,10 +185,13 @@ class Trainer:
             run = _Run(
                 self,
                 objective,
-                _data(tensors, weights, rows, members, dtype),
-                None if valid_rows is None else _data(tensors, weights, valid_rows, members, dtype),
+                _data(tensors, weights, rows, members, dtype, n_noise),
+                None
+                if valid_rows is None
+                else _data(tensors, weights, valid_rows, members, dtype, n_noise),
                 [seeds[k] for k in members],
                 device,
+                annealed,
                 callbacks,
             )
             records = run.train(initial)
@@ -252,10 +270,10 @@ def _split(rows, seeds, fraction, stratify):
     return train, valid
 
 
-def _data(tensors, weights, rows, members, dtype) -> EventData:
+def _data(tensors, weights, rows, members, dtype, n_noise) -> EventData:
     own_rows = [rows[k] for k in members]
     if weights is None or np.all(weights == 1):
-        return EventData(tensors, own_rows)
+        return EventData(tensors, own_rows, n_noise=n_noise)
     weights = np.atleast_2d(np.asarray(weights, dtype=np.float64))
     own = weights[list(members)] if len(weights) > 1 else np.repeat(weights, len(members), 0)
     sums = [w[r].sum() for w, r in zip(own, own_rows, strict=True)]
@@ -267,19 +285,20 @@ def _data(tensors, weights, rows, members, dtype) -> EventData:
     own = own * np.array([len(r) / s for r, s in zip(own_rows, sums, strict=True)])[:, None]
     if len(weights) == 1 and (own == own[:1]).all():
         own = own[:1]
-    return EventData(tensors, own_rows, torch.from_numpy(own).to(dtype))
+    return EventData(tensors, own_rows, torch.from_numpy(own).to(dtype), n_noise)
 
 
 class _Run:
     """The training of one stack of members."""
 
-    def __init__(self, settings, objective, train, valid, seeds, device, callbacks):
+    def __init__(self, settings, objective, train, valid, seeds, device, annealed, callbacks):
         self.settings = settings
         self.objective = objective
         self.train_data = train
         self.valid_data = valid
         self.seeds = seeds
         self.device = device
+        self.annealed = annealed
         self.callbacks = callbacks
         self.interrupted = False
 
@@ -449,6 +468,10 @@ class _Keeper(Callback):
         self.good = None if net.module_.stacked else net.module_.state(0)
 
     def on_epoch_begin(self, net, **kwargs):
+        epoch = len(net.history) - 1
+        for coefficient in self.run.annealed:
+            coefficient.move_to(epoch)
+        self.annealing = any(epoch < coefficient.n_epochs for coefficient in self.run.annealed)
         self.started = time.perf_counter()
 
     def on_epoch_end(self, net, **kwargs):
@@ -475,6 +498,8 @@ class _Keeper(Callback):
             entry["lr"] = net.optimizer_.param_groups[0]["lr"]
             entry["seconds"] = time.perf_counter() - self.started
             self.records[k].history.append(entry)
+            if self.annealing:
+                continue
             self._keep(k, float(train[i] if valid is None else valid[i]), members, i)
             if self.settings.early_stopping and self._exhausted(k, float(valid[i])):
                 leaving.append(i)

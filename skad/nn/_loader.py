@@ -28,6 +28,8 @@ class EventData:
         For each member the positions of its events.
     weights : tensor of shape (n_members, n_events) or (1, n_events), or None
         Weights with mean one over the rows of each member; None means all ones.
+    n_noise : int, default=0
+        Standard normal numbers that every event gets afresh in every pass, as "noise".
     """
 
     def __init__(
@@ -35,10 +37,12 @@ class EventData:
         tensors: dict[str, torch.Tensor],
         rows: Sequence[np.ndarray],
         weights: torch.Tensor | None = None,
+        n_noise: int = 0,
     ) -> None:
         self.tensors = tensors
         self.rows = [torch.as_tensor(np.asarray(r), dtype=torch.long) for r in rows]
         self.weights = weights
+        self.n_noise = n_noise
 
     def __len__(self) -> int:
         return max(len(r) for r in self.rows)
@@ -68,7 +72,7 @@ class EventLoader:
     stacked : bool
         Whether the batches have a member axis; without one there is one member.
     generators : list of torch.Generator or None
-        One for each member; None keeps the order of the rows.
+        One for each member; None keeps the order of the rows, and repeats the noise in each pass.
     """
 
     def __init__(
@@ -106,12 +110,19 @@ class EventLoader:
             real[k, : len(r)] = 1
         return order, real
 
-    def _gather(self, order: torch.Tensor, real: torch.Tensor | None) -> Batch:
+    def _gather(
+        self, order: torch.Tensor, real: torch.Tensor | None, noise: list[torch.Generator]
+    ) -> Batch:
         flat = order.reshape(-1)
         block = {
             name: tensor[flat].reshape(*order.shape, *tensor.shape[1:]).to(self.device)
             for name, tensor in self.dataset.tensors.items()
         }
+        if self.dataset.n_noise:
+            # From the member's own generator: the global one of torch is shared by threads.
+            shape = order.shape[1], self.dataset.n_noise
+            drawn = torch.stack([torch.randn(shape, generator=g) for g in noise])
+            block["noise"] = drawn.to(self.device)
         weights = self.dataset.weights
         if weights is not None:
             if len(weights) == 1:
@@ -126,13 +137,14 @@ class EventLoader:
 
     def __iter__(self) -> Iterator[tuple[Batch, torch.Tensor | int]]:
         order, real = self._order()
+        noise = self.generators or [torch.Generator().manual_seed(0) for _ in order]
         n, n_batches = len(self.dataset), len(self)
         edges = [i * self.batch_size for i in range(n_batches)] + [n]
         for first in range(0, n_batches, _BLOCK):
             ends = edges[first : first + _BLOCK + 1]
             lo, hi = ends[0], ends[-1]
             mask = None if real is None else real[:, lo:hi]
-            block = self._gather(order[:, lo:hi], mask)
+            block = self._gather(order[:, lo:hi], mask, noise)
             if not self.stacked:
                 block = {name: t[0] for name, t in block.items()}
             for start, stop in itertools.pairwise(ends):

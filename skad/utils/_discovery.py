@@ -13,6 +13,7 @@ __all__ = ["all_estimators"]
 # with their defaults.
 _FAST: dict = {
     "AutoencoderDetector": {"max_epochs": 2, "hidden_layer_sizes": (8,)},
+    "VAEDetector": {"max_epochs": 2, "hidden_layer_sizes": (8,), "n_latent": 2},
     "FlowDensity": {"max_epochs": 2, "n_transforms": 2, "hidden_layer_sizes": (8,)},
     "CWoLaDetector": lambda: {"classifier": _tree(), "cv": 2},
     "DensityDetector": lambda: {"density": _density("KernelDensity")},

@@ -1,0 +1,599 @@
+"""Anomalies by a variational autoencoder: five metrics, DisCo, outlier exposure."""
+
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from skad.detectors._reconstruction import ReconstructionDetector
+from skad.metrics import energy_movers_distance
+from skad.nn import (
+    Annealed,
+    VariationalAutoencoder,
+    distance_correlation,
+    exposure_loss,
+    kl_to_standard_normal,
+)
+from skad.utils import _sklearn as sk
+from skad.utils import draw_seed, resolve_columns
+
+__all__ = ["VAEDetector"]
+
+METRICS = ("nll", "mse", "kl", "emd", "mss")
+
+_PAPER = {
+    "hidden_layer_sizes": (256, 128, 64),
+    "n_latent": 10,
+    "beta": 0.01,
+    "scaling": "robust",
+    "batch_size": 100,
+    "learning_rate": 1e-3,
+    "schedule": "constant",
+    "clip_norm": None,
+}
+
+
+class VAEDetector(ReconstructionDetector):
+    """Score events by a variational autoencoder.
+
+    The encoder gives a normal posterior :math:`q(t|x) = N(\\mu(x), \\sigma^2(x))` over the latent
+    space, the decoder a reconstruction :math:`\\hat z(t)` of the scaled features z. Trained on
+
+    .. math:: L = \\mathrm{MSE} + \\beta\\, \\mathrm{KL}, \\quad
+              \\mathrm{MSE} = \\frac{1}{d} \\sum_{i=1}^{d} (z_i - \\hat z_i)^2, \\quad
+              \\mathrm{KL} = \\frac{1}{2} \\sum_{j} (\\mu_j^2 + \\sigma_j^2 - 1 - \\ln \\sigma_j^2).
+
+    Two additions make the score independent of a feature such as the mass: DisCo
+    (`decorrelate`), and outlier exposure (`outlier_exposure`) with outliers that follow the
+    background in that feature (`match_mass`).
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or tuple of int, default=(256, 128, 64)
+        Hidden layers of the encoder; the decoder has them in reverse.
+    n_latent : int, default=10
+        Size of the latent space.
+    activation : {"relu", "tanh", "silu", "elu", "gelu"}, default="relu"
+        Activation of the hidden layers.
+    beta : float, default=0.1
+        Strength of the KL divergence, see Notes.
+    beta_annealing : tuple (start, period, n_cycles), default=None
+        `beta` is 0 for `start` epochs, then rises linearly from 0 within `period` epochs,
+        `n_cycles` times, and stays. None keeps it constant.
+    scaling : {"standard", "robust"} or None, default="standard"
+        Scale in which errors are measured, learned from the (background) training events.
+
+        - "standard": mean zero and variance one of every feature.
+        - "robust": the median goes to zero, the width between the quartiles to one.
+        - None: X as it is.
+    metric : {"nll", "mse", "kl", "emd", "mss"}, default="nll"
+        The anomaly score. It may be changed after the fit.
+
+        - "nll": MSE + KL, without beta.
+        - "mse": MSE.
+        - "kl": KL, in nats.
+        - "emd": energy mover's distance of a jet to its reconstruction, for X that holds
+          constituents; see `skad.metrics.energy_movers_distance`. Needs the package POT.
+        - "mss": mean of the squares of the scaled features, which uses no network.
+    n_samples : int, default=None
+        Average MSE and EMD over so many draws of the posterior. They are the same draws of the
+        standard normal for every event and call, so that scores are deterministic. None decodes
+        the posterior mean.
+    constituents : {"p4", "log_pt_eta_phi"}, default="p4"
+        What the columns are to the metric "emd": E, px, py, pz of each constituent in turn, or
+        log(1 + pT), eta, phi.
+    decorrelate : str or int, default=None
+        Column of X that the loss of each event shall not depend on. The network does not see it.
+    disco_strength : float, default=100.0
+        kappa, strength of the distance correlation between that column and the loss.
+    disco_power : {1, 2}, default=1
+        1 takes the distance correlation R of [1]_; 2 takes R squared, as its public code does.
+    outlier_exposure : {"mse", "kl"}, default=None
+        Metric in which exposed outliers, y = 1 in `fit`, shall exceed the background.
+    oe_strength : float, default=None
+        lambda; None takes 500 for "mse" and 2 for "kl".
+    oe_margin : float, default=1.0
+        Gap in nats that is enough, for "kl".
+    oe_annealing : tuple (start, period, n_cycles), default=None
+        As `beta_annealing`, for lambda.
+    n_estimators : int, default=1
+        Networks trained with different seeds; the score is the mean of theirs.
+    contamination : float in (0, 0.5], default=0.1
+        Fraction of the (background) training events that `predict` calls outliers.
+    threshold : float, default=None
+        Anomaly score above which an event is an outlier, in place of `contamination`.
+    max_epochs : int, default=50
+        Passes over the events.
+    batch_size : int, default=256
+        Events per step. DisCo takes time and memory of its square, see Notes.
+    learning_rate : float, default=3e-3
+        Peak of the schedule.
+    weight_decay : float, default=0.0
+        Weight decay of the optimizer.
+    schedule : {"constant", "cosine", "one_cycle"}, default="one_cycle"
+        Learning rate over the training, updated every step.
+    clip_norm : float or None, default=5.0
+        Largest norm of the gradient.
+    early_stopping : bool, default=False
+        Stop when the loss of held-out events has not fallen by `tol` for `n_iter_no_change`
+        epochs, counted from the end of the annealing.
+    validation_fraction : float, default=0.1
+        Part of the events held out if `early_stopping` or `select="best"`.
+    n_iter_no_change : int, default=10
+        Patience in epochs.
+    tol : float, default=1e-4
+        Smallest fall of the loss that counts.
+    select : {"last", "best"}, default="last"
+        Which epochs to keep: the last ones or those of lowest validation loss.
+    n_averaged : int, default=1
+        Number of epochs kept; the score is the mean of theirs.
+    warm_start : bool, default=False
+        Continue from the networks and the scale of the last fit, with a fresh optimizer.
+    n_jobs : int, default=None
+        Processes for the metric "emd".
+    device : str, default="auto"
+        "auto" (a GPU where there is one), "cpu", "cuda", ...
+    random_state : int, RandomState or None, default=None
+        Seed of initialisation, shuffling, splits and posterior draws.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    trained_ : TrainedMembers
+        The networks.
+    history_ : list of list of dict
+        For every network one entry an epoch: losses, learning rate, seconds.
+    n_iter_ : int
+        Number of epochs run.
+    offsets_ : dict of str to float
+        For each metric the `score_samples` below which an event is an outlier; "emd" only after
+        a fit with ``metric="emd"``.
+    offset_ : float
+        The one of the present `metric`.
+    device_ : torch.device
+        Where it was trained.
+    feature_indices_ : ndarray of int
+        Positions of the reconstructed columns.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of str
+        Names of the columns of X, if it had any.
+
+    Raises
+    ------
+    DivergenceError
+        If training reached no finite loss.
+
+    See Also
+    --------
+    AutoencoderDetector : Without a distribution over the latent space.
+    match_mass : Outliers that follow the background's mass.
+
+    Notes
+    -----
+    KL is the sum over the latent dimensions. The public code [2]_ takes their mean, so its
+    beta = 0.1 is ``beta=0.01`` here with 10 latent dimensions, its KL is a tenth of this one and
+    its NLL weighs it less. As MSE is a mean over d features, a latent dimension pays for itself
+    only if it lowers the MSE by beta times its KL, some nats: with 80 features and beta = 0.1
+    the posterior collapses to few dimensions. In the textbook's evidence lower bound for errors
+    of unit variance, sums of squares over two, this beta is called beta d / 2.
+
+    DisCo adds kappa R(m, L) of the batch, R the distance correlation of the column m and the
+    loss per event. A batch of n events takes about ten n x n arrays: 10 MB for 512 events in
+    float32, 1 GB for 5000; validation goes in batches of at least 4096 events.
+
+    Outlier exposure must reward a large gap between the outliers and the background,
+    g = MSE_out - MSE_in (or KL), so the loss has to fall as g rises:
+
+    .. math:: L_\\text{MSE-OE} = L + \\lambda\\, \\mathrm{sigmoid}(-g) \\; [= L
+              - \\lambda\\, \\mathrm{sigmoid}(g) + \\lambda], \\qquad
+              L_\\text{KL-OE} = L + \\lambda \\max(0, \\Delta - g) \\; [= L
+              - \\lambda \\min(0, g - \\Delta)].
+
+    Both are L - lambda L_OE with the L_OE of eqs. 11 to 13 of [1]_; the form that the paper
+    rewrites with the other sign would pull the outliers into the background. g is taken for
+    pairs of a background event and an outlier of the same batch, the fewer of them repeated. The
+    background alone enters L, the scale, DisCo and `offset_`. lambda is relative to the MSE and
+    so depends on `scaling`.
+
+    Presets for `from_preset`: "beta_vae", "disco", "mse_oe" and "kl_oe" are the trainings of the
+    paper [1]_ (batches of 100 events, Adam at 1e-3, 50 or 100 epochs, robust scaling and beta as
+    in the code), without its two drops of the learning rate. "disco" needs `decorrelate`.
+
+    Weights do not equal repetitions exactly, as every event draws its own posterior noise.
+
+    References
+    ----------
+    .. [1] T. Cheng et al., "Variational autoencoders for anomalous jet tagging",
+       arXiv:2007.01850.
+    .. [2] https://github.com/taolicheng/VAE-Jet
+    .. [3] G. Kasieczka, D. Shih, "DisCo fever: robust networks through distance correlation",
+       arXiv:2001.05310.
+    .. [4] D. Hendrycks, M. Mazeika, T. Dietterich, "Deep anomaly detection with outlier
+       exposure", arXiv:1812.04606.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skad.detectors import VAEDetector
+    >>> rng = np.random.RandomState(0)
+    >>> X = rng.normal(size=(1000, 2)) @ rng.normal(size=(2, 6))  # a plane in six dimensions
+    >>> detector = VAEDetector(
+    ...     hidden_layer_sizes=(32,), n_latent=2, beta=0.01, metric="mse", random_state=0
+    ... ).fit(X)
+    >>> scores = detector.anomaly_score(X)
+    >>> off_plane = detector.anomaly_score(X + rng.normal(size=X.shape))
+    >>> bool(np.median(off_plane) > 5 * np.median(scores))
+    True
+    >>> detector.set_params(metric="kl").anomaly_score(X[:2]).shape
+    (2,)
+    """
+
+    _presets = {
+        "beta_vae": {**_PAPER, "max_epochs": 50},
+        "disco": {
+            **_PAPER,
+            "max_epochs": 100,
+            "beta_annealing": (10, 10, 1),
+            "disco_strength": 100.0,
+            "disco_power": 2,
+        },
+        "mse_oe": {
+            **_PAPER,
+            "max_epochs": 100,
+            "outlier_exposure": "mse",
+            "metric": "mse",
+            "oe_strength": 500.0,
+            "oe_annealing": (10, 5, 3),
+            "early_stopping": True,
+            "validation_fraction": 0.2,
+            "n_iter_no_change": 10,
+            "tol": 0.0,
+            "select": "best",
+        },
+        "kl_oe": {
+            **_PAPER,
+            "max_epochs": 100,
+            "outlier_exposure": "kl",
+            "metric": "kl",
+            "oe_strength": 2.0,
+            "oe_margin": 1.0,
+            "oe_annealing": (10, 5, 3),
+            "early_stopping": True,
+            "validation_fraction": 0.2,
+            "n_iter_no_change": 10,
+            "tol": 0.0,
+            "select": "best",
+        },
+    }
+
+    _parameter_constraints: dict = {
+        **ReconstructionDetector._reconstruction_constraints,
+        "beta": [sk.Interval(Real, 0, None, closed="left")],
+        "beta_annealing": [None, "array-like"],
+        "metric": [sk.StrOptions(set(METRICS))],
+        "n_samples": [None, sk.Interval(Integral, 1, None, closed="left")],
+        "constituents": [sk.StrOptions({"p4", "log_pt_eta_phi"})],
+        "decorrelate": [None, str, Integral],
+        "disco_strength": [sk.Interval(Real, 0, None, closed="left")],
+        "disco_power": [sk.Options(Integral, {1, 2})],
+        "outlier_exposure": [None, sk.StrOptions({"mse", "kl"})],
+        "oe_strength": [None, sk.Interval(Real, 0, None, closed="left")],
+        "oe_margin": [sk.Interval(Real, 0, None, closed="left")],
+        "oe_annealing": [None, "array-like"],
+        "n_jobs": [None, Integral],
+    }
+
+    def __init__(
+        self,
+        *,
+        hidden_layer_sizes=(256, 128, 64),
+        n_latent=10,
+        activation="relu",
+        beta=0.1,
+        beta_annealing=None,
+        scaling="standard",
+        metric="nll",
+        n_samples=None,
+        constituents="p4",
+        decorrelate=None,
+        disco_strength=100.0,
+        disco_power=1,
+        outlier_exposure=None,
+        oe_strength=None,
+        oe_margin=1.0,
+        oe_annealing=None,
+        n_estimators=1,
+        contamination=0.1,
+        threshold=None,
+        max_epochs=50,
+        batch_size=256,
+        learning_rate=3e-3,
+        weight_decay=0.0,
+        schedule="one_cycle",
+        clip_norm=5.0,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        select="last",
+        n_averaged=1,
+        warm_start=False,
+        n_jobs=None,
+        device="auto",
+        random_state=None,
+        verbose=0,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.n_latent = n_latent
+        self.activation = activation
+        self.beta = beta
+        self.beta_annealing = beta_annealing
+        self.scaling = scaling
+        self.metric = metric
+        self.n_samples = n_samples
+        self.constituents = constituents
+        self.decorrelate = decorrelate
+        self.disco_strength = disco_strength
+        self.disco_power = disco_power
+        self.outlier_exposure = outlier_exposure
+        self.oe_strength = oe_strength
+        self.oe_margin = oe_margin
+        self.oe_annealing = oe_annealing
+        self.n_estimators = n_estimators
+        self.contamination = contamination
+        self.threshold = threshold
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.clip_norm = clip_norm
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.select = select
+        self.n_averaged = n_averaged
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @sk.fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None, X_val=None, y_val=None):
+        """Learn the background.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+        y : array-like of shape (n_events,), default=None
+            With `outlier_exposure`: 0 for background, 1 for exposed outliers. Ignored without;
+            truth labels may be passed.
+        sample_weight : array-like of shape (n_events,), default=None
+            Non-negative weights; all ones are the same as None.
+        X_val : array-like of shape (n_validation_events, n_features), default=None
+            Events for the validation loss, in place of a part of X.
+        y_val : array-like of shape (n_validation_events,), default=None
+            Their labels, with `outlier_exposure`.
+
+        Returns
+        -------
+        self : VAEDetector
+
+        Raises
+        ------
+        ValueError
+            With `outlier_exposure`, a y that is not 0 and 1; an annealing that leaves no epoch.
+        """
+        if self.outlier_exposure is None:
+            X, weight = self._fit(X, sample_weight, X_val)
+        else:
+            if y is None or (X_val is not None and y_val is None):
+                raise ValueError(
+                    "outlier_exposure requires y, and y_val with X_val, to be passed, but the "
+                    "target is None; it is 0 for background, 1 for exposed outliers."
+                )
+            X, weight = self._fit(X, sample_weight, X_val, y, y_val)
+        mse, kl, mss = self._measures(X).T
+        scores = {"nll": mse + kl, "mse": mse, "kl": kl, "mss": mss}
+        if self.metric == "emd":
+            scores["emd"] = self._energy_movers(X)
+        self.offsets_ = {name: self._offset(score, weight) for name, score in scores.items()}
+        return self
+
+    def _feature_columns(self, X):
+        names = getattr(self, "feature_names_in_", None)
+        self._decorrelated = resolve_columns(
+            self.decorrelate, names, X.shape[1], parameter="decorrelate"
+        )
+        features = np.setdiff1d(np.arange(X.shape[1]), self._decorrelated)
+        if not len(features):
+            raise ValueError(
+                "decorrelate must leave a column to reconstruct; X has only one column."
+            )
+        return features
+
+    def _extra_tensors(self, events):
+        if not len(self._decorrelated):
+            return {}
+        values = events[:, self._decorrelated[0]].astype(np.float64)
+        # Distance correlation does not feel the scale, float32 does.
+        spread = values.std()
+        values = (values - values.mean()) / (spread if spread > 0 else 1.0)
+        return {"decorrelated": torch.from_numpy(values.astype(np.float32))}
+
+    def _build_network(self, scaling, n_features):
+        return VariationalAutoencoder(
+            scaling,
+            n_features,
+            self._hidden_sizes(),
+            self.n_latent,
+            activation=self.activation,
+        )
+
+    def _objective(self):
+        beta = _annealed(self.beta, self.beta_annealing, "beta_annealing")
+        strength, margin = self.oe_strength, None
+        if self.outlier_exposure == "mse":
+            strength = 500.0 if strength is None else strength
+        elif self.outlier_exposure == "kl":
+            strength, margin = (2.0 if strength is None else strength), self.oe_margin
+        exposure = _annealed(strength, self.oe_annealing, "oe_annealing")
+        disco, power = self.disco_strength, self.disco_power
+        exposed_metric = self.outlier_exposure
+
+        def loss_of(network, batch):
+            z, weight = batch["z"], batch.get("weight")
+            reconstruction, mean, log_variance = network(z, batch["noise"])
+            mse = (reconstruction - z).square().mean(-1)
+            kl = kl_to_standard_normal(mean, log_variance)
+            loss = mse + beta.value * kl
+            if "exposed" not in batch and "decorrelated" not in batch:
+                return loss
+            if weight is None:
+                weight = torch.ones_like(loss)
+            background = weight
+            if "exposed" in batch:
+                background = weight * (1 - batch["exposed"])
+            total = (background * loss).sum() / background.sum().clamp(min=1e-12)
+            if "decorrelated" in batch:
+                total = total + disco * distance_correlation(
+                    batch["decorrelated"].to(loss.dtype), loss, background, power=power
+                )
+            if "exposed" in batch:
+                values = mse if exposed_metric == "mse" else kl
+                total = total + exposure.value * exposure_loss(
+                    values, batch["exposed"], weight, margin=margin
+                )
+            return total
+
+        return loss_of, {"annealed": [beta, exposure], "n_noise": self.n_latent}
+
+    @property
+    def offset_(self):
+        """`score_samples` of the present `metric` below it is an outlier."""
+        if self.metric not in self.offsets_:
+            raise AttributeError(
+                f"No threshold is known for metric={self.metric!r}: fit with this metric, or use "
+                "anomaly_score and choose one."
+            )
+        return self.offsets_[self.metric]
+
+    def anomaly_score(self, X):
+        """Anomaly score in the present `metric`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+
+        Returns
+        -------
+        score : ndarray of float64, shape (n_events,)
+            The mean over all networks and kept epochs.
+        """
+        X = self._validated(X)
+        if self.metric not in METRICS:
+            raise ValueError(f"metric must be one of {list(METRICS)}; got {self.metric!r}.")
+        if self.metric == "emd":
+            return self._energy_movers(X)
+        mse, kl, mss = self._measures(X).T
+        return {"nll": mse + kl, "mse": mse, "kl": kl, "mss": mss}[self.metric].copy()
+
+    def _latent_points(self, network, z):
+        """Latent points to decode, shape (n_points, n_events, n_latent), and KL."""
+        mean, log_variance = network.posterior(z)
+        kl = kl_to_standard_normal(mean.double(), log_variance.double())
+        if self.n_samples is None:
+            return mean[None], kl
+        noise = np.random.RandomState(0).normal(size=(self.n_samples, 1, mean.shape[1]))
+        noise = torch.as_tensor(noise, dtype=mean.dtype, device=mean.device)
+        return mean + torch.exp(0.5 * log_variance) * noise, kl
+
+    def _measures(self, X):
+        """MSE, KL and MSS of each event."""
+
+        def measure(network, batch):
+            z = network.scaling(batch["x"])
+            points, kl = self._latent_points(network, z)
+            # Squares in float64, so that an event far out keeps a finite, ordered score.
+            errors = [(network.decode(t).double() - z).square().mean(-1) for t in points]
+            return torch.stack([torch.stack(errors).mean(0), kl, z.square().mean(-1)], dim=-1)
+
+        return self._evaluate(measure, X)
+
+    def _energy_movers(self, X):
+        def reconstructions(network, batch):
+            points, _ = self._latent_points(network, network.scaling(batch["x"]))
+            return torch.stack([network.scaling.inverse(network.decode(t)) for t in points], dim=1)
+
+        jets = X[:, self.feature_indices_]
+        decoded = self._evaluate(
+            reconstructions, X, reduce=lambda stacked: torch.cat(tuple(stacked), dim=1)
+        )
+        return np.mean(
+            [
+                energy_movers_distance(
+                    jets, decoded[:, k], coordinates=self.constituents, n_jobs=self.n_jobs
+                )
+                for k in range(decoded.shape[1])
+            ],
+            axis=0,
+        )
+
+    def sample(self, n_samples=1, random_state=None):
+        """Decode points drawn from the standard normal prior.
+
+        Every network and kept epoch gives an equal share. These are means: the spread of events
+        around their reconstruction is not added.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of events.
+        random_state : int, RandomState or None, default=None
+            Source of randomness.
+
+        Returns
+        -------
+        X : ndarray of float64, shape (n_samples, n_decoded)
+            In the units of the X of `fit`; its reconstructed columns, in their order.
+        """
+        check_is_fitted(self)
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(f"n_samples must be a positive integer; got {n_samples!r}.")
+        networks = [network for kept in self.trained_.networks for network in kept]
+        rng = np.random.RandomState(draw_seed(random_state))
+        share = rng.permutation(np.arange(n_samples) % len(networks))
+        latent = torch.from_numpy(rng.normal(size=(n_samples, self._n_latent)))
+        X = np.empty((n_samples, len(self.feature_indices_)))
+        with torch.inference_mode():
+            for k, network in enumerate(networks):
+                points = latent[share == k].to(self.trained_.device)
+                X[share == k] = network.scaling.inverse(network.decode(points)).cpu().numpy()
+        return X
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = self.outlier_exposure is not None
+        return tags
+
+
+def _annealed(target, annealing, name):
+    if annealing is None or target is None:
+        return Annealed(0.0 if target is None else target)
+    values = tuple(annealing)
+    if (
+        len(values) != 3
+        or not all(isinstance(value, Integral) for value in values)
+        or values[0] < 0
+        or min(values[1:]) < 1
+    ):
+        raise ValueError(
+            f"{name} must be (start, period, n_cycles) in epochs, with start >= 0, period >= 1 "
+            f"and n_cycles >= 1; got {annealing!r}."
+        )
+    return Annealed(target, *values)

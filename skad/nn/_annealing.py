@@ -1,0 +1,48 @@
+"""Coefficients of a loss that rise during a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["Annealed"]
+
+
+@dataclass
+class Annealed:
+    """A coefficient that rises linearly from zero to its target, once or in cycles.
+
+    An objective reads `value`; `Trainer.fit` moves it on before every epoch.
+
+    Parameters
+    ----------
+    target : float
+    start : int, default=0
+        Epochs at zero before the first rise.
+    period : int, default=0
+        Epochs of one rise.
+    n_cycles : int, default=1
+        Number of rises, each from zero.
+    """
+
+    target: float
+    start: int = 0
+    period: int = 0
+    n_cycles: int = 1
+    value: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.value = self.target
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs before the target is reached for good."""
+        return self.start + self.period * self.n_cycles
+
+    def move_to(self, epoch: int) -> None:
+        """Set the value of an epoch, counted from 0."""
+        if epoch >= self.n_epochs:
+            self.value = self.target
+        elif epoch < self.start:
+            self.value = 0.0
+        else:
+            self.value = self.target * ((epoch - self.start) % self.period) / self.period
