@@ -1,0 +1,80 @@
+"""Rarity in a chosen frame."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+from sklearn.metrics import roc_auc_score
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import KernelDensity
+
+from skad.coordinates import LogTransformer, NormalCDFTransformer, TanhTransformer
+from skad.datasets import make_gaussian_anomaly
+from skad.density import FlowDensity, FramedDensity
+from skad.detectors import DensityDetector
+
+
+@pytest.fixture(scope="module")
+def gaussians():
+    X, y = make_gaussian_anomaly(20_000, 20_000, random_state=0, return_X_y=True)
+    return X[y == 0], X, y
+
+
+@pytest.mark.parametrize(
+    ("frame", "exact_auc"),
+    [(None, 0.697), (NormalCDFTransformer(), 0.500), (TanhTransformer(shift=2.0), 0.175)],
+)
+def test_auc_of_the_exact_density_in_every_frame(gaussians, frame, exact_auc):
+    background, X, y = gaussians
+    detector = DensityDetector(GaussianMixture(), frame=frame).fit(background)
+    # In the flat frame the exact density says nothing, and a fitted one says its own noise.
+    tolerance = 0.1 if exact_auc == 0.5 else 0.01
+    assert roc_auc_score(y, detector.anomaly_score(X)) == pytest.approx(exact_auc, abs=tolerance)
+
+
+def test_a_frame_can_be_chosen_after_the_fit(gaussians):
+    background, X, _ = gaussians
+    frame = TanhTransformer(shift=2.0).fit(background)
+    after = DensityDetector(GaussianMixture(random_state=0)).fit(background)
+    before = DensityDetector(GaussianMixture(random_state=0), frame=frame).fit(background)
+    np.testing.assert_allclose(after.anomaly_score(X, frame=frame), before.anomaly_score(X))
+
+
+def test_scores_are_minus_log_p_or_minus_p(gaussians):
+    background, X, _ = gaussians
+    logs = DensityDetector(GaussianMixture(random_state=0)).fit(background)
+    linear = DensityDetector(GaussianMixture(random_state=0), log_score=False).fit(background)
+    np.testing.assert_allclose(logs.anomaly_score(X), -norm.logpdf(X).sum(1), atol=0.3)
+    np.testing.assert_allclose(linear.anomaly_score(X), -np.exp(-logs.anomaly_score(X)))
+    assert (linear.predict(X) == logs.predict(X)).all()
+
+
+def test_contamination_is_the_rarest_fraction_and_threshold_is_absolute(gaussians):
+    background = gaussians[0]
+    detector = DensityDetector(GaussianMixture(), contamination=0.05).fit(background)
+    assert (detector.predict(background) == -1).mean() == pytest.approx(0.05, abs=1e-3)
+    absolute = DensityDetector(GaussianMixture(), threshold=5.0).fit(background)
+    np.testing.assert_array_equal(
+        absolute.predict(background) == -1, absolute.anomaly_score(background) > 5.0
+    )
+
+
+def test_weighted_contamination(gaussians):
+    X = gaussians[0][:2000]
+    weight = np.where(X[:, 0] > 0, 3.0, 1.0)
+    detector = DensityDetector(KernelDensity(), contamination=0.1).fit(X, sample_weight=weight)
+    rare = detector.predict(X) == -1
+    assert weight[rare].sum() / weight.sum() == pytest.approx(0.1, abs=0.005)
+
+
+def test_conditional_density_in_a_frame():
+    rng = np.random.RandomState(0)
+    m = rng.uniform(1, 2, size=4000)
+    X = pd.DataFrame({"m": m, "x": np.exp(m + 0.3 * rng.normal(size=m.size))})
+    flow = FlowDensity(condition_features="m", max_epochs=4, n_transforms=2, random_state=0)
+    detector = DensityDetector(FramedDensity(LogTransformer(), flow), frame=LogTransformer())
+    detector.fit(X)
+    in_x = DensityDetector(FramedDensity(LogTransformer(), flow)).fit(X)
+    np.testing.assert_allclose(
+        in_x.anomaly_score(X) - detector.anomaly_score(X), np.log(X["x"]), atol=1e-6
+    )

@@ -1,0 +1,122 @@
+"""The classifiers behind weak supervision."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.metrics import log_loss, roc_auc_score
+
+from skad.detectors import NetworkClassifier, SplitEnsembleClassifier
+
+
+def events(n, seed=0):
+    rng = np.random.RandomState(seed)
+    X = rng.normal(size=(n, 2)) * [1, 100] + [0, 3500]
+    y = (rng.uniform(size=n) < expit(2 * X[:, 0])).astype(int)
+    return X, y
+
+
+def test_network_learns_the_exact_log_odds():
+    X, y = events(20_000)
+    T, _ = events(5000, seed=1)
+    classifier = NetworkClassifier(max_epochs=15, class_weight=None, random_state=0).fit(X, y)
+    assert np.abs(classifier.decision_function(T) - 2 * T[:, 0]).mean() < 0.2
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [NetworkClassifier(max_epochs=10, random_state=0), SplitEnsembleClassifier(2, random_state=0)],
+    ids=lambda c: type(c).__name__,
+)
+def test_balanced_classes_shift_the_log_odds_by_the_prior(classifier):
+    X, y = events(10_000)
+    keep = (y == 0) | (np.arange(len(y)) % 4 == 0)
+    X, y = X[keep], y[keep]
+    balanced = classifier.fit(X, y).decision_function(X)
+    plain = classifier.set_params(class_weight=None).fit(X, y).decision_function(X)
+    expected = np.log((y == 0).sum() / (y == 1).sum())
+    assert np.median(balanced - plain) == pytest.approx(expected, abs=0.25)
+    by_dict = classifier.set_params(class_weight={1: np.exp(expected)}).fit(X, y)
+    assert np.median(by_dict.decision_function(X) - plain) == pytest.approx(expected, abs=0.25)
+
+
+def test_average_over_networks_is_one_of_probabilities():
+    X, y = events(2000)
+    classifier = NetworkClassifier(max_epochs=3, n_estimators=3, n_averaged=2, random_state=0)
+    classifier.fit(X, y)
+    import torch
+
+    batch = torch.from_numpy(X)
+    p = [
+        torch.sigmoid(network(batch).double()).numpy().ravel()
+        for kept in classifier.trained_.networks
+        for network in kept
+    ]
+    assert len(p) == 6
+    np.testing.assert_allclose(classifier.predict_proba(X)[:, 1], np.mean(p, 0), atol=1e-6)
+
+
+def test_averaging_over_splits_is_steadier_than_one_split():
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(1500, 3))
+    y = rng.permutation(np.arange(1500) % 2)
+    T = rng.normal(size=(1000, 3))
+
+    def spread(n_estimators):
+        return np.mean(
+            np.std(
+                [
+                    SplitEnsembleClassifier(n_estimators, random_state=s)
+                    .fit(X, y)
+                    .decision_function(T)
+                    for s in range(3)
+                ],
+                axis=0,
+            )
+        )
+
+    assert spread(8) < 0.7 * spread(1)
+
+
+def test_halves_are_fresh_stratified_and_weighted():
+    X, y = events(3000)
+    classifier = SplitEnsembleClassifier(3, random_state=0).fit(X, y)
+    scores = [member.decision_function(X) for member in classifier.estimators_]
+    assert np.abs(scores[0] - scores[1]).max() > 0
+    np.testing.assert_allclose(classifier.decision_function(X), np.mean(scores, 0))
+    weight = np.where(X[:, 0] > 0, 0.0, 1.0)
+    left = SplitEnsembleClassifier(3, random_state=0).fit(X, y, sample_weight=weight)
+    # Events of weight zero must not be learned from: to the right nothing is known.
+    right = X[:, 0] > 0.5
+    assert roc_auc_score(y[right], left.decision_function(X[right])) < 0.65
+
+
+def test_few_events_are_fitted_without_a_split():
+    X, y = events(3)
+    y[:] = [0, 1, 1]
+    assert SplitEnsembleClassifier(2, random_state=0).fit(X, y).predict(X).shape == (3,)
+
+
+@pytest.mark.parametrize("name", ["coordinate_study", "cwola_hunting", "cathode", "interplay"])
+def test_network_presets_fit(name):
+    X, y = events(600)
+    classifier = NetworkClassifier.from_preset(name, max_epochs=3, random_state=0).fit(X, y)
+    assert log_loss(y, classifier.predict_proba(X)) < 1.0
+
+
+def test_presets_are_the_papers():
+    def params(name):
+        return NetworkClassifier.from_preset(name).get_params()
+
+    assert params("coordinate_study")["hidden_layer_sizes"] == (50, 50, 20, 20, 10, 10)
+    hunting = params("cwola_hunting")
+    assert hunting["hidden_layer_sizes"] == (64,) * 4
+    assert (hunting["dropout"], hunting["max_epochs"], hunting["n_averaged"]) == (0.1, 300, 10)
+    interplay = params("interplay")
+    assert interplay["hidden_layer_sizes"] == (64, 32)
+    assert (interplay["batch_size"], interplay["n_iter_no_change"]) == (128, 5)
+
+
+def test_three_classes_are_refused():
+    X, _ = events(30)
+    with pytest.raises(ValueError, match="Only binary classification"):
+        NetworkClassifier().fit(X, np.arange(30) % 3)
