@@ -5,6 +5,7 @@ from numbers import Real
 import numpy as np
 
 from skad.coordinates._jet_columns import MIN_ENERGY, ConstituentTransformer
+from skad.utils import _sklearn as sk
 from skad.utils._four_vectors import (
     azimuth,
     invariant_mass,
