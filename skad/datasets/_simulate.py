@@ -164,7 +164,8 @@ def simulate_jets(
     Anti-kT jets with R = 1.0, 550 < pT < 650 GeV and abs(eta) < 2 from proton-proton collisions at
     13 TeV, Pythia 8 [1]_ without multiparton interactions, a parametric detector response and
     FastJet [2]_, after the samples of [3]_. Jets of a W, top or Higgs are within 0.6 of it in
-    (eta, phi); some of them do not contain the whole decay. Needs the extra ``sim``.
+    (eta, phi); some of them do not contain the whole decay. Both jets of an event may be selected
+    ("qcd", "top") and then follow each other. Needs the extra ``sim``.
 
     Parameters
     ----------
