@@ -38,6 +38,29 @@ class CoordinateTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimato
     Results are computed in float64 and returned in the precision of X; a result that rounds to
     an end of its open interval is moved to the nearest number inside it, and `transform` warns
     because such events can no longer be told apart.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skad.coordinates import CoordinateTransformer
+    >>> class InverseMass(CoordinateTransformer):
+    ...     '''The coordinate 1 / m of positive masses.'''
+    ...     def _domain(self):
+    ...         return 0.0, np.inf
+    ...     def _range(self):
+    ...         return 0.0, np.inf
+    ...     def _forward(self, X):
+    ...         return 1 / X
+    ...     def _backward(self, Z):
+    ...         return 1 / Z
+    ...     def _log_derivative(self, X):
+    ...         return -2 * np.log(X)
+    >>> X = np.array([[2.0], [4.0]])
+    >>> frame = InverseMass().fit(X)
+    >>> frame.transform(X).ravel()
+    array([0.5 , 0.25])
+    >>> np.exp(frame.log_abs_det_jacobian(X))
+    array([0.25  , 0.0625])
     """
 
     _parameter_constraints: dict = {}
@@ -191,7 +214,12 @@ class CoordinateTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimato
                 f"X has {Z.shape[1]} features, but {type(self).__name__} is expecting "
                 f"{self.n_features_in_} features as input."
             )
-        check_finite(Z, feature_names(self), who=f"{type(self).__name__}.inverse_transform")
+        check_finite(
+            Z,
+            feature_names(self),
+            who=f"{type(self).__name__}.inverse_transform",
+            allow_nan=self.outside == "nan",  # values that transform flagged
+        )
         return Z
 
     def _admit(self, X):

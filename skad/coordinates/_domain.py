@@ -26,13 +26,13 @@ def per_column(value, n_features, *, parameter, none=None):
     return np.broadcast_to(values.astype(np.float64), n_features).copy()
 
 
-def check_finite(X, names, *, who, what="Input X contains"):
-    """Raise DomainError that names the first NaN or infinity of X."""
+def check_finite(X, names, *, who, what="Input X contains", allow_nan=False):
+    """Raise DomainError that names the first NaN (unless allowed) or infinity of X."""
     # The sum is finite for nearly every finite array, and four times cheaper to test.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(np.sum(X)):
             return
-    bad = ~np.isfinite(X)
+    bad = np.isinf(X) if allow_nan else ~np.isfinite(X)
     if not bad.any():
         return
     row, column = _first(bad)

@@ -26,7 +26,8 @@ class LogTransformer(CoordinateTransformer):
         What to do with a value that is not positive:
 
         - "raise": raise DomainError;
-        - "nan": return NaN for the value, and for the Jacobian of its event.
+        - "nan": return NaN for the value, and for the Jacobian of its event;
+          `inverse_transform` then passes NaN on.
 
     Attributes
     ----------

@@ -37,6 +37,7 @@ class LogitTransformer(CoordinateTransformer):
 
         - "raise": raise DomainError;
         - "nan": return NaN for the value, and for the Jacobian of its event;
+          `inverse_transform` then passes NaN on;
         - "clip": move values that are closer to a bound than
           ``margin / (1 + 2 * margin) * (upper - lower)`` to that distance (for learned bounds:
           to the extreme training value). The map is flat there, the log Jacobian of such an

@@ -31,7 +31,7 @@ _FAST: dict = {
         "n_parameters": 1,
     },
     "ColumnCoordinates": lambda: {
-        "transformers": [("first", _coordinates("AffineTransformer", scale=2.0), [0])]
+        "transformers": [("first", _instance("coordinates", "AffineTransformer", scale=2.0), [0])]
     },
     # The common tests send three columns that have other names.
     "DijetCoordinates": {
@@ -43,7 +43,9 @@ _FAST: dict = {
         "func": importlib.import_module("torch").asinh,
         "inverse_func": importlib.import_module("torch").sinh,
     },
-    "InverseCoordinates": lambda: {"transformer": _coordinates("AffineTransformer", scale=2.0)},
+    "InverseCoordinates": lambda: {
+        "transformer": _instance("coordinates", "AffineTransformer", scale=2.0)
+    },
     # The common tests send numbers outside the domain of these.
     "LogTransformer": {"outside": "nan"},
     "LogitTransformer": {"margin": 1.0},
@@ -112,5 +114,5 @@ def _fast_instance(name, cls):
     return clone(cls(**(params() if callable(params) else params)))
 
 
-def _coordinates(name, **params):
-    return getattr(importlib.import_module("skad.coordinates"), name)(**params)
+def _instance(room, name, **params):
+    return getattr(importlib.import_module(f"skad.{room}"), name)(**params)

@@ -83,6 +83,12 @@ def test_events_outside_can_be_flagged():
     Z = logit.transform(outside)
     assert np.isnan(Z[3, 1]) and np.isnan(Z).sum() == 1
     assert np.flatnonzero(np.isnan(logit.log_abs_det_jacobian(outside))).tolist() == [3]
+    back = logit.inverse_transform(Z)
+    np.testing.assert_array_equal(np.isnan(back), np.isnan(Z))
+    np.testing.assert_allclose(np.delete(back, 3, axis=0), np.delete(X, 3, axis=0), rtol=1e-9)
+    Z[0, 0] = np.inf
+    with pytest.raises(DomainError, match=r"infinity: column 0, row 0"):
+        logit.inverse_transform(Z)
 
 
 def test_events_outside_can_be_clipped():
