@@ -68,7 +68,7 @@ def log_abs_det_jacobian(transformer, X):
     >>> log_abs_det_jacobian(frame, X).round(4)
     array([ 0.2027, -0.7973, -1.7973])
     """
-    X = _float64(X)
+    X = _float64(_two_dimensional(X))
     _check(transformer, X.shape[1])
     result = np.asarray(log_det_rule(transformer, X), dtype=np.float64)
     if result.shape not in {(), (X.shape[0],)}:
@@ -114,8 +114,7 @@ def inverse_transform(transformer, X):
     array([[1., 2.],
            [3., 4.]])
     """
-    if not hasattr(X, "shape"):
-        X = np.asarray(X)
+    X = _two_dimensional(X)
     _check(transformer, X.shape[1])
     return invert(transformer, X)
 
@@ -275,11 +274,23 @@ def _check(transformer, n_features):
         )
 
 
+def _two_dimensional(X):
+    """Return events as something with a shape, or raise ValueError."""
+    if not hasattr(X, "shape"):
+        X = np.asarray(X)
+    if len(X.shape) != 2:
+        raise ValueError(
+            f"X must have shape (n_events, n_features); got shape {tuple(X.shape)}. Reshape a "
+            "single feature with X.reshape(-1, 1) and a single event with X.reshape(1, -1)."
+        )
+    return X
+
+
 def _float64(X):
-    if hasattr(X, "astype"):
-        return X.astype(np.float64)
-    # Other frames are converted where scikit-learn validates them.
-    return X if hasattr(X, "columns") else np.asarray(X, dtype=np.float64)
+    if isinstance(X, np.ndarray):
+        return X.astype(np.float64, copy=False)
+    # Other frames than those of pandas are converted where scikit-learn validates them.
+    return X.astype(np.float64) if hasattr(X, "astype") else X
 
 
 def _name(transformer):

@@ -390,6 +390,16 @@ def test_other_columns_than_in_fit_are_refused():
         log_abs_det_jacobian(StandardScaler().fit(frame), frame[["b", "a", "c"]])
 
 
+def test_events_need_two_dimensions():
+    scaler = StandardScaler().fit(X)
+    for function in (log_abs_det_jacobian, inverse_transform):
+        with pytest.raises(ValueError, match=r"got shape \(400,\).*reshape\(-1, 1\)"):
+            function(scaler, X[:, 0])
+    np.testing.assert_array_equal(
+        log_abs_det_jacobian(scaler, X.tolist()), log_abs_det_jacobian(scaler, X)
+    )
+
+
 def test_precision_is_double_for_single_precision_events():
     transformer = make_pipeline(LogTransformer(), StandardScaler()).fit(POSITIVE)
     single = POSITIVE.astype(np.float32)
