@@ -47,7 +47,7 @@ demo: install
 
 test: install
 	@echo "== Running all tests and docstring examples in $(JOBS) processes"
-	@$(ONE_THREAD) $(RUN) -m pytest -n $(JOBS) $(ARGS)
+	@$(ONE_THREAD) $(RUN) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.installed-lint
 	@echo "== Checking style and types"

@@ -78,7 +78,7 @@ class DeafToWeights(GoodDetector):
 class SortingColumns(GoodDetector):
     def fit(self, X, y=None, sample_weight=None):
         if hasattr(X, "columns"):
-            X = X[sorted(X.columns)]
+            X = X[sorted(X.columns, reverse=True)]
         return super().fit(X, y, sample_weight)
 
 

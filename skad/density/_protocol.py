@@ -33,9 +33,13 @@ def draw_events(density, n_samples, random_state, conditions=None):
 
     Raises
     ------
+    ValueError
+        Fewer than one event asked for, of which `KernelDensity` makes an empty array.
     TypeError
         Conditions for a density that has none.
     """
+    if n_samples < 1:
+        raise ValueError(f"n_samples must be at least 1; got {n_samples}.")
     if getattr(density, "condition_features", None) is not None:
         return density.sample(n_samples, random_state, conditions=conditions)
     if conditions is not None:

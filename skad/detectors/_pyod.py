@@ -73,8 +73,19 @@ class PyODDetector(DetectorMixin, BaseEstimator):
         """
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         self.estimator_ = clone(self.estimator).fit(X)
-        self._set_offset(self.estimator_.decision_function(X))
+        self._set_offset(self._raw_scores(X))
         return self
+
+    def _raw_scores(self, X):
+        scores = np.asarray(self.estimator_.decision_function(X), dtype=np.float64)
+        bad = np.count_nonzero(~np.isfinite(scores))
+        if bad:
+            raise ValueError(
+                f"{type(self.estimator_).__name__} of PyOD gives {bad} of {len(scores)} events a "
+                "score that is not finite. Constant columns and columns or events given twice "
+                "are the usual cause; drop them, or use another detector."
+            )
+        return scores
 
     def anomaly_score(self, X):
         """PyOD's raw outlier score.
@@ -90,4 +101,4 @@ class PyODDetector(DetectorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        return np.asarray(self.estimator_.decision_function(X), dtype=np.float64)
+        return self._raw_scores(X)
