@@ -164,7 +164,7 @@ class CurveDisplay:
             text = None
             if values is not None:
                 low, middle, high = np.nanpercentile(values, [16, 50, 84])
-                text = f"{metric} = {middle:.3g} ({low:.3g} – {high:.3g})"
+                text = f"{metric} = {middle:.3g} [{low:.3g}, {high:.3g}]"
             label = _join(name, text)
             return [label] if aggregate else [label] + [None] * (n_curves - 1)
         names = [name] if isinstance(name, (str, type(None))) else list(name)

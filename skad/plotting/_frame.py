@@ -117,7 +117,7 @@ class FrameDisplay:
                         "facecolors": f"C{number}" if number % 2 == 0 else "none",
                         "edgecolors": f"C{number}",
                         "rasterized": True,
-                        "label": f"rarest {self.fraction:.3g} in {frame}",
+                        "label": f"rarest {100 * self.fraction:.3g} % in {frame}",
                     },
                     marker_kwargs.get(frame),
                 )
@@ -125,7 +125,7 @@ class FrameDisplay:
                     events[chosen, 0], events[chosen, 1], **style
                 )
             first, second = self.feature_names[panel]
-            axes.set(title=panel, xlabel=first, ylabel=second)
+            axes.set(title=panel, xlabel=f"{panel}: {first}", ylabel=f"{panel}: {second}")
         self.ax_[0].legend(fontsize="small", loc="best")
         return self
 

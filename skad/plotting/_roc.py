@@ -308,8 +308,9 @@ class ROCDisplay(CurveDisplay):
             band = (None, None)
             if error is not None:
                 lowest = fpr - error[passing]
-                # One event or none: the rejection has no upper limit.
-                upper = np.divide(1, lowest, out=np.full_like(fpr, np.nan), where=lowest > 0)
+                # The rejection of one event, or none, has no upper limit.
+                limited = lowest > 1e-3 * fpr
+                upper = np.divide(1, lowest, out=np.full_like(fpr, np.nan), where=limited)
                 band = (1 / (fpr + error[passing]), upper)
             curves.append((tpr, 1 / fpr, *band))
         return curves

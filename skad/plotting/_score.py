@@ -23,6 +23,8 @@ class ScoreDisplay:
         Height of each named histogram; the integral of each is 1.
     density_error : dict of str to ndarray of shape (n_bins,)
         Standard errors, from sums of squared weights.
+    scale : {"linear", "log"}, default="linear"
+        Scale of the horizontal axis.
     threshold : float, default=None
         Anomaly score above which events are called outliers.
 
@@ -45,10 +47,11 @@ class ScoreDisplay:
     ['background', 'signal']
     """
 
-    def __init__(self, *, edges, density, density_error, threshold=None):
+    def __init__(self, *, edges, density, density_error, scale="linear", threshold=None):
         self.edges = edges
         self.density = density
         self.density_error = density_error
+        self.scale = scale
         self.threshold = threshold
 
     def plot(
@@ -97,15 +100,12 @@ class ScoreDisplay:
         self.line_, self.band_ = [], []
         for label, style in zip(self.density, styles, strict=True):
             height, error = self.density[label], self.density_error[label]
-            # The color cycle belongs to lines; an empty one advances it.
-            color = self.ax_.plot([], [])[0].get_color()
             shown = label if name is None else f"{name}, {label}"
-            style = merge_style(
-                StepPatch, {"edgecolor": color, "linewidth": 1.5, "label": shown}, style
-            )
+            style = merge_style(StepPatch, {"linewidth": 1.5, "label": shown}, style)
             self.line_.append(self.ax_.stairs(height, self.edges, **style))
             if error_band:
-                band_style = {"color": style["edgecolor"], "alpha": 0.25, "linewidth": 0}
+                color = self.line_[-1].get_edgecolor()
+                band_style = {"color": color, "alpha": 0.25, "linewidth": 0}
                 low, high = height - error, height + error
                 self.band_.append(
                     self.ax_.fill_between(
@@ -122,8 +122,7 @@ class ScoreDisplay:
                 self.threshold, color="0.4", linestyle="--", linewidth=1, label="threshold"
             )
         self.ax_.set(xlabel=xlabel, ylabel="Density", xlim=(self.edges[0], self.edges[-1]))
-        if self._is_logarithmic():
-            self.ax_.set_xscale("log")
+        self.ax_.set_xscale(self.scale)
         if log:
             positive = np.concatenate([h[h > 0] for h in self.density.values()])
             self.ax_.set(yscale="log")
@@ -239,7 +238,9 @@ class ScoreDisplay:
         for name, part in parts.items():
             if weight[part].any():
                 density[name], error[name] = _histogram(scores[part], weight[part], edges)
-        display = cls(edges=edges, density=density, density_error=error, threshold=threshold)
+        display = cls(
+            edges=edges, density=density, density_error=error, scale=scale, threshold=threshold
+        )
         return display.plot(ax, **plot_options)
 
     @classmethod
@@ -297,10 +298,6 @@ class ScoreDisplay:
             **plot_options,
         )
 
-    def _is_logarithmic(self):
-        widths, ratios = np.diff(self.edges), self.edges[1:] / self.edges[:-1]
-        return len(widths) > 1 and np.ptp(ratios) < 1e-6 * ratios[0] and np.ptp(widths) > 0
-
 
 def _threshold(estimator, scores, X):
     """Return the anomaly score where the decision changes sign, for scores that differ by sign."""
@@ -314,6 +311,11 @@ def _threshold(estimator, scores, X):
 
 def _edges(scores, bins, scale):
     check_options(scale, ("linear", "log"), name="scale")
+    if scale == "log" and scores.min() <= 0:
+        raise ValueError(
+            f"scale='log' needs positive scores; the smallest is {scores.min():g}. "
+            "Use scale='linear'."
+        )
     if np.ndim(bins) > 0:
         edges = np.asarray(bins, dtype=np.float64)
         if len(edges) < 2 or not (np.diff(edges) > 0).all():
@@ -327,11 +329,6 @@ def _edges(scores, bins, scale):
         return edges
     if scale == "linear":
         return np.histogram_bin_edges(scores, bins)
-    if scores.min() <= 0:
-        raise ValueError(
-            f"scale='log' needs positive scores; the smallest is {scores.min():g}. "
-            "Use scale='linear'."
-        )
     return np.geomspace(scores.min(), scores.max(), bins + 1)
 
 
