@@ -26,7 +26,7 @@ FORBIDDEN = {
     "EX01": "no Examples section",
 }
 # In rooms for developers the description of parameters and results may be left to the prose.
-DEVELOPER_ROOMS = {"base", "exceptions", "nn", "utils"}
+DEVELOPER_ROOMS = {"base", "demo", "exceptions", "nn", "utils"}
 FORBIDDEN_TO_DEVELOPERS = {"GL08", "PR02", "PR03", "PR10"}
 
 

@@ -45,7 +45,19 @@ class SICCurve(NamedTuple):
 
 
 class WorkingPoint(NamedTuple):
-    """One cut and what it achieves; the fields are those of `SICCurve`."""
+    """One cut and what it achieves.
+
+    Attributes
+    ----------
+    sic, sic_error : float
+        ``tpr / sqrt(fpr)`` and its standard error (68 %).
+    tpr, fpr : float
+        Signal and background efficiency, in [0, 1].
+    threshold : float
+        Lowest score that passes.
+    background_events : float
+        Effective number of passing background events, ``(sum w)^2 / sum w^2``.
+    """
 
     sic: float
     sic_error: float
