@@ -185,10 +185,12 @@ def test_quantile_density_is_exact_between_knots(distribution):
     knots, levels = transformer.quantiles_, transformer.references_
     middle = (knots[1:] + knots[:-1]) / 2
     expected = np.log(np.diff(levels)[:, None] / np.diff(knots, axis=0)).sum(axis=1)
-    Z = transformer.transform(middle)
     base = stats.norm if distribution == "normal" else stats.uniform
-    actual = base.logpdf(Z).sum(axis=1) + log_abs_det_jacobian(transformer, middle)
-    np.testing.assert_allclose(actual, expected, rtol=1e-9)
+    # A knot belongs to the interval on its right.
+    for points in (middle, knots[:-1]):
+        log_p = base.logpdf(transformer.transform(points)).sum(axis=1)
+        actual = log_p + log_abs_det_jacobian(transformer, points)
+        np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("distribution", ["uniform", "normal"])
