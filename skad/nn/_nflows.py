@@ -81,12 +81,12 @@ def nsf(
     n_features: int,
     n_context: int = 0,
     *,
-    n_transforms: int = 3,
+    n_transforms: int = 2,
     hidden_features: int | tuple[int, ...] = (64, 64),
     n_bins: int = 8,
     tail_bound: float = 4.0,
     scale_bound: float = 3.0,
-    activation: str = "relu",
+    activation: str = "silu",
     dropout: float = 0.0,
     residual: bool = False,
     batch_norm: bool = False,
@@ -100,11 +100,13 @@ def nsf(
 
     Parameters
     ----------
-    n_features, n_context, hidden_features, activation, dropout, residual, batch_norm, \
+    n_features, n_context, hidden_features, dropout, residual, batch_norm, \
             permutation, scale_bound
         As in `maf`.
-    n_transforms : int, default=3
+    n_transforms : int, default=2
         Number of autoregressive steps.
+    activation : {"relu", "tanh", "silu", "gelu", "elu"}, default="silu"
+        Activation of the hidden layers; a smooth one gives a density with fewer kinks.
     n_bins : int, default=8
         Bins of each spline.
     tail_bound : float, default=4
@@ -133,12 +135,12 @@ def nsf_coupling(
     n_features: int,
     n_context: int = 0,
     *,
-    n_transforms: int = 6,
+    n_transforms: int = 4,
     hidden_features: int | tuple[int, ...] = (64, 64),
     n_bins: int = 8,
     tail_bound: float = 4.0,
     scale_bound: float = 3.0,
-    activation: str = "relu",
+    activation: str = "silu",
     dropout: float = 0.0,
     residual: bool = False,
     batch_norm: bool = False,
@@ -154,7 +156,7 @@ def nsf_coupling(
     n_features, n_context, hidden_features, n_bins, tail_bound, activation, dropout, residual, \
             batch_norm, permutation, scale_bound
         As in `nsf`.
-    n_transforms : int, default=6
+    n_transforms : int, default=4
         Number of coupling steps.
     """
     if n_features == 1:
