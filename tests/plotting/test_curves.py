@@ -1,6 +1,5 @@
 """SIC, ROC and overlap displays: the numbers that are drawn."""
 
-import subprocess
 import sys
 
 import numpy as np
@@ -269,15 +268,6 @@ def test_overlap_of_estimators_and_folds(events, models, folds):
 def test_bad_input(events, models, folds, call, message):
     with pytest.raises(ValueError, match=message):
         call(*events, models, folds)
-
-
-def test_matplotlib_is_loaded_late():
-    code = (
-        "import sys, skad.plotting, skad.inspection; "
-        "print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "matplotlib" not in done.stdout
 
 
 def test_missing_matplotlib_says_what_to_install(events, models, monkeypatch):
