@@ -1,6 +1,8 @@
 """The Python examples of README and guide run, page by page, and print what they say."""
 
 import doctest
+import fnmatch
+import importlib
 import re
 from pathlib import Path
 
@@ -37,6 +39,18 @@ def test_examples_run(page, tmp_path, monkeypatch):
     text = page.read_text()
     assert list(python_blocks(text)), "a page without an example"
     assert run_page(text, page.name) == 0
+
+
+def test_readme_lists_what_exists():
+    rows = re.findall(
+        r"^\| `(skad\.\w+)` \| (.*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    assert len(rows) > 5
+    for room, names in rows:
+        public = importlib.import_module(room).__all__
+        for name in re.findall(r"`([^`]+)`", names):
+            if name != "GridSearchCV":
+                assert fnmatch.filter(public, name), f"{room} has no {name}"
 
 
 def test_runner_notices_failures(capsys):
