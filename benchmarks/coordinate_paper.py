@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.ensemble import ExtraTreesClassifier, IsolationForest
+from sklearn.ensemble import ExtraTreesClassifier, IsolationForest, VotingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import KFold
 
@@ -217,19 +217,23 @@ def idealised(options):
     truth = train["label"].to_numpy()
     if options.quick:
         mixed, background, truth = mixed[:3000], background[:3000], truth[:3000]
+    forest = ExtraTreesClassifier(200, min_samples_leaf=40, bootstrap=True, max_features=None)
     candidates = {
         "default: CWoLaDetector()": CWoLaDetector(),
         "trees of arXiv:2309.13111": CWoLaDetector(
             SplitEnsembleClassifier.from_preset("treebased_ad"), cv=None
         ),
-        "40 averaged boosted trees": CWoLaDetector(
-            SplitEnsembleClassifier(40, min_samples_leaf=20, l2_regularization=0.0), cv=None
+        "40 averaged, its settings": CWoLaDetector(
+            SplitEnsembleClassifier.from_preset("treebased_ad", n_estimators=40), cv=None
+        ),
+        "ExtraTrees, 40 events a leaf": CWoLaDetector(forest, cv=None),
+        "default and ExtraTrees, mean probability": CWoLaDetector(
+            VotingClassifier(
+                [("boosted", SplitEnsembleClassifier()), ("forest", forest)], voting="soft"
+            )
         ),
         "20 networks 64-64": CWoLaDetector(
             NetworkClassifier((64, 64), n_estimators=20, max_epochs=10, batch_size=512), cv=None
-        ),
-        "ExtraTrees, 40 events a leaf": CWoLaDetector(
-            ExtraTreesClassifier(200, min_samples_leaf=40, bootstrap=True), cv=None
         ),
     }
     candidates = {k: d for k, d in candidates.items() if not options.only or options.only in k}

@@ -39,9 +39,9 @@ class SplitEnsembleClassifier(PresetMixin, TwoClassMixin, BaseEstimator):
         Shrinkage of each tree.
     max_leaf_nodes : int, default=31
         Largest number of leaves of a tree.
-    min_samples_leaf : int, default=20
-        Smallest number of events of a leaf.
-    l2_regularization : float, default=0.0
+    min_samples_leaf : int, default=100
+        Smallest number of events of a leaf; lower it for samples of a few hundred events.
+    l2_regularization : float, default=10.0
         Penalty on the values of leaves.
     max_bins : int, default=127
         Number of bins of each feature.
@@ -89,7 +89,9 @@ class SplitEnsembleClassifier(PresetMixin, TwoClassMixin, BaseEstimator):
     True
     """
 
-    _presets = {"treebased_ad": {"n_estimators": 10}}
+    _presets = {
+        "treebased_ad": {"n_estimators": 10, "min_samples_leaf": 20, "l2_regularization": 0.0}
+    }
 
     _parameter_constraints: dict = {
         "n_estimators": [sk.Interval(Integral, 1, None, closed="left")],
@@ -114,8 +116,8 @@ class SplitEnsembleClassifier(PresetMixin, TwoClassMixin, BaseEstimator):
         max_iter=100,
         learning_rate=0.1,
         max_leaf_nodes=31,
-        min_samples_leaf=20,
-        l2_regularization=0.0,
+        min_samples_leaf=100,
+        l2_regularization=10.0,
         max_bins=127,
         n_iter_no_change=10,
         class_weight="balanced",
