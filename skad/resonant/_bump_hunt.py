@@ -21,7 +21,7 @@ from skad.resonant._calibration import SignificanceCalibration
 from skad.resonant._p_values import global_p_value, local_p_value, p_to_z, z_to_p
 from skad.resonant._region import check_region
 from skad.resonant._sculpting import sideband_sculpting_test
-from skad.resonant._spectrum import spectrum_edges
+from skad.resonant._spectrum import dijet_function, spectrum_edges
 from skad.utils import _sklearn as sk
 from skad.utils import draw_seed, draw_seeds
 
@@ -132,6 +132,15 @@ class BumpHunt(BaseEstimator):
         Events that pass.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
+
+    Raises
+    ------
+    RegionError
+        A window is empty, outside the data or without sidebands.
+    DomainError
+        A mass outside ``0 < m < sqrt_s``, with ``spectrum="dijet"``.
+    TypeError
+        The detector lacks a method that `background` needs.
 
     Warns
     -----
@@ -265,6 +274,12 @@ class BumpHunt(BaseEstimator):
             regions.append(region)
         if m is None:
             raise ValueError("windows holds no signal region; pass None for a default one.")
+        edges = [
+            spectrum_edges(m, region, bins_per_region=self.bins_per_region) for region in regions
+        ]
+        if self.spectrum == "dijet":
+            # A wrong unit of sqrt_s must not cost the training first.
+            dijet_function(np.concatenate(edges), (1.0, 0.0, 0.0), sqrt_s=self.sqrt_s)
         if cuts:
             folds = self._score_folds(X, values, y, data, m, regions, rng)
         else:
@@ -275,9 +290,8 @@ class BumpHunt(BaseEstimator):
         for i, region in enumerate(regions):
             for fold in folds[i]:
                 self.scores_[i, fold.events] = fold.scores
-            edges = spectrum_edges(m, region, bins_per_region=self.bins_per_region)
             for efficiency in efficiencies:
-                rows.append(self._test(i, region, edges, m, folds[i], efficiency, rng))
+                rows.append(self._test(i, region, edges[i], m, folds[i], efficiency, rng))
         self._summarise(rows, rng)
         return self
 
@@ -333,6 +347,12 @@ class BumpHunt(BaseEstimator):
             in_range = region.mask(m) | region.sideband_mask(m)
             for j, (train, test) in enumerate(splits):
                 test = test[in_range[test]]
+                if not len(test):
+                    raise RegionError(
+                        f"the window [{region.low:g}, {region.high:g}) and its sidebands hold "
+                        f"{in_range.sum()} events, none of them in one of the {self.n_folds} "
+                        "folds; widen it or take fewer folds."
+                    )
                 key = (region, train, test, seeds[i, j])
                 keys[i, j] = store.key(key, self.background, self.n_samples)
                 folds[i, j] = store.load(keys[i, j])

@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.special import xlogy
 from sklearn.utils import check_random_state
 
-from skad.exceptions import RegionError, SpectrumFitWarning
+from skad.exceptions import DomainError, RegionError, SpectrumFitWarning
 from skad.resonant._region import SignalRegion
 from skad.utils import import_optional
 
@@ -59,7 +59,7 @@ def dijet_function(m, parameters, *, sqrt_s=13000.0):
 def _dijet_basis(m, n_parameters, sqrt_s):
     x = m / sqrt_s
     if np.any(x <= 0) or np.any(x >= 1):
-        raise RegionError(
+        raise DomainError(
             f"the dijet function needs 0 < m < sqrt_s={sqrt_s:g}; m spans [{m.min():g}, "
             f"{m.max():g}]. Give sqrt_s in the unit of m, or take function='polynomial'."
         )
@@ -360,8 +360,9 @@ def fit_spectrum(
     Raises
     ------
     RegionError
-        Too few bins or events outside `exclude`, edges that do not match `exclude`, or masses
-        outside ``0 < m < sqrt_s``.
+        Too few bins or events outside `exclude`, or edges that do not match `exclude`.
+    DomainError
+        Masses outside ``0 < m < sqrt_s``.
     ImportError
         ``minimizer="minuit"`` without iminuit.
 

@@ -11,7 +11,13 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import IsolationForest
 
 from skad.datasets import make_resonance
-from skad.exceptions import LowStatisticsWarning, MissingColumnError, RegionError, SculptingWarning
+from skad.exceptions import (
+    DomainError,
+    LowStatisticsWarning,
+    MissingColumnError,
+    RegionError,
+    SculptingWarning,
+)
 from skad.resonant import (
     BumpHunt,
     SignalRegion,
@@ -384,6 +390,12 @@ class NoScores(BaseEstimator):
             {"detector": TreeHunter(), "background": "importance"},
             "density_ratio; TreeHunter",
         ),
+        (DomainError, {"sqrt_s": 3.0}, "0 < m < sqrt_s=3; m spans"),
+        (
+            RegionError,
+            {"windows": [SignalRegion(3.0, 3.001, sideband_width=0.001)], "n_folds": 20},
+            "none of them in one of the 20 folds",
+        ),
         (ValueError, {"checkpoint": "x", "random_state": None}, "checkpoint needs an int"),
         (ValueError, {"background": "fit"}, "'background' parameter of BumpHunt"),
         (ValueError, {"sqrt_s": 0.0}, "'sqrt_s' parameter"),
@@ -391,7 +403,7 @@ class NoScores(BaseEstimator):
 )
 def test_errors(error, options, message):
     with pytest.raises(error, match=message):
-        hunt(**{"efficiencies": (0.1,), **options}).fit(events(0, 500)[0])
+        hunt(**{"efficiencies": (0.1,), **options}).fit(events(0, 3000)[0])
 
 
 def test_inclusive_search_needs_the_mass_only():

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import integrate, optimize, stats
 
-from skad.exceptions import RegionError, SpectrumFitWarning
+from skad.exceptions import DomainError, RegionError, SpectrumFitWarning
 from skad.resonant import SignalRegion, dijet_function, fit_spectrum, spectrum_edges
 from skad.resonant import _spectrum as spectrum
 
@@ -188,7 +188,7 @@ def test_few_events():
     "error, options, message",
     [
         (RegionError, {"exclude": (3050.0, 3600.0)}, "start and end on edges"),
-        (RegionError, {"sqrt_s": 5000.0}, "0 < m < sqrt_s=5000"),
+        (DomainError, {"sqrt_s": 5000.0}, "0 < m < sqrt_s=5000"),
         (ValueError, {"n_parameters": 6}, "between 3 and 5; got 6"),
         (ValueError, {"n_parameters": (4, 3)}, "increasing"),
         (ValueError, {"function": "gauss"}, "function must be one of"),
