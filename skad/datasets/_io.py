@@ -100,7 +100,10 @@ def read_events(
     chunks = list(stream)
     if not chunks:
         return pd.DataFrame(columns=list(_columns_of_first(path, columns, key, column_names)))
-    whole = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    # Column by column, giving up the chunks, so that the events are not in memory twice.
+    whole = {
+        name: np.concatenate([chunk.pop(name) for chunk in chunks]) for name in list(chunks[0])
+    }
     return pd.DataFrame(whole, copy=False)
 
 

@@ -398,3 +398,21 @@ def test_empty_selection(tmp_path, events):
     assert list(iter_events(path, filters=[("mjj", ">", 100)])) == []
     write_events(events[:0], tmp_path / "empty.parquet")
     assert read_events(tmp_path / "empty.parquet").shape == (0, 4)
+
+
+@pytest.mark.parametrize("row_group_size", [50_000, 1_000_000])
+def test_streaming_needs_memory_for_a_few_batches(tmp_path, row_group_size):
+    """Also where a row group is the whole file; pyarrow's default would hold all of it."""
+    path = tmp_path / "large.parquet"
+    rng = np.random.default_rng(0)
+    table = pa.table({f"x{i}": rng.random(1_000_000) for i in range(4)})
+    pq.write_table(table, path, row_group_size=row_group_size, use_dictionary=False)
+    size = path.stat().st_size
+    del table
+    before, peak, n_events = pa.total_allocated_bytes(), 0, 0
+    for batch in iter_events(path, 10_000):
+        peak = max(peak, pa.total_allocated_bytes() - before)
+        n_events += len(batch)
+    assert n_events == 1_000_000
+    assert size > 30e6
+    assert peak < 0.25 * size

@@ -18,8 +18,9 @@ class ParquetSource(Source):
     def __init__(self, path):
         self.path = path
         try:
-            # Buffered, so that a row group larger than memory can be streamed.
-            self._file = pq.ParquetFile(path, buffer_size=1 << 20)
+            # By default pyarrow fetches all column chunks to be read at once, and without a buffer
+            # those of a row group: files and row groups may be larger than memory.
+            self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
         except (pa.ArrowInvalid, OSError) as exc:
             raise damaged(path, None, exc) from exc
         self.names = list(self._file.schema_arrow.names)
