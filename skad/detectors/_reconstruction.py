@@ -100,6 +100,7 @@ class ReconstructionDetector(
         previous = self.trained_ if continued else None
         if previous is None:
             scaling = self._scaling_of(X[background][:, self.feature_indices_], background_weight)
+            self._n_latent = self.n_latent
         else:
             # The networks were trained in the old scale and only they know it.
             scaling = copy.deepcopy(previous.networks[0][-1].scaling).cpu()
@@ -138,7 +139,6 @@ class ReconstructionDetector(
         self.device_ = self.trained_.device
         self.history_ = self.trained_.histories
         self.n_iter_ = self.trained_.n_epochs
-        self._n_latent = self.trained_.networks[0][0].decoder[0].in_features
         return X[background], background_weight
 
     def _scaling_of(self, values, weight):

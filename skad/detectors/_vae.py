@@ -84,9 +84,12 @@ class VAEDetector(ReconstructionDetector):
         What the columns are to the metric "emd": E, px, py, pz of each constituent in turn, or
         log(1 + pT), eta, phi.
     decorrelate : str or int, default=None
-        Column of X that the loss of each event shall not depend on. The network does not see it.
+        Column of X that the score shall not depend on. The network does not see it.
+    disco_metric : {"nll", "mse", "kl", "loss"}, default="nll"
+        What is decorrelated from that column; best the `metric` that will be cut on. "loss" is
+        the loss L of each event, as in [1]_.
     disco_strength : float, default=100.0
-        kappa, strength of the distance correlation between that column and the loss.
+        kappa, strength of the distance correlation between the two.
     disco_power : {1, 2}, default=1
         1 takes the distance correlation R of [1]_; 2 takes R squared, as its public code does.
     outlier_exposure : {"mse", "kl"}, default=None
@@ -180,8 +183,8 @@ class VAEDetector(ReconstructionDetector):
     the posterior collapses to few dimensions. In the textbook's evidence lower bound for errors
     of unit variance, sums of squares over two, this beta is called beta d / 2.
 
-    DisCo adds kappa R(m, L) of the batch, R the distance correlation of the column m and the
-    loss per event. A batch of n events takes about ten n x n arrays: 10 MB for 512 events in
+    DisCo adds kappa R of the batch, R the distance correlation of the column and
+    `disco_metric`. A batch of n events takes about ten n x n arrays: 10 MB for 512 events in
     float32, 1 GB for 5000; validation goes in batches of at least 4096 events.
 
     Outlier exposure must reward a large gap between the outliers and the background,
@@ -237,6 +240,7 @@ class VAEDetector(ReconstructionDetector):
             **_PAPER,
             "max_epochs": 100,
             "beta_annealing": (10, 10, 1),
+            "disco_metric": "loss",
             "disco_strength": 100.0,
             "disco_power": 2,
         },
@@ -277,6 +281,7 @@ class VAEDetector(ReconstructionDetector):
         "n_samples": [None, sk.Interval(Integral, 1, None, closed="left")],
         "constituents": [sk.StrOptions({"p4", "log_pt_eta_phi"})],
         "decorrelate": [None, str, Integral],
+        "disco_metric": [sk.StrOptions({"nll", "mse", "kl", "loss"})],
         "disco_strength": [sk.Interval(Real, 0, None, closed="left")],
         "disco_power": [sk.Options(Integral, {1, 2})],
         "outlier_exposure": [None, sk.StrOptions({"mse", "kl"})],
@@ -299,6 +304,7 @@ class VAEDetector(ReconstructionDetector):
         n_samples=None,
         constituents="p4",
         decorrelate=None,
+        disco_metric="nll",
         disco_strength=100.0,
         disco_power=1,
         outlier_exposure=None,
@@ -336,6 +342,7 @@ class VAEDetector(ReconstructionDetector):
         self.n_samples = n_samples
         self.constituents = constituents
         self.decorrelate = decorrelate
+        self.disco_metric = disco_metric
         self.disco_strength = disco_strength
         self.disco_power = disco_power
         self.outlier_exposure = outlier_exposure
@@ -444,7 +451,7 @@ class VAEDetector(ReconstructionDetector):
             strength, margin = (2.0 if strength is None else strength), self.oe_margin
         exposure = _annealed(strength, self.oe_annealing, "oe_annealing")
         disco, power = self.disco_strength, self.disco_power
-        exposed_metric = self.outlier_exposure
+        disco_metric, exposed_metric = self.disco_metric, self.outlier_exposure
 
         def loss_of(network, batch):
             z, weight = batch["z"], batch.get("weight")
@@ -454,6 +461,7 @@ class VAEDetector(ReconstructionDetector):
             loss = mse + beta.value * kl
             if "exposed" not in batch and "decorrelated" not in batch:
                 return loss
+            values = {"loss": loss, "nll": mse + kl, "mse": mse, "kl": kl}
             if weight is None:
                 weight = torch.ones_like(loss)
             background = weight
@@ -461,17 +469,17 @@ class VAEDetector(ReconstructionDetector):
                 background = weight * (1 - batch["exposed"])
             total = (background * loss).sum() / background.sum().clamp(min=1e-12)
             if "decorrelated" in batch:
+                column = batch["decorrelated"].to(loss.dtype)
                 total = total + disco * distance_correlation(
-                    batch["decorrelated"].to(loss.dtype), loss, background, power=power
+                    column, values[disco_metric], background, power=power
                 )
             if "exposed" in batch:
-                values = mse if exposed_metric == "mse" else kl
                 total = total + exposure.value * exposure_loss(
-                    values, batch["exposed"], weight, margin=margin
+                    values[exposed_metric], batch["exposed"], weight, margin=margin
                 )
             return total
 
-        return loss_of, {"annealed": [beta, exposure], "n_noise": self.n_latent}
+        return loss_of, {"annealed": [beta, exposure], "n_noise": self._n_latent}
 
     @property
     def offset_(self):

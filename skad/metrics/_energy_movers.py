@@ -109,8 +109,9 @@ def _distances(X, Y, coordinates, radius, normalize):
     excess = pt.sum(axis=1) - other_pt.sum(axis=1)
     # Rounding is no excess, and the solver wants equal sums.
     excess[np.abs(excess) <= 1e-12 * pt.sum(axis=1)] = 0.0
-    source = np.column_stack([pt, np.maximum(-excess, 0.0)])
-    target = np.column_stack([other_pt, np.maximum(excess, 0.0)])
+    # The solver takes contiguous rows only.
+    source = np.ascontiguousarray(np.column_stack([pt, np.maximum(-excess, 0.0)]))
+    target = np.ascontiguousarray(np.column_stack([other_pt, np.maximum(excess, 0.0)]))
     total = source.sum(axis=1)
     target *= (total / np.where(target.sum(axis=1) > 0, target.sum(axis=1), 1.0))[:, None]
     distance = np.abs(excess)

@@ -76,11 +76,13 @@ def test_empty_jets():
     np.testing.assert_array_equal(energy_movers_distance(empty, empty), 0.0)
 
 
-def test_workers_and_blocks_change_nothing(monkeypatch):
+def test_workers_blocks_and_layout_change_nothing(monkeypatch):
     *_, X, _ = jets(50, 4, seed=5)
     *_, Y, _ = jets(50, 4, seed=6)
     expected = energy_movers_distance(X, Y)
     monkeypatch.setattr("skad.metrics._energy_movers._BLOCK", 7)
+    for layout in (np.asfortranarray(X), np.repeat(X, 2, axis=0)[::2]):
+        np.testing.assert_array_equal(energy_movers_distance(layout, Y), expected)
     with joblib.parallel_config(backend="threading"):
         np.testing.assert_array_equal(energy_movers_distance(X, Y, n_jobs=2), expected)
 

@@ -1,0 +1,264 @@
+"""VAEDetector: metrics by hand, the trade-off of beta, DisCo, outlier exposure, real jets."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+from sklearn.utils import get_tags
+
+from skad.coordinates import ConstituentCoordinates, JetFrame
+from skad.datasets import load_jets
+from skad.detectors import VAEDetector
+from skad.metrics import distance_correlation, energy_movers_distance
+
+SMALL = {"hidden_layer_sizes": (32,), "n_latent": 2, "max_epochs": 30, "random_state": 0}
+
+
+def plane(n, seed=0):
+    """Events on a plane in six dimensions, with some width."""
+    rng = np.random.RandomState(seed)
+    basis = np.random.RandomState(9).normal(size=(2, 6))
+    return rng.normal(size=(n, 2)) @ basis + 0.1 * rng.normal(size=(n, 6)) + 5
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return VAEDetector(**SMALL, beta=0.01).fit(plane(2000))
+
+
+def by_hand(detector, X):
+    """Scaled features, posterior mean and deviation, decoder: with NumPy alone."""
+    network = detector.trained_.networks[0][0]
+
+    def layers(sequence, h):
+        for layer in sequence:
+            if isinstance(layer, torch.nn.Linear):
+                h = h @ layer.weight.double().numpy().T + layer.bias.double().numpy()
+            else:
+                h = np.maximum(h, 0)
+        return h
+
+    z = (X - plane(2000).mean(axis=0)) / plane(2000).std(axis=0)
+    code = layers(network.encoder, z)
+    mean, deviation = code[:, :2], np.exp(0.5 * code[:, 2:])
+    return z, mean, deviation, lambda latent: layers(network.decoder, latent)
+
+
+def test_metrics_are_what_they_say(detector):
+    X = plane(50, seed=1)
+    z, mean, deviation, decode = by_hand(detector, X)
+    mse = ((decode(mean) - z) ** 2).mean(axis=1)
+    # E_q[log q - log p] by quadrature, one latent dimension after the other.
+    t = np.linspace(-12, 12, 20_001)
+    kl = np.zeros(50)
+    for mu, sigma in zip(mean.T, deviation.T, strict=True):
+        q = norm(mu[:, None], sigma[:, None])
+        kl += np.trapezoid(q.pdf(t) * (q.logpdf(t) - norm.logpdf(t)), t, axis=1)
+    expected = {"mse": mse, "kl": kl, "nll": mse + kl, "mss": (z**2).mean(axis=1)}
+    changed = clone(detector).fit(plane(2000))
+    for metric, value in expected.items():
+        np.testing.assert_allclose(
+            changed.set_params(metric=metric).anomaly_score(X), value, rtol=1e-4, atol=1e-5
+        )
+    np.testing.assert_allclose(detector.transform(X), mean, rtol=1e-4, atol=1e-5)
+    back = decode(mean) * plane(2000).std(axis=0) + plane(2000).mean(axis=0)
+    np.testing.assert_allclose(detector.reconstruct(X), back, rtol=1e-4)
+    np.testing.assert_allclose(detector.inverse_transform(mean), back, rtol=1e-4)
+
+
+def test_averaging_over_the_posterior_is_deterministic_and_converges(detector):
+    X = plane(20, seed=2)
+    z, mean, deviation, decode = by_hand(detector, X)
+    noise = np.random.RandomState(5).normal(size=(4000, 1, 2))
+    expected = np.mean([((decode(mean + deviation * e) - z) ** 2).mean(1) for e in noise], axis=0)
+    many = clone(detector).set_params(metric="mse", n_samples=2000).fit(plane(2000))
+    scores = many.anomaly_score(X)
+    np.testing.assert_allclose(scores, expected, rtol=0.1)
+    np.testing.assert_array_equal(scores, many.anomaly_score(X))
+    np.testing.assert_allclose(scores[3], many.anomaly_score(X[3:4])[0], rtol=1e-5)
+    assert (scores > many.set_params(n_samples=None).anomaly_score(X)).mean() > 0.9
+
+
+def test_each_metric_has_its_own_threshold():
+    X = plane(500)
+    detector = VAEDetector(**SMALL | {"max_epochs": 3}, contamination=0.2).fit(X)
+    for metric in ("nll", "mse", "kl", "mss"):
+        detector.set_params(metric=metric)
+        assert (detector.predict(X) == -1).mean() == pytest.approx(0.2)
+    detector.set_params(metric="emd")
+    with pytest.raises(AttributeError, match="No threshold is known for metric='emd'"):
+        _ = detector.offset_
+    detector.metric = "likelihood"
+    with pytest.raises(ValueError, match=r"metric must be one of \['nll', .*'likelihood'"):
+        detector.anomaly_score(X)
+
+
+def test_beta_trades_reconstruction_for_divergence():
+    X = plane(1000)
+    mse, kl = {}, {}
+    for beta in (1e-3, 0.1, 5.0):
+        detector = VAEDetector(**SMALL, beta=beta).fit(X)
+        mse[beta] = detector.set_params(metric="mse").anomaly_score(X).mean()
+        kl[beta] = detector.set_params(metric="kl").anomaly_score(X).mean()
+    assert kl[1e-3] > kl[0.1] > kl[5.0]
+    assert mse[1e-3] < mse[0.1] < mse[5.0]
+    assert kl[5.0] < 0.05
+    assert mse[5.0] == pytest.approx(1, abs=0.1)
+
+
+def test_samples_from_the_prior_look_like_the_events():
+    detector = VAEDetector(**SMALL, beta=0.05).fit(plane(2000))
+    X, drawn = plane(2000), detector.sample(4000, random_state=0)
+    np.testing.assert_allclose(drawn.mean(axis=0), X.mean(axis=0), atol=0.5)
+    np.testing.assert_allclose(np.corrcoef(drawn.T), np.corrcoef(X.T), atol=0.4)
+    np.testing.assert_array_equal(drawn, detector.sample(4000, random_state=0))
+    with pytest.raises(ValueError, match="n_samples must be a positive integer"):
+        detector.sample(0)
+
+
+def test_a_member_of_an_ensemble_is_the_network_trained_alone():
+    X, y = plane(600), np.arange(600) % 3 == 0
+    mass = np.random.RandomState(0).exponential(size=600)
+    options = SMALL | {"max_epochs": 3, "outlier_exposure": "kl", "decorrelate": -1}
+    X = np.column_stack([X, mass])
+    one = VAEDetector(**options).fit(X, y)
+    two = VAEDetector(**options, n_estimators=2).fit(X, y)
+    two.trained_ = two.trained_.groups(1)[0]
+    np.testing.assert_allclose(two.anomaly_score(X), one.anomaly_score(X), rtol=1e-3)
+
+
+def massive(n, seed=0):
+    """Features whose spread grows with the mass in the last column."""
+    rng = np.random.RandomState(seed)
+    mass = rng.uniform(1, 3, size=n)
+    return np.column_stack([rng.normal(size=(n, 6)) * mass[:, None], 100 * mass])
+
+
+@pytest.mark.parametrize("metric", ["nll", "loss"])
+def test_disco_decorrelates(metric):
+    train, test = massive(2000), massive(2000, seed=1)
+    correlation = {}
+    for strength in (0.0, 100.0):
+        detector = VAEDetector(
+            **SMALL, beta=1.0, decorrelate=-1, disco_strength=strength, disco_metric=metric
+        ).fit(train)
+        correlation[strength] = distance_correlation(test[:, -1], detector.anomaly_score(test))
+    assert correlation[0.0] > 0.4
+    assert correlation[100.0] < 0.5 * correlation[0.0]
+
+
+def test_the_decorrelated_column_is_not_seen_but_kept():
+    X = massive(300)
+    detector = VAEDetector(**SMALL | {"max_epochs": 2}, decorrelate=6).fit(X)
+    other = X.copy()
+    other[:, 6] = 7.0
+    np.testing.assert_array_equal(detector.anomaly_score(other), detector.anomaly_score(X))
+    np.testing.assert_array_equal(detector.reconstruct(other)[:, 6], 7.0)
+    assert detector.sample(3, random_state=0).shape == (3, 6)
+    assert detector.feature_indices_.tolist() == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(ValueError, match="decorrelate must leave a column"):
+        VAEDetector(decorrelate=0).fit(X[:, :1])
+
+
+@pytest.mark.parametrize("metric", ["mse", "kl"])
+def test_exposed_outliers_and_their_like_become_anomalous(metric):
+    background = plane(1500)
+
+    def outliers(n, seed):
+        # Inside of the background's range, where an unexposed detector sees nothing.
+        rng = np.random.RandomState(seed)
+        return 5 + 0.15 * rng.normal(size=(n, 6))
+
+    X = np.concatenate([background, outliers(500, 1)])
+    y = np.repeat([0, 1], [1500, 500])
+    test = np.concatenate([plane(500, seed=2), outliers(500, 3)])
+    truth = np.repeat([0, 1], 500)
+    plain = VAEDetector(**SMALL, metric=metric).fit(background)
+    exposed = VAEDetector(
+        **SMALL, metric=metric, outlier_exposure=metric, oe_annealing=(2, 3, 2)
+    ).fit(X, y)
+    auc = {
+        name: roc_auc_score(truth, d.anomaly_score(test))
+        for name, d in {"plain": plain, "exposed": exposed}.items()
+    }
+    assert auc["plain"] < 0.5
+    assert auc["exposed"] > 0.8
+    # Scale and threshold are those of the background.
+    np.testing.assert_allclose(
+        exposed.trained_.networks[0][0].scaling.mean.numpy(), background.mean(axis=0)
+    )
+    assert (exposed.predict(background) == -1).mean() == pytest.approx(0.1, abs=1e-3)
+
+
+def test_labels_of_outlier_exposure():
+    X, y = plane(200), np.arange(200) % 2
+    detector = VAEDetector(**SMALL | {"max_epochs": 2}, outlier_exposure="mse")
+    assert get_tags(detector).target_tags.required
+    assert not get_tags(VAEDetector()).target_tags.required
+    with pytest.raises(ValueError, match="outlier_exposure requires y"):
+        detector.fit(X)
+    with pytest.raises(ValueError, match=r"must hold 0 .* both; got the values \[-1, 1\]"):
+        detector.fit(X, 2 * y - 1)
+    with pytest.raises(ValueError, match=r"both; got the values \[0\]"):
+        detector.fit(X, 0 * y)
+    with pytest.raises(ValueError, match="y_val with X_val"):
+        detector.fit(X, y, X_val=X)
+    detector.fit(X, y, X_val=X[:50], y_val=y[:50])
+    assert "valid_loss" in detector.history_[0][0]
+
+
+@pytest.mark.parametrize("annealing", [(1, 2), (0, 0, 1), (-1, 1, 1), (0.5, 1, 1)])
+def test_annealing_is_checked(annealing):
+    with pytest.raises(ValueError, match=r"beta_annealing must be \(start, period, n_cycles\)"):
+        VAEDetector(beta_annealing=annealing).fit(plane(20))
+
+
+def test_warm_start_keeps_the_latent_space():
+    X = plane(300)
+    detector = VAEDetector(**SMALL | {"max_epochs": 2}, warm_start=True).fit(X)
+    detector.set_params(n_latent=5).fit(X)
+    assert detector.transform(X).shape == (300, 2)
+    assert list(detector.get_feature_names_out()) == ["latent0", "latent1"]
+
+
+@pytest.fixture(scope="module")
+def jets():
+    sample = load_jets(kinds=["qcd", "top_174"])
+    rows = np.r_[0:4000, 30_000:31_000]
+    return JetFrame().fit_transform(sample.data[rows]), sample.target[rows]
+
+
+def test_jets_of_tops_are_anomalous_in_every_metric(jets):
+    pytest.importorskip("ot")
+    X, y = jets
+    detector = VAEDetector.from_preset(
+        "beta_vae", max_epochs=6, batch_size=200, metric="emd", random_state=0
+    ).fit(X[:3000])
+    assert (detector.predict(X[:3000]) == -1).mean() == pytest.approx(0.1)
+    X, y = X[3500:4500], y[3500:4500]
+    scores = {}
+    for metric in ("nll", "mse", "kl", "emd", "mss"):
+        scores[metric] = detector.set_params(metric=metric).anomaly_score(X)
+        assert roc_auc_score(y, scores[metric]) > 0.6, metric
+    np.testing.assert_allclose(
+        scores["emd"], energy_movers_distance(X, detector.reconstruct(X)), rtol=1e-6
+    )
+
+
+def test_emd_in_other_coordinates(jets):
+    pytest.importorskip("ot")
+    X, _ = jets
+    coordinates = ConstituentCoordinates(relative=False).fit(X)
+    Z = coordinates.transform(X[:1000])
+    detector = VAEDetector.from_preset(
+        "beta_vae", max_epochs=3, batch_size=200, constituents="log_pt_eta_phi", random_state=0
+    ).fit(Z)
+    scores = detector.set_params(metric="emd").anomaly_score(Z[:100])
+    reconstruction = detector.reconstruct(Z[:100])
+    reconstruction[:, ::3] = np.maximum(reconstruction[:, ::3], 0)
+    by_p4 = energy_movers_distance(
+        coordinates.inverse_transform(Z[:100]), coordinates.inverse_transform(reconstruction)
+    )
+    np.testing.assert_allclose(scores, by_p4, rtol=1e-5)
