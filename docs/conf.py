@@ -16,11 +16,17 @@ extensions = [
     "sphinx.ext.mathjax",
     "numpydoc",
     "myst_parser",
+    "sphinx_gallery.gen_gallery",
 ]
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "gallery",
+    "download_all_examples": False,
+}
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.xref_missing"]  # README links to files of the repository
-exclude_patterns = ["_build", "gallery"]
+exclude_patterns = ["_build", "examples"]
 
 autosummary_generate = True
 autodoc_typehints = "none"
