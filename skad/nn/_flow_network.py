@@ -57,18 +57,14 @@ class FlowNetwork(nn.Module):
         z, log_abs_det = self.latent(x, m)
         return log_abs_det - 0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
 
-    def sample(
-        self, n: int, m: torch.Tensor | None, generator: torch.Generator
-    ) -> torch.Tensor:
+    def sample(self, n: int, m: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:
         """Draw n events, one for each row of m."""
         return self.features.inverse(self.flow.sample(n, self._context(m), generator))
 
     def end_epoch(self, batches: Iterable[dict[str, torch.Tensor]]) -> None:
         """Recompute the statistics of batch-norm layers, as CATHODE does."""
         with torch.no_grad():
-            self.flow.recompute_batch_norm(
-                self._inputs(b["x"], b.get("m")) for b in batches
-            )
+            self.flow.recompute_batch_norm(self._inputs(b["x"], b.get("m")) for b in batches)
 
 
 def negative_log_likelihood(network, batch: dict[str, torch.Tensor]) -> torch.Tensor:
