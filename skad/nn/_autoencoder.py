@@ -54,7 +54,7 @@ class Autoencoder(nn.Module):
         return n_latent
 
     def _cast(self, value: torch.Tensor) -> torch.Tensor:
-        return value.to(self.decoder[0].weight.dtype)
+        return value.to(next(self.decoder.parameters()).dtype)
 
     def latent(self, z: torch.Tensor) -> torch.Tensor:
         """Return the latent point of scaled features."""
@@ -88,7 +88,9 @@ class VariationalAutoencoder(Autoencoder):
         """Return the posterior mean."""
         return self.posterior(z)[0]
 
-    def forward(self, z: torch.Tensor, noise: torch.Tensor):
+    def forward(  # type: ignore[override]  # its training needs the noise
+        self, z: torch.Tensor, noise: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return the reconstruction of a posterior draw, and posterior mean and log variance."""
         mean, log_variance = self.posterior(z)
         drawn = mean + torch.exp(0.5 * log_variance) * noise
