@@ -105,9 +105,10 @@ def score_in_memory(path, folder, method, model):
 
     batch = next(iter_events(path, columns=FEATURES))
     score = getattr(model, method)
-    for _ in range(5):
+    n_batches = 20
+    for _ in range(n_batches):
         score(batch)
-    return 5 * len(batch)
+    return n_batches * len(batch)
 
 
 def score_to_file(path, folder, method, model):
