@@ -26,7 +26,7 @@ from skad.detectors import (
     CWoLaDetector,
     DensityDetector,
     PyODDetector,
-    SplitEnsembleClassifier,
+    TreeEnsembleClassifier,
     VAEDetector,
 )
 from skad.metrics import anomaly_response, max_significance_improvement
@@ -46,7 +46,7 @@ def detectors(seed):
         "OneClassSVM()": OneClassSVM(),
         "EllipticEnvelope()": EllipticEnvelope(random_state=seed),
         "CWoLaDetector(), weak labels": CWoLaDetector(
-            SplitEnsembleClassifier(), cv=None, random_state=seed
+            TreeEnsembleClassifier(), cv=None, random_state=seed
         ),
     }
 

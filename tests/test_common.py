@@ -25,7 +25,7 @@ ESTIMATORS = dict(all_estimators())
 # Checks that cannot pass, by class name, with the reason. Only sample-weight equivalence
 # under random splits or noise may stand here, as for scikit-learn's own IsolationForest.
 EXPECTED_FAILURES = {
-    "SplitEnsembleClassifier": {
+    "TreeEnsembleClassifier": {
         "check_sample_weight_equivalence_on_dense_data": (
             "its trees grow on random halves of the events; the copies of an event given twice "
             "can fall into both"

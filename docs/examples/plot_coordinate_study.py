@@ -19,7 +19,7 @@ from sklearn.mixture import GaussianMixture
 from skad.coordinates import NormalCDFTransformer, TanhTransformer
 from skad.datasets import make_gaussian_anomaly
 from skad.density import FlowDensity
-from skad.detectors import AutoencoderDetector, CWoLaDetector, SplitEnsembleClassifier
+from skad.detectors import AutoencoderDetector, CWoLaDetector, TreeEnsembleClassifier
 from skad.inspection import coordinate_study, frame_overlap
 from skad.plotting import CoordinateStudyDisplay, FrameDisplay
 
@@ -42,7 +42,7 @@ study = coordinate_study(
     {
         "autoencoder": AutoencoderDetector(max_epochs=20),
         "flow": FlowDensity(max_epochs=15),
-        "CWoLa": CWoLaDetector(SplitEnsembleClassifier(5, max_leaf_nodes=6), cv=2),
+        "CWoLa": CWoLaDetector(TreeEnsembleClassifier(5, max_leaf_nodes=6), cv=2),
     },
     frames,
     X,

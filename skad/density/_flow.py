@@ -121,7 +121,9 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
     -----
     Presets for `from_preset`: "anode" is the density of ANODE [4]_ (15 MADE blocks of one hidden
     layer of 128 with batch normalisation, Adam at 1e-4, weight decay 1e-6, 50 epochs, mean over
-    the last 10); "cathode" differs in its 100 epochs and the mean over the 10 best ones [5]_;
+    the last 10); "cathode" differs in its 100 epochs and the mean over the 10 best ones [5]_. In
+    the public code of both, a block with "one hidden layer" has 128 units twice, 274 800
+    parameters in all for four features and one condition, and so have the presets.
     "ffjord" is the continuous flow of the coordinate study [6]_ (two fields of 50-20-10, tanh).
     All features of "anode" and "cathode" are meant to come in logit coordinates.
 
@@ -151,7 +153,7 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
         "anode": {
             "flow": "maf",
             "n_transforms": 15,
-            "hidden_layer_sizes": (128,),
+            "hidden_layer_sizes": (128, 128),
             "flow_options": {"batch_norm": True},
             "max_epochs": 50,
             "batch_size": 256,
@@ -165,7 +167,7 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
         "cathode": {
             "flow": "maf",
             "n_transforms": 15,
-            "hidden_layer_sizes": (128,),
+            "hidden_layer_sizes": (128, 128),
             "flow_options": {"batch_norm": True},
             "max_epochs": 100,
             "batch_size": 256,

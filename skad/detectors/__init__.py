@@ -6,7 +6,7 @@ from skad.detectors._density import DensityDetector
 from skad.detectors._match_mass import mass_matching_weight, match_mass
 from skad.detectors._network_classifier import NetworkClassifier
 from skad.detectors._pyod import PyODDetector
-from skad.detectors._split_ensemble import SplitEnsembleClassifier
+from skad.detectors._tree_ensemble import TreeEnsembleClassifier
 from skad.detectors._vae import VAEDetector
 
 __all__ = [
@@ -15,7 +15,7 @@ __all__ = [
     "DensityDetector",
     "NetworkClassifier",
     "PyODDetector",
-    "SplitEnsembleClassifier",
+    "TreeEnsembleClassifier",
     "VAEDetector",
     "mass_matching_weight",
     "match_mass",

@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validat
 
 from skad.base import ScoreMixin
 from skad.detectors._cross_fit import cross_fit, fit_classifier, log_odds
-from skad.detectors._split_ensemble import SplitEnsembleClassifier
+from skad.detectors._tree_ensemble import TreeEnsembleClassifier
 from skad.detectors._two_classes import class_balanced_weight, encode_two_classes
 from skad.utils import _sklearn as sk
 
@@ -23,7 +23,7 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
     Parameters
     ----------
     classifier : estimator, default=None
-        Any scikit-learn classifier with `predict_proba`; None is ``SplitEnsembleClassifier()``.
+        Any scikit-learn classifier with `predict_proba`; None is ``TreeEnsembleClassifier()``.
     cv : int, splitter or None, default=5
         Cross-fitting: training events are scored by a classifier that has not seen them, new
         events by the mean of all. None fits one classifier on all events.
@@ -128,7 +128,7 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
                 "y must be 1 for mixed and 0 for reference events; got -1 and +1, which "
                 "scikit-learn reads as outlier and inlier. Pass (y == label_of_mixed).astype(int)."
             )
-        classifier = SplitEnsembleClassifier() if self.classifier is None else self.classifier
+        classifier = TreeEnsembleClassifier() if self.classifier is None else self.classifier
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
         balanced = sample_weight

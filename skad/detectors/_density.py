@@ -1,6 +1,5 @@
 """Rarity as an anomaly score: any density turned into a detector."""
 
-
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted

@@ -19,6 +19,8 @@ def mass_matching_weight(mass, reference_mass, *, bins=50, sample_weight=None):
     """Weights that give a sample the mass spectrum of a reference.
 
     The ratio of the two histograms at each event, in bins of equal population of the reference.
+    As `sample_weight` of the outliers in a supervised classifier of outliers against background,
+    they give the baseline that does not learn the mass.
 
     Parameters
     ----------

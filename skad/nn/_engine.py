@@ -395,7 +395,14 @@ class _Net(NeuralNet):
 
     def _evaluate(self, members, objective, batch, n_rows):
         with torch.no_grad():
+            return self._losses(members, objective, batch, n_rows)
+
+    def _losses(self, members, objective, batch, n_rows):
+        try:
             return members(objective, batch, n_rows)
+        except DivergenceError:
+            # The solver of a continuous flow gives up on a stiff field instead of returning NaN.
+            return torch.tensor(torch.nan, device=self.run.device, requires_grad=True)
 
     def _step(self, members, objective, batch, n_rows):
         """Take one optimizer step; members with a non-finite loss or gradient sit it out."""
@@ -406,11 +413,11 @@ class _Net(NeuralNet):
         optimizer.param_groups[0]["lr"] = lr * schedule(self.i_step / self.n_steps)
         self.i_step += 1
         optimizer.zero_grad(set_to_none=True)
-        losses = members(objective, batch, n_rows)
+        losses = self._losses(members, objective, batch, n_rows)
         (losses if losses.ndim == 0 else losses.sum()).backward()
         losses = losses.detach()
         checked = losses
-        if settings.clip_norm is not None:
+        if settings.clip_norm is not None and math.isfinite(losses.sum().item()):
             checked = losses + _clip_gradients(members, settings.clip_norm)
         if math.isfinite(checked.sum().item()):
             optimizer.step()
