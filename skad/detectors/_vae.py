@@ -184,8 +184,8 @@ class VAEDetector(ReconstructionDetector):
     of unit variance, sums of squares over two, this beta is called beta d / 2.
 
     DisCo adds kappa R of the batch, R the distance correlation of the column and
-    `disco_metric`. A batch of n events takes about ten n x n arrays: 10 MB for 512 events in
-    float32, 1 GB for 5000; validation goes in batches of at least 4096 events.
+    `disco_metric`. A batch of n events takes seven n x n arrays: 7 MB for 512 events in
+    float32, 0.7 GB for 5000; validation goes in batches of at least 4096 events.
 
     Outlier exposure must reward a large gap between the outliers and the background,
     g = MSE_out - MSE_in (or KL), so the loss has to fall as g rises:

@@ -25,7 +25,7 @@ def distance_correlation(
               \\quad \\mathrm{dCov}^2(x, y) = \\sum_{jk} w_j w_k A_{jk} B_{jk},
 
     as `skad.metrics.distance_correlation` does in O(n log n) but without gradients. Memory and
-    time are O(n^2): with gradients about ten n x n matrices live at a time.
+    time are O(n^2): with gradients about seven n x n matrices live at a time.
 
     Parameters
     ----------
