@@ -37,7 +37,7 @@ class AutoencoderDetector(ReconstructionDetector):
         - None: X as it is; the score has the unit of X squared.
     n_estimators : int, default=1
         Autoencoders trained with different seeds; the score is the mean of theirs.
-    contamination : float in (0, 0.5], default=0.1
+    contamination : float in (0, 0.5], default=0.01
         Fraction of the training events that `predict` calls outliers.
     threshold : float, default=None
         Anomaly score above which an event is an outlier, in place of `contamination`.
@@ -164,7 +164,7 @@ class AutoencoderDetector(ReconstructionDetector):
         encoder_bias=True,
         scaling="standard",
         n_estimators=1,
-        contamination=0.1,
+        contamination=0.01,
         threshold=None,
         max_epochs=100,
         batch_size=256,

@@ -102,7 +102,7 @@ class VAEDetector(ReconstructionDetector):
         As `beta_annealing`, for lambda.
     n_estimators : int, default=1
         Networks trained with different seeds; the score is the mean of theirs.
-    contamination : float in (0, 0.5], default=0.1
+    contamination : float in (0, 0.5], default=0.01
         Fraction of the (background) training events that `predict` calls outliers.
     threshold : float, default=None
         Anomaly score above which an event is an outlier, in place of `contamination`.
@@ -312,7 +312,7 @@ class VAEDetector(ReconstructionDetector):
         oe_margin=1.0,
         oe_annealing=None,
         n_estimators=1,
-        contamination=0.1,
+        contamination=0.01,
         threshold=None,
         max_epochs=50,
         batch_size=256,

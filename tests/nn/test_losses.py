@@ -1,6 +1,6 @@
 """Terms of losses against dcor, torch's distributions, gradients and by hand."""
 
-import dcor
+import dcor_oracle as dcor
 import numpy as np
 import pytest
 import torch
