@@ -77,7 +77,9 @@ def gaussian(options):
         "CWoLa network (paper)": CWoLaDetector(
             NetworkClassifier.from_preset("coordinate_study", **quick), cv=None
         ),
-        "CWoLa trees": CWoLaDetector(TreeEnsembleClassifier(10, max_leaf_nodes=8), cv=None),
+        "CWoLa trees": CWoLaDetector(
+            TreeEnsembleClassifier(10, n_forest_trees=60, max_leaf_nodes=8)
+        ),
     }
     detectors = {k: d for k, d in detectors.items() if not options.only or options.only in k}
     exact = {
@@ -148,7 +150,7 @@ def lhco(options):
         "AE (paper)": AutoencoderDetector.from_preset("coordinate_study", **quick),
         "AE": AutoencoderDetector(**quick),
         "flow": FlowDensity(max_epochs=epochs),
-        "CWoLa trees": CWoLaDetector(TreeEnsembleClassifier(20), cv=None),
+        "CWoLa trees": CWoLaDetector(TreeEnsembleClassifier(20, n_forest_trees=120)),
         "IsolationForest": IsolationForest(),
     }
     study = coordinate_study(
@@ -229,20 +231,17 @@ def idealised(options):
         mixed, background, truth = mixed[:3000], background[:3000], truth[:3000]
     candidates = {
         "default: CWoLaDetector()": CWoLaDetector(),
-        "its trees without cross-fitting": CWoLaDetector(
-            TreeEnsembleClassifier(50, n_forest_trees=300), cv=None
-        ),
-        "the same, boosted trees alone": CWoLaDetector(
-            TreeEnsembleClassifier(50, n_forest_trees=0), cv=None
+        "10 + 60 trees a fold, 5 folds": CWoLaDetector(
+            TreeEnsembleClassifier(10, n_forest_trees=60), cv=5
         ),
         "10 averaged, arXiv:2309.13111": CWoLaDetector(
-            TreeEnsembleClassifier.from_preset("treebased_ad"), cv=None
+            TreeEnsembleClassifier.from_preset("treebased_ad")
         ),
         "40 averaged, its settings": CWoLaDetector(
-            TreeEnsembleClassifier.from_preset("treebased_ad", n_estimators=40), cv=None
+            TreeEnsembleClassifier.from_preset("treebased_ad", n_estimators=40)
         ),
         "20 networks 64-64": CWoLaDetector(
-            NetworkClassifier((64, 64), n_estimators=20, max_epochs=10, batch_size=512), cv=None
+            NetworkClassifier((64, 64), n_estimators=20, max_epochs=10, batch_size=512)
         ),
     }
     candidates = {k: d for k, d in candidates.items() if not options.only or options.only in k}

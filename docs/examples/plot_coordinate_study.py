@@ -42,7 +42,7 @@ study = coordinate_study(
     {
         "autoencoder": AutoencoderDetector(max_epochs=20),
         "flow": FlowDensity(max_epochs=15),
-        "CWoLa": CWoLaDetector(TreeEnsembleClassifier(5, max_leaf_nodes=6), cv=2),
+        "CWoLa": CWoLaDetector(TreeEnsembleClassifier(5, n_forest_trees=50), cv=2),
     },
     frames,
     X,

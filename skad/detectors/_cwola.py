@@ -24,9 +24,10 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
     ----------
     classifier : estimator, default=None
         Any scikit-learn classifier with `predict_proba`; None is ``TreeEnsembleClassifier()``.
-    cv : int, splitter or None, default=5
+    cv : int, splitter or None, default=None
         Cross-fitting: training events are scored by a classifier that has not seen them, new
-        events by the mean of all. None fits one classifier on all events.
+        events by the mean of all. None fits one classifier on all events, the best for new
+        events; pass 5 to select among the training events themselves.
     contamination : float in (0, 0.5], default=0.01
         Fraction of the mixed training events to call outliers: those of largest ratio.
     threshold : float or None, default=None
@@ -87,7 +88,7 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
         self,
         classifier=None,
         *,
-        cv=5,
+        cv=None,
         contamination=0.01,
         threshold=None,
         n_jobs=None,

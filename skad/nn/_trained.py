@@ -74,9 +74,7 @@ class TrainedMembers:
     def groups(self, size: int) -> list[TrainedMembers]:
         """Split the members into groups of `size`, sharing the networks."""
         return [
-            TrainedMembers(
-                self.networks[i : i + size], self.histories[i : i + size], self.device
-            )
+            TrainedMembers(self.networks[i : i + size], self.histories[i : i + size], self.device)
             for i in range(0, len(self.networks), size)
         ]
 

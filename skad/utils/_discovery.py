@@ -19,7 +19,12 @@ _FAST: dict = {
     "DensityDetector": lambda: {"density": _density("KernelDensity")},
     "NetworkClassifier": {"hidden_layer_sizes": (8,), "max_epochs": 15, "learning_rate": 0.1},
     "PyODDetector": lambda: {"estimator": _pyod()},
-    "TreeEnsembleClassifier": {"n_estimators": 2, "max_iter": 20, "min_samples_leaf": 5},
+    "TreeEnsembleClassifier": {
+        "n_estimators": 2,
+        "n_forest_trees": 5,
+        "max_iter": 20,
+        "min_samples_leaf": 5,
+    },
     "FramedDensity": lambda: {"density": _density("KernelDensity")},
     "BumpHunt": lambda: {
         "detector": importlib.import_module("sklearn.ensemble").IsolationForest(n_estimators=3),

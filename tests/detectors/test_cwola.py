@@ -36,7 +36,7 @@ def exact_log_ratio(X):
         NetworkClassifier(max_epochs=10, random_state=0),
         GaussianNB(),
         make_pipeline(StandardScaler(), LogisticRegression()),
-        TreeEnsembleClassifier(4),
+        TreeEnsembleClassifier(4, n_forest_trees=20),
     ],
     ids=lambda c: type(c).__name__,
 )

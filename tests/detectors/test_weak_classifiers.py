@@ -24,7 +24,10 @@ def test_network_learns_the_exact_log_odds():
 
 @pytest.mark.parametrize(
     "classifier",
-    [NetworkClassifier(max_epochs=10, random_state=0), TreeEnsembleClassifier(2, random_state=0)],
+    [
+        NetworkClassifier(max_epochs=10, random_state=0),
+        TreeEnsembleClassifier(2, n_forest_trees=20, random_state=0),
+    ],
     ids=lambda c: type(c).__name__,
 )
 def test_balanced_classes_shift_the_log_odds_by_the_prior(classifier):
@@ -65,7 +68,7 @@ def test_averaging_over_splits_is_steadier_than_one_split():
         return np.mean(
             np.std(
                 [
-                    TreeEnsembleClassifier(n_estimators, random_state=s)
+                    TreeEnsembleClassifier(n_estimators, n_forest_trees=0, random_state=s)
                     .fit(X, y)
                     .decision_function(T)
                     for s in range(2)
@@ -84,7 +87,9 @@ def test_halves_are_fresh_stratified_and_weighted():
     assert np.abs(scores[0] - scores[1]).max() > 0
     np.testing.assert_allclose(classifier.decision_function(X), np.mean(scores, 0))
     weight = np.where(X[:, 0] > 0, 0.0, 1.0)
-    left = TreeEnsembleClassifier(3, random_state=0).fit(X, y, sample_weight=weight)
+    left = TreeEnsembleClassifier(3, n_forest_trees=20, random_state=0).fit(
+        X, y, sample_weight=weight
+    )
     # Events of weight zero must not be learned from: to the right nothing is known.
     right = X[:, 0] > 0.5
     assert roc_auc_score(y[right], left.decision_function(X[right])) < 0.65
@@ -102,7 +107,9 @@ def test_forest_and_boosted_trees_share_the_log_odds():
 def test_few_events_are_fitted_without_a_split():
     X, y = events(3)
     y[:] = [0, 1, 1]
-    assert TreeEnsembleClassifier(2, random_state=0).fit(X, y).predict(X).shape == (3,)
+    assert TreeEnsembleClassifier(2, n_forest_trees=20, random_state=0).fit(X, y).predict(
+        X
+    ).shape == (3,)
 
 
 @pytest.mark.parametrize("name", ["coordinate_study", "cwola_hunting", "cathode", "interplay"])
