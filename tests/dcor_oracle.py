@@ -1,7 +1,7 @@
 """The dcor package in a process of its own.
 
-dcor compiles with numba when it is imported. In a process that has loaded as many libraries as the
-tests, the compiler can find no memory near enough for its code and abort the whole process.
+dcor compiles with numba when it is imported; where the compiler fails it aborts the whole process,
+which must not be the one of the tests.
 """
 
 import atexit
