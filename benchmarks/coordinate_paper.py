@@ -82,6 +82,8 @@ def gaussian(options):
         ),
     }
     detectors = {k: d for k, d in detectors.items() if not options.only or options.only in k}
+    if not cnf_epochs:
+        detectors.pop("CNF", None)
     exact = {
         frame: make_gaussian_anomaly(10, 10, coordinates=name)
         for frame, name in zip(frames, ("identity", "cdf", "tanh"), strict=True)
@@ -289,7 +291,7 @@ def main():
     parser.add_argument("--data", help="folder of the LHC Olympics events")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--events", type=int, default=100_000)
-    parser.add_argument("--cnf-epochs", type=int, default=10)
+    parser.add_argument("--cnf-epochs", type=int, default=10, help="0 leaves it out")
     parser.add_argument("--only", default="", help="part of the name of the methods to run")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()

@@ -86,7 +86,7 @@ SETTINGS = {
 
 
 def toys(options):
-    n = 2000 if options.quick else 50_000
+    n = 2000 if options.quick else options.events
     epochs = 2 if options.quick else 20
     rows = []
     for name, make in (
@@ -255,6 +255,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=["toys", "lhco"], required=True)
     parser.add_argument("--data", help="folder of the LHC Olympics events")
+    parser.add_argument("--events", type=int, default=50_000, help="events of each toy")
     parser.add_argument("--hand-epochs", type=int, default=8)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
@@ -264,7 +265,8 @@ def main():
         [
             f"# Densities: {options.part}",
             "",
-            f"`OMP_NUM_THREADS=1 python benchmarks/densities.py --part {options.part}`, Python "
+            f"`OMP_NUM_THREADS=1 python benchmarks/densities.py --part {options.part} --events "
+            f"{options.events}`, Python "
             f"{platform.python_version()}, torch {torch.__version__}.",
             "",
             *body,
