@@ -1,0 +1,24 @@
+"""The demo runs end to end and writes what it prints."""
+
+import json
+
+import pytest
+
+from skad.demo import main
+
+
+def test_demo_writes_its_numbers_and_figure(tmp_path, capsys):
+    results = main(["--output", str(tmp_path), "--events", "3000", "--epochs", "2"])
+    assert json.loads((tmp_path / "demo.json").read_text()) == results
+    assert (tmp_path / "frames.png").stat().st_size > 10_000
+    shared = results["frames"]["shared_fraction_of_rarest_percent"]
+    # One density, two frames: some rare events agree, most do not (the paper: about 20 %).
+    assert 0.02 < shared < 0.7
+    assert f"{shared:.0%} are the same" in capsys.readouterr().out
+    detectors = results["frames"]["detectors"]
+    assert len(detectors) == 6
+    in_m = detectors["flow fitted in log m, rare in m"]
+    in_log_m = detectors["flow fitted in log m, rare in log m"]
+    assert in_m["auc"] > in_log_m["auc"] + 0.02
+    other_fit = detectors["flow fitted in m, rare in m"]
+    assert other_fit["auc"] == pytest.approx(in_m["auc"], abs=0.1)
