@@ -88,4 +88,4 @@ class MLP(nn.Sequential):
         super().__init__(*mlp_layers(sizes, activation, dropout=dropout))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(x.to(self[0].weight.dtype))
+        return super().forward(x.to(next(self.parameters()).dtype))
