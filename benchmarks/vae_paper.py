@@ -1,7 +1,8 @@
 """The VAE paper (arXiv:2007.01850) on the shipped jets: metrics, decorrelation, frames, speed.
 
 Run: OMP_NUM_THREADS=1 python benchmarks/vae_paper.py [metrics decorrelation frames speed]
-Writes benchmarks/results/vae_paper.json and, from it, vae_paper.md. About 15 minutes of one core.
+Writes benchmarks/results/vae_paper.json and, from it, vae_paper.md. About 20 minutes of one core;
+the rows of PyOD need PyOD.
 
 Settings are those of the paper with 16 000 in place of 600 000 QCD jets, 20 epochs of a one-cycle
 schedule in place of 50 and 100 at a constant rate, and batches of 200. No number here was
