@@ -126,7 +126,8 @@ class DensityMixin(_DensityMixin):
 class PresetMixin:
     """Named settings of an estimator: the configurations of the papers.
 
-    A subclass lists them in `_presets`, a dict from name to constructor arguments.
+    A subclass lists them in `_presets`, a dict from name to constructor arguments, or to a
+    function that returns them where they hold other estimators.
     """
 
     _presets: dict = {}
@@ -155,4 +156,5 @@ class PresetMixin:
             raise ValueError(
                 f"{cls.__name__} has no preset {name!r}; it has {sorted(cls._presets)}."
             )
-        return cls(**{**cls._presets[name], **params})
+        preset = cls._presets[name]
+        return cls(**{**(preset() if callable(preset) else preset), **params})

@@ -9,6 +9,8 @@ from skad.resonant._background import (
 )
 from skad.resonant._bump_hunt import BumpHunt
 from skad.resonant._calibration import SignificanceCalibration, pseudo_experiments
+from skad.resonant._cathode import CATHODE
+from skad.resonant._given_reference import GivenReference
 from skad.resonant._p_values import (
     HistogramScan,
     global_p_value,
@@ -19,7 +21,10 @@ from skad.resonant._p_values import (
 )
 from skad.resonant._region import RegionCounts, SignalRegion
 from skad.resonant._sculpting import SculptingTest, sideband_sculpting_test
+from skad.resonant._sidebands import Sidebands
 from skad.resonant._spectrum import SpectrumFit, dijet_function, fit_spectrum, spectrum_edges
+from skad.resonant._template import Template
+from skad.resonant._template_detector import TemplateDetector
 
 __all__ = [
     "SignalRegion",
@@ -41,6 +46,11 @@ __all__ = [
     "p_to_z",
     "scan_histogram",
     "z_to_p",
+    "Template",
+    "Sidebands",
+    "GivenReference",
+    "CATHODE",
+    "TemplateDetector",
     "BumpHunt",
     "SignificanceCalibration",
     "pseudo_experiments",

@@ -240,6 +240,10 @@ class SignalRegion:
             width = (max(low - start, tiny), max(stop - high, tiny))
         return replace(self, low=low, high=high, sideband_width=width, quantile=False)
 
+    def with_sidebands(self, width):
+        """Return the region with sidebands of another width (None means all the rest)."""
+        return replace(self, sideband_width=width)
+
     def mask(self, X):
         """Return which events lie in the region, ``low <= m < high``.
 

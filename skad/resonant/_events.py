@@ -1,0 +1,142 @@
+"""What every resonant estimator reads off its training events: region, data, simulation, m."""
+
+from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skad.exceptions import RegionError
+from skad.resonant._region import SignalRegion, check_region
+from skad.utils import _sklearn as sk
+
+__all__ = ["ResonantEvents", "ResonantMixin", "missing_simulation", "read_labels"]
+
+
+@dataclass(frozen=True)
+class ResonantEvents:
+    """Checked training events of a resonant estimator.
+
+    Arrays have one entry per event of X.
+
+    Attributes
+    ----------
+    X : ndarray of float64, shape (n_events, n_columns)
+        The resonant feature among the columns.
+    m : ndarray of float64
+        The resonant feature.
+    weight : ndarray of float64 or None
+        Weights of the events.
+    data : ndarray of bool
+        Observed events; the others are simulated.
+    inside : ndarray of bool
+        Events in the signal region, ``low <= m < high``.
+    sideband : ndarray of bool
+        Events in one of the sidebands.
+    """
+
+    X: np.ndarray
+    m: np.ndarray
+    weight: np.ndarray | None
+    data: np.ndarray
+    inside: np.ndarray
+    sideband: np.ndarray
+
+    def weights(self, rows):
+        """Return the weights of the selected events, None for events without weights."""
+        return None if self.weight is None else self.weight[rows]
+
+
+class ResonantMixin:
+    """Parameters `region` and `resonance` of an estimator, and the checks of its events.
+
+    A subclass takes both as parameters, with the constraints `_region_constraints`. It sets
+    `_needs_simulation` where `fit` needs y, 1 = data and 0 = simulation (or a reference);
+    elsewhere y is ignored.
+    """
+
+    _region_constraints = {
+        "region": [None, tuple, list, SignalRegion],
+        "resonance": [Integral, str],
+    }
+    _needs_simulation = False
+    _needs_sidebands = True
+
+    def _read_events(self, X, y=None, sample_weight=None):
+        """Check the events, set `region_`, `resonance_index_` and `feature_indices_`."""
+        if self._needs_simulation and y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None. Give "
+                "1 for data and 0 for simulation, one per event of X."
+            )
+        X = validate_data(self, X, dtype=np.float64, ensure_min_features=2)
+        data = np.ones(len(X), dtype=bool)
+        if self._needs_simulation:
+            data = read_labels(y, len(X))
+        weight = None
+        if sample_weight is not None:
+            weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
+        self.region_, _ = check_region(
+            self.region,
+            X[data],
+            resonance=self.resonance,
+            feature_names=getattr(self, "feature_names_in_", None),
+            sidebands=self._needs_sidebands,
+        )
+        self.resonance_index_ = self.region_.feature
+        self.feature_indices_ = np.delete(np.arange(X.shape[1]), self.resonance_index_)
+        m = self.region_.values(X)
+        events = ResonantEvents(
+            X, m, weight, data, self.region_.mask(m), self.region_.sideband_mask(m)
+        )
+        if weight is not None and not weight[data & events.inside].any():
+            raise ValueError(
+                "sample_weight is zero for every data event of the signal region "
+                f"[{self.region_.low:g}, {self.region_.high:g}); it must hold positive weights."
+            )
+        return events
+
+    def _as_fitted(self, X):
+        """Check events against those of `fit` and return them as an array of float64."""
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=np.float64, reset=False)
+
+    def _named(self, X):
+        """Return events as a DataFrame with the columns of `fit`, if X had names there."""
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            return X
+        import pandas as pd
+
+        return pd.DataFrame(X, columns=names)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = self._needs_simulation
+        return tags
+
+
+def read_labels(y, n_events):
+    """Return which events are data, from y = 1 (data) and 0 (simulation)."""
+    y = np.asarray(y)
+    if y.shape != (n_events,):
+        raise ValueError(f"y must have shape ({n_events},), one entry per event; got {y.shape}.")
+    labels = np.unique(y)
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError(f"y must hold 1 (data) and 0 (simulation); got {labels[:5]}.")
+    if len(labels) < 2:
+        kind = "data" if labels[0] == 1 else "simulation"
+        raise ValueError(
+            f"y must hold 1 (data) and 0 (simulation); all {n_events} events are {kind}. "
+            "Concatenate both samples to one X."
+        )
+    return y == 1
+
+
+def missing_simulation(region, name):
+    """Return the error of a signal region without simulated events."""
+    return RegionError(
+        f"{name} needs simulated events (y = 0) in the signal region "
+        f"[{region.low:g}, {region.high:g}); there are none. Simulate there, or take a data-driven "
+        "template."
+    )

@@ -1,0 +1,69 @@
+"""Values of the resonant feature for background events of the signal region."""
+
+import numpy as np
+from sklearn.neighbors import KernelDensity
+
+from skad.coordinates import LogitTransformer
+from skad.resonant._spectrum import fit_spectrum, spectrum_edges
+from skad.utils import draw_seed
+
+__all__ = ["MASS_SPECTRA", "MassSpectrum"]
+
+MASS_SPECTRA = ("observed", "kde", "fit")
+
+_BANDWIDTH = 0.01
+_GRID = 2001
+
+
+class MassSpectrum:
+    """Spectrum of m in the signal region, to draw from.
+
+    Parameters
+    ----------
+    kind : {"observed", "kde", "fit"}
+        - "observed": the data of the region, drawn again;
+        - "kde": a Gaussian kernel of width 0.01 on the logit of m between the edges of the region,
+          as in CATHODE;
+        - "fit": a smooth function fitted to the sidebands, as in CURTAINS: knows nothing of the
+          region. The order of the polynomial in ln f is chosen by an F-test.
+    """
+
+    def __init__(self, kind, events, region):
+        self.kind = kind
+        self.region = region
+        rows = events.data & events.inside
+        self.m = events.m[rows]
+        weight = events.weights(rows)
+        self.p = None if weight is None else weight / weight.sum()
+        if kind == "kde":
+            self._logit = LogitTransformer(
+                lower=np.nextafter(region.low, -np.inf), upper=region.high
+            )
+            z = self._logit.fit_transform(self.m[:, None])
+            self._kernel = KernelDensity(bandwidth=_BANDWIDTH).fit(z, sample_weight=weight)
+        elif kind == "fit":
+            self._fit(events)
+
+    def _fit(self, events):
+        rows = events.data & (events.inside | events.sideband)
+        m, weight = events.m[rows], events.weights(rows)
+        edges = spectrum_edges(m, self.region)
+        counts, _ = np.histogram(m, edges, weights=weight)
+        fit = fit_spectrum(
+            counts, edges, exclude=(self.region.low, self.region.high), function="polynomial"
+        )
+        grid = np.linspace(self.region.low, self.region.high, _GRID)
+        density = fit.density(grid)
+        cumulative = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]))])
+        self._quantiles = cumulative / cumulative[-1], grid
+
+    def draw(self, n, rng):
+        """Return n values of m in the region."""
+        if self.kind == "kde":
+            z = self._kernel.sample(n, random_state=draw_seed(rng))
+            # Beyond a logit of about 37 rounding would put a value on the upper edge.
+            m = self._logit.inverse_transform(z)[:, 0]
+            return np.clip(m, self.region.low, np.nextafter(self.region.high, -np.inf))
+        if self.kind == "fit":
+            return np.interp(rng.uniform(size=n), *self._quantiles)
+        return rng.choice(self.m, n, p=self.p)

@@ -1,0 +1,98 @@
+"""The sidebands as background template: CWoLa hunting."""
+
+import numpy as np
+
+from skad.base import PresetMixin
+from skad.resonant._template import Template, draw_rows
+
+__all__ = ["Sidebands"]
+
+
+class Sidebands(PresetMixin, Template):
+    """Template of CWoLa hunting: the data of the sidebands, as they are.
+
+    Right where the features do not depend on m. Each sideband weighs half, whatever its number of
+    events, so that a linear dependence on m cancels to first order.
+
+    Parameters
+    ----------
+    region : None, (low, high) or SignalRegion, default=None
+        Signal region; its `sideband_width` limits the sidebands. None means the central fifth of
+        the events.
+    resonance : int or str, default=0
+        Column of X that holds m.
+    sideband_width : None, float or (float, float), default=None
+        Width of the lower and upper sideband in the unit of m, in place of the region's own.
+    random_state : None, int or RandomState, default=None
+        Not used by the fit; here for a common interface.
+
+    Attributes
+    ----------
+    region_ : SignalRegion
+        Resolved region with its sidebands.
+    events_, sample_weight_ : ndarray
+        Events of the sidebands and their weights, of mean 1.
+    resonance_index_ : int
+        Position of m in X.
+    feature_indices_ : ndarray of int
+        Positions of the other columns.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+
+    Notes
+    -----
+    The events keep their own m, outside the signal region. Preset "cwola_hunting": sidebands of
+    0.2 (TeV) to either side [2]_.
+
+    References
+    ----------
+    .. [1] J. Collins, K. Howe, B. Nachman, arXiv:1902.02634.
+    .. [2] B. Nachman, D. Shih, arXiv:2001.04990, section 4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skad.resonant import Sidebands
+    >>> X = np.column_stack([np.linspace(2, 4, 2001), np.ones(2001)])
+    >>> template = Sidebands(region=(2.8, 3.2), sideband_width=0.2).fit(X)
+    >>> events, weight = template.sample_background()
+    >>> float(events[:, 0].min()), float(events[:, 0].max())
+    (2.6, 3.399)
+    """
+
+    _presets = {"cwola_hunting": {"sideband_width": 0.2}}
+
+    _parameter_constraints: dict = {
+        **Template._template_constraints,
+        "sideband_width": [None, float, int, tuple, list],
+    }
+
+    def __init__(self, region=None, *, resonance=0, sideband_width=None, random_state=None):
+        self.region = region
+        self.resonance = resonance
+        self.sideband_width = sideband_width
+        self.random_state = random_state
+
+    def _fit(self, events, rng):
+        region = self.region_
+        if self.sideband_width is not None:
+            region = region.with_sidebands(self.sideband_width).resolve(events.m)
+        self.region_ = region
+        weight = np.ones(len(events.m)) if events.weight is None else events.weight
+        rows, factor = np.zeros(len(weight), dtype=bool), np.ones(len(weight))
+        for side in ("low", "high"):
+            mask = region.sideband_mask(events.m, side)
+            rows |= mask
+            total = weight[mask].sum()
+            if not total > 0:
+                raise ValueError(
+                    f"sample_weight is zero for every event of the {side} sideband; both need "
+                    "positive weights."
+                )
+            factor[mask] = 0.5 / total
+        self.events_ = events.X[rows]
+        self.sample_weight_ = (weight * factor)[rows] * rows.sum()
+
+    def _sample(self, n_samples, rng):
+        rows = draw_rows(len(self.events_), n_samples, rng)
+        return self.events_[rows], self.sample_weight_[rows]

@@ -1,0 +1,81 @@
+"""The contract of background templates of the signal region."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skad.resonant._events import ResonantMixin
+from skad.utils import _sklearn as sk
+
+__all__ = ["Template", "draw_rows"]
+
+
+class Template(ResonantMixin, BaseEstimator):
+    """Base of the background templates.
+
+    A subclass fits on events of region and sidebands, in ``_fit(events, rng)`` with the checked
+    `ResonantEvents`, and implements ``_sample(n_samples, rng)``, which returns background events
+    of the signal region and their weights; ``n_samples=None`` means as many as the method gives
+    by itself. It may have ``transform(X)``, coordinates in which data and template are to be
+    compared (LaCATHODE).
+    """
+
+    _template_constraints = {
+        **ResonantMixin._region_constraints,
+        "random_state": ["random_state"],
+    }
+
+    @sk.fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None, sample_weight=None):
+        """Learn the background.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+            Events of signal region and sidebands, the resonant feature among the columns.
+        y : array-like of shape (n_events,), default=None
+            1 = data and 0 = simulation, where the template needs simulation; ignored elsewhere
+            (truth labels may be passed).
+        sample_weight : array-like of shape (n_events,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        self : object
+        """
+        events = self._read_events(X, y, sample_weight)
+        self._fit(events, check_random_state(self.random_state))
+        return self
+
+    def sample_background(self, n_samples=None, random_state=None):
+        """Draw background events of the signal region.
+
+        Parameters
+        ----------
+        n_samples : int, default=None
+            Number of events; None takes as many as the template gives by itself.
+        random_state : int, RandomState or None, default=None
+            Source of randomness.
+
+        Returns
+        -------
+        X : ndarray of float64, shape (n_samples, n_columns)
+            Events with the columns of the X of `fit`.
+        sample_weight : ndarray of float64, shape (n_samples,)
+            Weights with a mean of about 1.
+        """
+        check_is_fitted(self)
+        if n_samples is not None and (not isinstance(n_samples, Integral) or n_samples < 1):
+            raise ValueError(f"n_samples must be None or a positive integer; got {n_samples!r}.")
+        X, weight = self._sample(n_samples, check_random_state(random_state))
+        return np.asarray(X, dtype=np.float64), np.asarray(weight, dtype=np.float64)
+
+
+def draw_rows(n_available, n_samples, rng):
+    """Return row numbers: all for None, without replacement while they last."""
+    if n_samples is None:
+        return np.arange(n_available)
+    return rng.choice(n_available, n_samples, replace=n_samples > n_available)

@@ -1,0 +1,293 @@
+"""Any background template turned into a detector of the signal region."""
+
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+
+from skad.base import DetectorMixin, PresetMixin, ScoreMixin
+from skad.detectors import CWoLaDetector, NetworkClassifier, TreeEnsembleClassifier
+from skad.exceptions import LowStatisticsWarning
+from skad.resonant._events import read_labels
+from skad.resonant._given_reference import GivenReference
+from skad.resonant._sidebands import Sidebands
+from skad.utils import _sklearn as sk
+
+__all__ = ["TemplateDetector"]
+
+# Fewer events of the signal region teach a classifier nothing.
+_FEW_EVENTS = 1000
+
+
+class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
+    """Weakly supervised detector: data of the signal region against a background template.
+
+    A classifier learns to tell the data of the signal region from the events of the template. Its
+    odds estimate p_data / p_background, the optimal score for any signal if the template is right.
+    The resonant feature is not shown to the classifier.
+
+    Parameters
+    ----------
+    template : estimator
+        Unfitted template with ``fit(X, y)`` and ``sample_background(n_samples, random_state)``:
+        `Sidebands` (CWoLa hunting), `GivenReference` (the idealised detector), `CATHODE`,
+        `LaCATHODE`, `SALAD`, `CURTAINS`, `FETA`, `CombinedTemplate`. It holds `region` and
+        `resonance`.
+    classifier : estimator, default=None
+        Any scikit-learn classifier with `predict_proba`. None is
+        ``TreeEnsembleClassifier(10, n_forest_trees=60)``, whose trees the folds multiply.
+    cv : int, splitter or None, default=5
+        Cross-fitting: training events are scored by a classifier that has not seen them, other
+        events by the mean log odds of all. None fits one classifier on all events; take it inside
+        `BumpHunt`, which has folds of its own.
+    contamination : float in (0, 0.5], default=0.01
+        Fraction of the training data (region and sidebands) to call outliers.
+    threshold : float or None, default=None
+        Absolute threshold on the anomaly score, in place of `contamination`.
+    n_jobs : int, default=None
+        Folds fitted in parallel.
+    random_state : int, RandomState or None, default=None
+        Seed of template, folds and classifiers.
+
+    Attributes
+    ----------
+    template_ : estimator
+        Fitted template.
+    detector_ : CWoLaDetector
+        Fitted classifiers.
+    region_ : SignalRegion
+        Resolved signal region.
+    training_scores_ : ndarray of float64, shape (n_events,)
+        Anomaly scores of the training data in the signal region, out of fold with `cv`; NaN for
+        all other events. Select among the training events by these.
+    n_template_ : int
+        Template events that the classifier was trained with.
+    offset_ : float
+        ``decision_function = score_samples - offset_``.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+
+    Warns
+    -----
+    LowStatisticsWarning
+        Fewer than 1000 data events in the signal region.
+
+    Notes
+    -----
+    ``anomaly_score = h / (1 - h)`` corrected to equal weights of data and template, and
+    ``score_samples = -log(anomaly_score)``. A template with ``transform(X)`` (LaCATHODE) chooses
+    the coordinates of the classifier.
+
+    Presets: "cwola_hunting" (sidebands of 0.2 TeV, 4x64 with dropout, mean of the last 10 of 300
+    epochs) [1]_, "idealised" (the network of CATHODE against a given reference) [2]_. Fitted with
+    truth labels as y, "idealised" is the supervised classifier.
+
+    References
+    ----------
+    .. [1] B. Nachman, D. Shih, arXiv:2001.04990.
+    .. [2] A. Hallin et al., arXiv:2109.00546.
+    .. [3] T. Golling et al., arXiv:2307.11157.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skad.datasets import make_resonance
+    >>> from skad.metrics import max_significance_improvement
+    >>> from skad.resonant import Sidebands, TemplateDetector
+    >>> X, y = make_resonance(20_000, 400, random_state=0, return_X_y=True)
+    >>> detector = TemplateDetector(
+    ...     Sidebands(region=(3.3, 3.7)), LogisticRegression(), random_state=0
+    ... ).fit(X)
+    >>> inside = detector.region_.mask(X)
+    >>> sic = max_significance_improvement(y[inside], detector.training_scores_[inside])
+    >>> bool(sic > 3)
+    True
+    """
+
+    _presets = {
+        "cwola_hunting": lambda: {
+            "template": Sidebands.from_preset("cwola_hunting"),
+            "classifier": NetworkClassifier.from_preset("cwola_hunting"),
+        },
+        "idealised": lambda: {
+            "template": GivenReference(),
+            "classifier": NetworkClassifier.from_preset("cathode"),
+        },
+    }
+
+    _parameter_constraints: dict = {
+        "template": [sk.HasMethods(["fit", "sample_background"])],
+        "classifier": [None, sk.HasMethods(["fit", "predict_proba"])],
+        "cv": ["cv_object", None],
+        "n_jobs": [int, None],
+        "random_state": ["random_state"],
+        **ScoreMixin._threshold_constraints,
+    }
+
+    def __init__(
+        self,
+        template,
+        classifier=None,
+        *,
+        cv=5,
+        contamination=0.01,
+        threshold=None,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.template = template
+        self.classifier = classifier
+        self.cv = cv
+        self.contamination = contamination
+        self.threshold = threshold
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @sk.fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None, sample_weight=None):
+        """Fit the template, then the classifier of data against template.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+            Events of signal region and sidebands, the resonant feature among the columns.
+        y : array-like of shape (n_events,), default=None
+            1 = data and 0 = simulation or reference, where the template needs it; ignored
+            elsewhere (truth labels may be passed).
+        sample_weight : array-like of shape (n_events,), default=None
+            Weights of data and simulation.
+
+        Returns
+        -------
+        self : TemplateDetector
+
+        Raises
+        ------
+        RegionError
+            The region is empty, outside the data or lacks what the template needs.
+        """
+        needs_y = get_tags(self.template).target_tags.required
+        rng = check_random_state(self.random_state)
+        self.template_ = clone(self.template)
+        sk.set_random_states(self.template_, rng)
+        self.template_.fit(X, y, sample_weight=sample_weight)
+        self.region_ = self.template_.region_
+        values = validate_data(self, X, dtype=np.float64)
+        data = np.ones(len(values), dtype=bool)
+        if needs_y:
+            data = read_labels(y, len(values))
+        weight = None
+        if sample_weight is not None:
+            weight = sk.check_sample_weight(sample_weight, values, dtype=np.float64)
+        rows = np.flatnonzero(data & self.region_.mask(values))
+        if len(rows) < _FEW_EVENTS:
+            warnings.warn(
+                f"the signal region [{self.region_.low:g}, {self.region_.high:g}) holds "
+                f"{len(rows)} data events; a classifier learns little from fewer than "
+                f"{_FEW_EVENTS}. Widen the region.",
+                LowStatisticsWarning,
+                stacklevel=3,
+            )
+        self._fit_classifier(values, rows, weight, rng)
+        scores = self.anomaly_score(X)[data]
+        self._set_offset(scores, None if weight is None else weight[data])
+        return self
+
+    def _fit_classifier(self, values, rows, weight, rng):
+        background, template_weight = self.template_.sample_background(random_state=rng)
+        self.n_template_ = len(background)
+        features = np.concatenate([self._features(values[rows]), self._features(background)])
+        label = np.repeat([1, 0], [len(rows), len(background)])
+        classifier = self.classifier
+        if classifier is None:
+            classifier = TreeEnsembleClassifier(10, n_forest_trees=60)
+        data_weight = np.ones(len(rows)) if weight is None else weight[rows]
+        both = np.concatenate([data_weight, template_weight])
+        if (both == 1).all() and not has_fit_parameter(classifier, "sample_weight"):
+            both = None
+        self.detector_ = CWoLaDetector(
+            classifier, cv=self.cv, n_jobs=self.n_jobs, random_state=rng
+        ).fit(features, label, sample_weight=both)
+        self.training_scores_ = np.full(len(values), np.nan)
+        self.training_scores_[rows] = self.detector_.training_scores_[: len(rows)]
+
+    def _features(self, values):
+        """Return what the classifier sees: no m, in the coordinates of the template."""
+        if hasattr(self.template_, "transform"):
+            values = np.asarray(self.template_.transform(values))
+        return np.delete(values, self.region_.feature, axis=1)
+
+    def _normality(self, anomaly_score):
+        return -np.log(anomaly_score)
+
+    def anomaly_score(self, X):
+        """Estimated density ratio of data to background in the signal region, h/(1-h).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+            Events at any m, with the columns of `fit`.
+
+        Returns
+        -------
+        ratio : ndarray of float64, shape (n_events,)
+            Positive, higher = more anomalous.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        return self.detector_.anomaly_score(self._features(X))
+
+    def density_ratio(self, X):
+        """R = p_data / p_background, the anomaly score; what `BumpHunt` asks for.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+
+        Returns
+        -------
+        ratio : ndarray of float64, shape (n_events,)
+        """
+        return self.anomaly_score(X)
+
+    def sample_background(self, n_samples=None, random_state=None):
+        """Draw background events of the signal region from the template.
+
+        Parameters
+        ----------
+        n_samples : int, default=None
+        random_state : int, RandomState or None, default=None
+
+        Returns
+        -------
+        X : ndarray of float64, shape (n_samples, n_columns)
+        sample_weight : ndarray of float64, shape (n_samples,)
+        """
+        check_is_fitted(self)
+        return self.template_.sample_background(n_samples, random_state)
+
+    def fit_predict(self, X, y=None, **fit_params):
+        """Fit and label the training events: +1 normal, -1 outlier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+        y : array-like of shape (n_events,), default=None
+        **fit_params : `sample_weight`
+
+        Returns
+        -------
+        labels : ndarray of int, shape (n_events,)
+        """
+        return self.fit(X, y, **fit_params).predict(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        required = get_tags(self.template).target_tags.required
+        tags.target_tags.required = required
+        if required:
+            # scikit-learn fits outlier detectors without y.
+            tags.estimator_type = None
+        return tags
