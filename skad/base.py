@@ -89,7 +89,39 @@ class ScoreMixin:
 
 
 class DetectorMixin(ScoreMixin, OutlierMixin):
-    """A detector whose `fit` needs no y: `ScoreMixin` with scikit-learn's `OutlierMixin`."""
+    """A detector whose `fit` needs no y: `ScoreMixin` with scikit-learn's `OutlierMixin`.
+
+    One that holds other estimators may need y because one of them does; it says so in
+    `_requires_y`.
+    """
+
+    def _requires_y(self):
+        return False
+
+    def fit_predict(self, X, y=None, **fit_params):
+        """Fit and label the training events: +1 normal, -1 outlier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+        y : array-like of shape (n_events,), default=None
+            Passed to `fit`.
+        **fit_params
+            Passed to `fit`.
+
+        Returns
+        -------
+        labels : ndarray of int, shape (n_events,)
+        """
+        return self.fit(X, y, **fit_params).predict(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        if self._requires_y():
+            tags.target_tags.required = True
+            # scikit-learn fits outlier detectors without y.
+            tags.estimator_type = None
+        return tags
 
 
 class DensityMixin(_DensityMixin):

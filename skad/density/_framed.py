@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skad.base import DensityMixin
@@ -12,6 +13,13 @@ from skad.utils import _sklearn as sk
 from skad.utils import resolve_columns
 
 __all__ = ["FramedDensity"]
+
+
+def _density_has(method):
+    def check(framed):
+        return hasattr(framed.density_ if hasattr(framed, "density_") else framed.density, method)
+
+    return check
 
 
 class FramedDensity(DensityMixin, BaseEstimator):
@@ -156,11 +164,7 @@ class FramedDensity(DensityMixin, BaseEstimator):
         """
         check_is_fitted(self)
         events = draw_events(self.density_, n_samples, random_state, conditions)
-        events = np.array(events, dtype=np.float64)
-        if self.coordinates_ is not None:
-            features = inverse_transform(self.coordinates_, events[:, self.feature_indices_])
-            events[:, self.feature_indices_] = np.asarray(features)
-        return events
+        return self._from_fit_frame(np.array(events, dtype=np.float64))
 
     def in_frame(self, frame):
         """Return the same density as one of the events in another frame, without a refit.
@@ -201,6 +205,40 @@ class FramedDensity(DensityMixin, BaseEstimator):
         framed._example = framed._with_features(self._example, example, None)
         return framed
 
+    @available_if(_density_has("transform"))
+    def transform(self, X):
+        """Map events to the latent space of the density; conditions stay as they are.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+
+        Returns
+        -------
+        Z : ndarray of float64, shape (n_events, n_features)
+        """
+        check_is_fitted(self)
+        return np.asarray(
+            self.density_.transform(self._to_fit_frame(self._validated(X, reset=False)))
+        )
+
+    @available_if(_density_has("inverse_transform"))
+    def inverse_transform(self, X):
+        """Map latent points back to events; conditions stay as they are.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+            Latent points as `transform` gives them.
+
+        Returns
+        -------
+        X_original : ndarray of float64, shape (n_events, n_features)
+        """
+        check_is_fitted(self)
+        latent = self._with_features(X, self.features(np.asarray(X)), self._names)
+        return self._from_fit_frame(np.array(self.density_.inverse_transform(latent), np.float64))
+
     def _validated(self, X, *, reset):
         """Check X and return it, as a DataFrame if it is one."""
         array = validate_data(
@@ -231,6 +269,12 @@ class FramedDensity(DensityMixin, BaseEstimator):
         if self.coordinates_ is not None:
             features = self.coordinates_.transform(features)
         return self._with_features(X, features, self._names)
+
+    def _from_fit_frame(self, events):
+        if self.coordinates_ is not None:
+            features = inverse_transform(self.coordinates_, events[:, self.feature_indices_])
+            events[:, self.feature_indices_] = np.asarray(features)
+        return events
 
     def _with_features(self, X, features, names):
         """Return X with other values of its features, named if X had names in `fit`."""

@@ -8,6 +8,7 @@ from skad.detectors._network_classifier import NetworkClassifier
 from skad.detectors._pyod import PyODDetector
 from skad.detectors._tree_ensemble import TreeEnsembleClassifier
 from skad.detectors._vae import VAEDetector
+from skad.detectors._voting import VotingDetector
 
 __all__ = [
     "AutoencoderDetector",
@@ -17,6 +18,7 @@ __all__ = [
     "PyODDetector",
     "TreeEnsembleClassifier",
     "VAEDetector",
+    "VotingDetector",
     "mass_matching_weight",
     "match_mass",
 ]

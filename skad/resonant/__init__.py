@@ -11,6 +11,7 @@ from skad.resonant._bump_hunt import BumpHunt
 from skad.resonant._calibration import SignificanceCalibration, pseudo_experiments
 from skad.resonant._cathode import CATHODE
 from skad.resonant._given_reference import GivenReference
+from skad.resonant._lacathode import LaCATHODE
 from skad.resonant._p_values import (
     HistogramScan,
     global_p_value,
@@ -50,6 +51,7 @@ __all__ = [
     "Sidebands",
     "GivenReference",
     "CATHODE",
+    "LaCATHODE",
     "TemplateDetector",
     "BumpHunt",
     "SignificanceCalibration",

@@ -110,11 +110,15 @@ class CATHODE(PresetMixin, Template):
         self.oversampling = oversampling
         self.random_state = random_state
 
+    def _default_density(self):
+        return FramedDensity(LogitTransformer(), FlowDensity())
+
+    def _natural_size(self):
+        return max(1, round(self.oversampling * self.n_region_events_))
+
     def _fit(self, events, rng):
-        density = self.density
-        if density is None:
-            density = FramedDensity(LogitTransformer(), FlowDensity())
-        density = set_conditions(clone(density), self.resonance_index_)
+        density = self._default_density() if self.density is None else clone(self.density)
+        set_conditions(density, self.resonance_index_)
         sk.set_random_states(density, rng)
         rows = events.sideband
         # FramedDensity bridges weights, conditions and data frames for any density.
@@ -127,6 +131,6 @@ class CATHODE(PresetMixin, Template):
 
     def _sample(self, n_samples, rng):
         if n_samples is None:
-            n_samples = max(1, round(self.oversampling * self.n_region_events_))
+            n_samples = self._natural_size()
         m = self.masses_.draw(n_samples, rng)
         return self._framed.sample(n_samples, rng, conditions=m), np.ones(n_samples)

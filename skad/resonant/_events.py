@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
+from sklearn.utils import ClassifierTags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skad.exceptions import RegionError
@@ -69,7 +70,7 @@ class ResonantMixin:
                 f"{type(self).__name__} requires y to be passed, but the target y is None. Give "
                 "1 for data and 0 for simulation, one per event of X."
             )
-        X = validate_data(self, X, dtype=np.float64, ensure_min_features=2)
+        X = validate_data(self, X, dtype=np.float64, ensure_min_features=2, ensure_min_samples=2)
         data = np.ones(len(X), dtype=bool)
         if self._needs_simulation:
             data = read_labels(y, len(X))
@@ -82,6 +83,7 @@ class ResonantMixin:
             resonance=self.resonance,
             feature_names=getattr(self, "feature_names_in_", None),
             sidebands=self._needs_sidebands,
+            sample_weight=None if weight is None else weight[data],
         )
         self.resonance_index_ = self.region_.feature
         self.feature_indices_ = np.delete(np.arange(X.shape[1]), self.resonance_index_)
@@ -112,7 +114,10 @@ class ResonantMixin:
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = self._needs_simulation
+        if self._needs_simulation:
+            tags.target_tags.required = True
+            # Not a classifier, but its y has two values.
+            tags.classifier_tags = ClassifierTags(multi_class=False)
         return tags
 
 
@@ -122,15 +127,13 @@ def read_labels(y, n_events):
     if y.shape != (n_events,):
         raise ValueError(f"y must have shape ({n_events},), one entry per event; got {y.shape}.")
     labels = np.unique(y)
-    if not np.isin(labels, (0, 1)).all():
-        raise ValueError(f"y must hold 1 (data) and 0 (simulation); got {labels[:5]}.")
-    if len(labels) < 2:
-        kind = "data" if labels[0] == 1 else "simulation"
+    if len(labels) != 2 or set(labels) == {-1, 1}:
         raise ValueError(
-            f"y must hold 1 (data) and 0 (simulation); all {n_events} events are {kind}. "
-            "Concatenate both samples to one X."
+            "y must hold two labels, 1 (data) and 0 (simulation or reference; of two other labels "
+            f"the smaller one, but not -1 and +1); got {labels[:5]}. Concatenate both samples to "
+            "one X."
         )
-    return y == 1
+    return y == labels[1]
 
 
 def missing_simulation(region, name):

@@ -166,7 +166,7 @@ class SignalRegion:
             )
         return m
 
-    def resolve(self, X, *, sidebands=True):
+    def resolve(self, X, *, sidebands=True, sample_weight=None):
         """Return the region in the unit of m, checked against the events.
 
         Parameters
@@ -175,6 +175,8 @@ class SignalRegion:
             Training events, or their resonant feature. Quantiles are read off them.
         sidebands : bool, default=True
             Whether both sidebands must hold events.
+        sample_weight : array-like of shape (n_events,), default=None
+            Weights of the events; those of weight 0 do not count.
 
         Returns
         -------
@@ -187,9 +189,11 @@ class SignalRegion:
             The region lies outside the data or is empty, or a sideband is.
         """
         m = self.values(X)
+        weight = np.ones(len(m)) if sample_weight is None else np.asarray(sample_weight)
+        m, weight = m[weight > 0], weight[weight > 0]
         if not len(m):
             raise RegionError("a signal region cannot be resolved on 0 events.")
-        region = self._from_quantiles(m) if self.quantile else self
+        region = self._from_quantiles(m, weight) if self.quantile else self
         start, stop = m.min(), m.max()
         if region.high <= start or region.low > stop:
             raise RegionError(
@@ -212,13 +216,11 @@ class SignalRegion:
                 )
         return region
 
-    def _from_quantiles(self, m):
+    def _from_quantiles(self, m, weight):
         (start, low), (high, stop) = self.sidebands
         # Edges are values of m, so that a region between them cannot miss the events.
-        start, low = (float(x) for x in np.quantile(m, np.clip([start, low], 0, 1), method="lower"))
-        high, stop = (
-            float(x) for x in np.quantile(m, np.clip([high, stop], 0, 1), method="higher")
-        )
+        start, low = (_edge(m, weight, q, np.floor) for q in (start, low))
+        high, stop = (_edge(m, weight, q, np.ceil) for q in (high, stop))
         smallest, largest = float(m.min()), float(m.max())
         # Equal values may pile up at a quantile; a sideband that was asked for keeps some.
         if self.low > 0 and low <= smallest < largest:
@@ -343,7 +345,16 @@ class SignalRegion:
             )
 
 
-def check_region(region, X, *, resonance=0, feature_names=None, sidebands=True):
+def _edge(m, weight, q, rounding):
+    """Return the quantile, a value of m; an event of weight 2 is the same as two events."""
+    order = np.argsort(m)
+    cumulative = np.cumsum(weight[order])
+    position = rounding(np.clip(q, 0, 1) * (cumulative[-1] - 1))
+    i = np.searchsorted(cumulative, position, side="right")
+    return float(m[order[min(i, len(m) - 1)]])
+
+
+def check_region(region, X, *, resonance=0, feature_names=None, sidebands=True, sample_weight=None):
     """Resolve the region of an estimator on its training events.
 
     Parameters
@@ -357,6 +368,8 @@ def check_region(region, X, *, resonance=0, feature_names=None, sidebands=True):
         Names of the columns.
     sidebands : bool, default=True
         Whether both sidebands must hold events.
+    sample_weight : ndarray of shape (n_events,), default=None
+        Weights of the events; those of weight 0 do not count.
 
     Returns
     -------
@@ -391,4 +404,4 @@ def check_region(region, X, *, resonance=0, feature_names=None, sidebands=True):
             )
     region = replace(region, feature=position)
     m = region.values(X)
-    return region.resolve(m, sidebands=sidebands), m
+    return region.resolve(m, sidebands=sidebands, sample_weight=sample_weight), m

@@ -74,22 +74,15 @@ class Sidebands(PresetMixin, Template):
         self.random_state = random_state
 
     def _fit(self, events, rng):
-        region = self.region_
         if self.sideband_width is not None:
-            region = region.with_sidebands(self.sideband_width).resolve(events.m)
-        self.region_ = region
+            narrow = self.region_.with_sidebands(self.sideband_width)
+            self.region_ = narrow.resolve(events.m, sample_weight=events.weight)
         weight = np.ones(len(events.m)) if events.weight is None else events.weight
         rows, factor = np.zeros(len(weight), dtype=bool), np.ones(len(weight))
         for side in ("low", "high"):
-            mask = region.sideband_mask(events.m, side)
+            mask = self.region_.sideband_mask(events.m, side)
             rows |= mask
-            total = weight[mask].sum()
-            if not total > 0:
-                raise ValueError(
-                    f"sample_weight is zero for every event of the {side} sideband; both need "
-                    "positive weights."
-                )
-            factor[mask] = 0.5 / total
+            factor[mask] = 0.5 / weight[mask].sum()
         self.events_ = events.X[rows]
         self.sample_weight_ = (weight * factor)[rows] * rows.sum()
 

@@ -10,15 +10,21 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validat
 from skad.base import DetectorMixin, PresetMixin, ScoreMixin
 from skad.detectors import CWoLaDetector, NetworkClassifier, TreeEnsembleClassifier
 from skad.exceptions import LowStatisticsWarning
+from skad.resonant._cathode import CATHODE
 from skad.resonant._events import read_labels
 from skad.resonant._given_reference import GivenReference
+from skad.resonant._lacathode import LaCATHODE
 from skad.resonant._sidebands import Sidebands
 from skad.utils import _sklearn as sk
 
 __all__ = ["TemplateDetector"]
 
 # Fewer events of the signal region teach a classifier nothing.
-_FEW_EVENTS = 1000
+_FEW_EVENTS = 500
+
+
+def _with_network_of_cathode(template):
+    return {"template": template, "classifier": NetworkClassifier.from_preset("cathode")}
 
 
 class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
@@ -72,7 +78,7 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
     Warns
     -----
     LowStatisticsWarning
-        Fewer than 1000 data events in the signal region.
+        Fewer than 500 data events in the signal region.
 
     Notes
     -----
@@ -81,8 +87,10 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
     the coordinates of the classifier.
 
     Presets: "cwola_hunting" (sidebands of 0.2 TeV, 4x64 with dropout, mean of the last 10 of 300
-    epochs) [1]_, "idealised" (the network of CATHODE against a given reference) [2]_. Fitted with
-    truth labels as y, "idealised" is the supervised classifier.
+    epochs) [1]_; "cathode", "lacathode" and "idealised" (the network of CATHODE against the
+    template of the paper or a given reference) [2]_. Fitted with truth labels as y, "idealised" is
+    the supervised classifier. The classifier of [3]_ is ``NetworkClassifier.from_preset(
+    "interplay", n_estimators=10)`` with any template.
 
     References
     ----------
@@ -111,10 +119,9 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
             "template": Sidebands.from_preset("cwola_hunting"),
             "classifier": NetworkClassifier.from_preset("cwola_hunting"),
         },
-        "idealised": lambda: {
-            "template": GivenReference(),
-            "classifier": NetworkClassifier.from_preset("cathode"),
-        },
+        "idealised": lambda: _with_network_of_cathode(GivenReference()),
+        "cathode": lambda: _with_network_of_cathode(CATHODE.from_preset("cathode")),
+        "lacathode": lambda: _with_network_of_cathode(LaCATHODE.from_preset("cathode")),
     }
 
     _parameter_constraints: dict = {
@@ -168,7 +175,6 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         RegionError
             The region is empty, outside the data or lacks what the template needs.
         """
-        needs_y = get_tags(self.template).target_tags.required
         rng = check_random_state(self.random_state)
         self.template_ = clone(self.template)
         sk.set_random_states(self.template_, rng)
@@ -176,7 +182,7 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         self.region_ = self.template_.region_
         values = validate_data(self, X, dtype=np.float64)
         data = np.ones(len(values), dtype=bool)
-        if needs_y:
+        if self._requires_y():
             data = read_labels(y, len(values))
         weight = None
         if sample_weight is not None:
@@ -268,26 +274,5 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.template_.sample_background(n_samples, random_state)
 
-    def fit_predict(self, X, y=None, **fit_params):
-        """Fit and label the training events: +1 normal, -1 outlier.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_events, n_columns)
-        y : array-like of shape (n_events,), default=None
-        **fit_params : `sample_weight`
-
-        Returns
-        -------
-        labels : ndarray of int, shape (n_events,)
-        """
-        return self.fit(X, y, **fit_params).predict(X)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        required = get_tags(self.template).target_tags.required
-        tags.target_tags.required = required
-        if required:
-            # scikit-learn fits outlier detectors without y.
-            tags.estimator_type = None
-        return tags
+    def _requires_y(self):
+        return get_tags(self.template).target_tags.required

@@ -26,8 +26,23 @@ _FAST: dict = {
         "min_samples_leaf": 5,
     },
     "FramedDensity": lambda: {"density": _density("KernelDensity")},
+    "VotingDetector": lambda: {
+        "detectors": [
+            (name, _instance("detectors", "DensityDetector", density=_density("KernelDensity")))
+            for name in ("first", "second")
+        ]
+    },
+    # The classes of the common tests need not overlap in any column.
+    "GivenReference": lambda: {"region": (-1e3, 1e3)},
+    "CATHODE": lambda: {"density": _flow()},
+    "LaCATHODE": lambda: {"density": _flow()},
+    "TemplateDetector": lambda: {
+        "template": _instance("resonant", "Sidebands"),
+        "classifier": _tree(),
+        "cv": None,
+    },
     "BumpHunt": lambda: {
-        "detector": importlib.import_module("sklearn.ensemble").IsolationForest(n_estimators=3),
+        "detector": _forest(),
         "efficiencies": (1.0, 0.5),
         "n_folds": 2,
         "n_global_toys": 100,
@@ -65,6 +80,18 @@ def _density(name):
     from sklearn import neighbors
 
     return getattr(neighbors, name)()
+
+
+def _forest():
+    from sklearn.ensemble import IsolationForest
+
+    return IsolationForest(n_estimators=3)
+
+
+def _flow():
+    return _instance(
+        "density", "FlowDensity", n_transforms=2, hidden_layer_sizes=(8,), max_epochs=2
+    )
 
 
 def _tree():

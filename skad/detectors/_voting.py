@@ -1,0 +1,241 @@
+"""Several detectors combined by their scores."""
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+
+from skad.base import DetectorMixin, ScoreMixin
+from skad.utils import _sklearn as sk
+from skad.utils import draw_seeds
+
+__all__ = ["VotingDetector"]
+
+
+class VotingDetector(DetectorMixin, sk.BaseComposition):
+    """Combination of detectors on the level of scores.
+
+    Where several templates or seeds err independently, the mean of their scores is more stable
+    than each, and close to the best of them [1]_.
+
+    Parameters
+    ----------
+    detectors : list of (str, estimator)
+        Detectors with `score_samples`, of skad or scikit-learn.
+    voting : {"mean", "rank", "max"}, default="mean"
+        - "mean": mean of ``-score_samples``; for detectors with the same unit (of weakly
+          supervised detectors it is the log of the density ratio);
+        - "rank": mean of the fraction of training events that are less anomalous, for any units;
+        - "max": largest of those fractions, so that one detector is enough.
+    weights : None or array-like of shape (n_detectors,), default=None
+        Weights of the mean, for "mean" and "rank".
+    contamination : float in (0, 0.5], default=0.01
+        Fraction of the training events to call outliers.
+    threshold : float or None, default=None
+        Absolute threshold on the anomaly score, in place of `contamination`.
+    n_jobs : int, default=None
+        Detectors fitted in parallel.
+    random_state : int, RandomState or None, default=None
+        Seed of detectors that have none of their own.
+
+    Attributes
+    ----------
+    detectors_ : list of estimators
+        Fitted detectors.
+    reference_scores_ : list of ndarray
+        Sorted ``-score_samples`` of the training events, for "rank" and "max".
+    offset_ : float
+        ``decision_function = score_samples - offset_``.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+
+    Notes
+    -----
+    If one detector requires y (1 = data, 0 = simulation), the others are fitted to the data alone.
+
+    References
+    ----------
+    .. [1] T. Golling et al., "The interplay of machine learning-based resonant anomaly detection
+       methods", Eur. Phys. J. C 84 (2024) 241, arXiv:2307.11157, section 5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.ensemble import IsolationForest
+    >>> from sklearn.covariance import EllipticEnvelope
+    >>> from skad.detectors import VotingDetector
+    >>> X = np.random.RandomState(0).normal(size=(500, 2))
+    >>> voting = VotingDetector(
+    ...     [("forest", IsolationForest()), ("ellipse", EllipticEnvelope())],
+    ...     voting="rank",
+    ...     random_state=0,
+    ... ).fit(X)
+    >>> voting.predict([[0.0, 0.0], [6.0, 6.0]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict = {
+        "detectors": [list, tuple],
+        "voting": [sk.StrOptions({"mean", "rank", "max"})],
+        "weights": [None, "array-like"],
+        "n_jobs": [int, None],
+        "random_state": ["random_state"],
+        **ScoreMixin._threshold_constraints,
+    }
+
+    def __init__(
+        self,
+        detectors,
+        *,
+        voting="mean",
+        weights=None,
+        contamination=0.01,
+        threshold=None,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.detectors = detectors
+        self.voting = voting
+        self.weights = weights
+        self.contamination = contamination
+        self.threshold = threshold
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def get_params(self, deep=True):
+        """Get the parameters, those of the detectors as ``<name>__<parameter>``."""
+        return self._get_params("detectors", deep=deep)
+
+    def set_params(self, **params):
+        """Set parameters, also of the detectors by ``<name>__<parameter>``."""
+        self._set_params("detectors", **params)
+        return self
+
+    @sk.fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None, sample_weight=None):
+        """Fit every detector.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+        y : array-like of shape (n_events,), default=None
+            Passed to the detectors that require it.
+        sample_weight : array-like of shape (n_events,), default=None
+            Weights, for detectors that all take them.
+
+        Returns
+        -------
+        self : VotingDetector
+        """
+        self._check_detectors()
+        values = validate_data(self, X, dtype=(np.float64, np.float32))
+        data = np.ones(len(values), dtype=bool)
+        if self._requires_y():
+            if y is None:
+                raise ValueError(
+                    "VotingDetector requires y to be passed, but the target y is None: one of its "
+                    "detectors needs 1 = data and 0 = simulation."
+                )
+            y = np.asarray(y)
+            data = y == 1
+        if sample_weight is not None:
+            sample_weight = sk.check_sample_weight(sample_weight, values, dtype=np.float64)
+        X = X if hasattr(X, "iloc") else values
+        seeds = draw_seeds(check_random_state(self.random_state), len(self.detectors))
+        self.detectors_ = Parallel(n_jobs=self.n_jobs)(
+            delayed(_fit_member)(detector, X, y, data, sample_weight, seed)
+            for (_, detector), seed in zip(self.detectors, seeds, strict=True)
+        )
+        members = [-np.asarray(d.score_samples(_rows(X, data))) for d in self.detectors_]
+        self.reference_scores_ = [np.sort(scores) for scores in members]
+        self._set_offset(
+            self._combine(members), None if sample_weight is None else sample_weight[data]
+        )
+        return self
+
+    def _check_detectors(self):
+        if not self.detectors:
+            raise ValueError("detectors must hold at least one (name, detector); it is empty.")
+        self._validate_names([name for name, _ in self.detectors])
+        for name, detector in self.detectors:
+            if not hasattr(detector, "score_samples"):
+                raise TypeError(
+                    f"detector {name!r} must have score_samples; {type(detector).__name__} has "
+                    "not. LocalOutlierFactor needs novelty=True."
+                )
+        if self.weights is not None and np.shape(self.weights) != (len(self.detectors),):
+            raise ValueError(
+                f"weights must hold one weight for each of the {len(self.detectors)} detectors; "
+                f"got {self.weights!r}."
+            )
+
+    def _combine(self, members):
+        if self.voting == "mean":
+            return np.average(members, axis=0, weights=self.weights)
+        ranks = [
+            np.searchsorted(reference, scores) / len(reference)
+            for reference, scores in zip(self.reference_scores_, members, strict=True)
+        ]
+        if self.voting == "max":
+            return np.max(ranks, axis=0)
+        return np.average(ranks, axis=0, weights=self.weights)
+
+    def member_scores(self, X):
+        """Anomaly of each event for each detector, ``-score_samples`` of each.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+
+        Returns
+        -------
+        scores : ndarray of float64, shape (n_events, n_detectors)
+        """
+        check_is_fitted(self)
+        values = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        X = X if hasattr(X, "iloc") else values
+        return -np.column_stack(
+            [np.asarray(d.score_samples(X), dtype=np.float64) for d in self.detectors_]
+        )
+
+    def anomaly_score(self, X):
+        """Combined score of each event, higher = more anomalous.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+
+        Returns
+        -------
+        scores : ndarray of float64, shape (n_events,)
+            In the unit of the detectors for "mean", in [0, 1] for "rank" and "max".
+        """
+        return self._combine(list(self.member_scores(X).T))
+
+    def _requires_y(self):
+        return any(get_tags(detector).target_tags.required for _, detector in self.detectors)
+
+
+def _rows(X, mask):
+    if mask.all():
+        return X
+    return X.loc[mask] if hasattr(X, "loc") else X[mask]
+
+
+def _fit_member(detector, X, y, data, sample_weight, seed):
+    fitted = clone(detector)
+    if "random_state" in fitted.get_params() and fitted.random_state is None:
+        sk.set_random_states(fitted, np.random.RandomState(seed))
+    if get_tags(detector).target_tags.required:
+        rows, args = np.ones(len(data), dtype=bool), (X, y)
+    else:
+        rows, args = data, (_rows(X, data),)
+    if sample_weight is None:
+        return fitted.fit(*args)
+    if not has_fit_parameter(fitted, "sample_weight"):
+        raise TypeError(
+            f"sample_weight was given, but {type(fitted).__name__}.fit does not take it; pass None "
+            "or leave that detector out."
+        )
+    return fitted.fit(*args, sample_weight=sample_weight[rows])
