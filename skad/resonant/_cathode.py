@@ -49,6 +49,8 @@ class CATHODE(PresetMixin, Template):
         Resolved region.
     n_region_events_ : int
         Data events in the region.
+    support_ : ndarray of float64, shape (2, n_features)
+        Smallest and largest value of each feature in the sidebands of the data.
     resonance_index_ : int
         Position of m in X.
     feature_indices_ : ndarray of int

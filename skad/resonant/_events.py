@@ -11,7 +11,7 @@ from skad.exceptions import RegionError
 from skad.resonant._region import SignalRegion, check_region
 from skad.utils import _sklearn as sk
 
-__all__ = ["ResonantEvents", "ResonantMixin", "missing_simulation", "read_labels"]
+__all__ = ["ResonantEvents", "ResonantMixin", "missing_simulation", "named", "read_labels"]
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,7 @@ class ResonantMixin:
         return validate_data(self, X, dtype=np.float64, reset=False)
 
     def _named(self, X):
-        """Return events as a DataFrame with the columns of `fit`, if X had names there."""
-        names = getattr(self, "feature_names_in_", None)
-        if names is None:
-            return X
-        import pandas as pd
-
-        return pd.DataFrame(X, columns=names)
+        return named(self, X)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -119,6 +113,16 @@ class ResonantMixin:
             # Not a classifier, but its y has two values.
             tags.classifier_tags = ClassifierTags(multi_class=False)
         return tags
+
+
+def named(estimator, X):
+    """Return events as a DataFrame with the columns of `fit`, if X had names there."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        return X
+    import pandas as pd
+
+    return pd.DataFrame(X, columns=names)
 
 
 def read_labels(y, n_events):

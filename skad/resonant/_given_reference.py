@@ -31,6 +31,8 @@ class GivenReference(Template):
         Resolved region.
     events_, sample_weight_ : ndarray
         Reference events and their weights, of mean 1.
+    support_ : ndarray of float64, shape (2, n_features)
+        Smallest and largest value of each feature in the sidebands of the data.
     resonance_index_ : int
         Position of m in X.
     feature_indices_ : ndarray of int
@@ -56,6 +58,8 @@ class GivenReference(Template):
 
     _needs_simulation = True
     _needs_sidebands = False
+    # What is given is right by definition.
+    _learns_support = False
 
     _parameter_constraints: dict = {**Template._template_constraints}
 

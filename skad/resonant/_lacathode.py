@@ -1,14 +1,11 @@
 """LaCATHODE: CATHODE compared in the latent space of its flow."""
 
-import warnings
-
 import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skad.coordinates import LogitTransformer
 from skad.density import FlowDensity, FramedDensity
-from skad.exceptions import FiducialWarning
 from skad.resonant._cathode import CATHODE
 from skad.utils import _sklearn as sk
 
@@ -102,9 +99,6 @@ class LaCATHODE(TransformerMixin, CATHODE):
                 f"density must be a flow, with transform and inverse_transform; "
                 f"{type(self.density_).__name__} has no latent space. Take FlowDensity."
             )
-        sidebands = events.X[events.sideband][:, self.feature_indices_]
-        self._n_sideband_events = len(sidebands)
-        self.support_ = np.stack([sidebands.min(axis=0), sidebands.max(axis=0)])
 
     def _sample(self, n_samples, rng):
         if n_samples is None:
@@ -128,17 +122,7 @@ class LaCATHODE(TransformerMixin, CATHODE):
             learned.
         """
         X = self._as_fitted(X)
-        features = X[:, self.feature_indices_]
-        outside = ((features < self.support_[0]) | (features > self.support_[1])).any(axis=1)
-        # Beyond the two extremes of n events lies one in (n + 1) / 2 by chance.
-        chance = len(X) * 2 * features.shape[1] / (self._n_sideband_events + 1)
-        if outside.sum() > max(3 * chance, 1e-3 * len(X)):
-            warnings.warn(
-                f"{outside.sum()} of {len(X)} events lie outside the features' range in the "
-                "sidebands, where the flow has seen nothing; their latent values mean little.",
-                FiducialWarning,
-                stacklevel=2,
-            )
+        self._warn_outside(X, "their latent values mean little")
         return self._framed.transform(self._named(X))
 
     def get_feature_names_out(self, input_features=None):

@@ -32,6 +32,8 @@ class Sidebands(PresetMixin, Template):
         Resolved region with its sidebands.
     events_, sample_weight_ : ndarray
         Events of the sidebands and their weights, of mean 1.
+    support_ : ndarray of float64, shape (2, n_features)
+        Smallest and largest value of each feature in the sidebands of the data.
     resonance_index_ : int
         Position of m in X.
     feature_indices_ : ndarray of int

@@ -1,5 +1,7 @@
 """The contract of background templates of the signal region."""
 
+import warnings
+from abc import ABC, abstractmethod
 from numbers import Integral
 
 import numpy as np
@@ -7,13 +9,14 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skad.exceptions import FiducialWarning
 from skad.resonant._events import ResonantMixin
 from skad.utils import _sklearn as sk
 
 __all__ = ["Template", "draw_rows"]
 
 
-class Template(ResonantMixin, BaseEstimator):
+class Template(ResonantMixin, BaseEstimator, ABC):
     """Base of the background templates.
 
     A subclass fits on events of region and sidebands, in ``_fit(events, rng)`` with the checked
@@ -22,6 +25,16 @@ class Template(ResonantMixin, BaseEstimator):
     by itself. It may have ``transform(X)``, coordinates in which data and template are to be
     compared (LaCATHODE).
     """
+
+    _learns_support = True
+
+    @abstractmethod
+    def _fit(self, events, rng):
+        """Learn the background of the events."""
+
+    @abstractmethod
+    def _sample(self, n_samples, rng):
+        """Return background events and their weights."""
 
     _template_constraints = {
         **ResonantMixin._region_constraints,
@@ -47,6 +60,12 @@ class Template(ResonantMixin, BaseEstimator):
         self : object
         """
         events = self._read_events(X, y, sample_weight)
+        rows = events.data & events.sideband
+        if not rows.any():
+            rows = events.data & events.inside
+        features = events.X[rows][:, self.feature_indices_]
+        self.support_ = np.stack([features.min(axis=0), features.max(axis=0)])
+        self._n_support = len(features)
         self._fit(events, check_random_state(self.random_state))
         return self
 
@@ -66,12 +85,50 @@ class Template(ResonantMixin, BaseEstimator):
             Events with the columns of the X of `fit`.
         sample_weight : ndarray of float64, shape (n_samples,)
             Weights with a mean of about 1.
+
+        Warns
+        -----
+        FiducialWarning
+            More events than by chance lie outside `support_`, the range of the features in the
+            sidebands of the data. They are kept; `outside_support` finds them.
         """
         check_is_fitted(self)
         if n_samples is not None and (not isinstance(n_samples, Integral) or n_samples < 1):
             raise ValueError(f"n_samples must be None or a positive integer; got {n_samples!r}.")
         X, weight = self._sample(n_samples, check_random_state(random_state))
-        return np.asarray(X, dtype=np.float64), np.asarray(weight, dtype=np.float64)
+        X = np.asarray(X, dtype=np.float64)
+        if self._learns_support:
+            self._warn_outside(X, "the template learned nothing there")
+        return X, np.asarray(weight, dtype=np.float64)
+
+    def outside_support(self, X):
+        """Return which events have a feature outside its range in the sidebands of the data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+
+        Returns
+        -------
+        outside : ndarray of bool, shape (n_events,)
+        """
+        return self._is_outside(self._as_fitted(X))
+
+    def _is_outside(self, X):
+        features = X[:, self.feature_indices_]
+        return ((features < self.support_[0]) | (features > self.support_[1])).any(axis=1)
+
+    def _warn_outside(self, X, consequence):
+        outside = np.count_nonzero(self._is_outside(X))
+        # Beyond the two extremes of n events lies one in (n + 1) / 2 by chance.
+        chance = len(X) * 2 * len(self.feature_indices_) / (self._n_support + 1)
+        if outside > max(3 * chance, 1e-3 * len(X)):
+            warnings.warn(
+                f"{outside} of {len(X)} events lie outside the range of the features in the "
+                f"sidebands of the data; {consequence}.",
+                FiducialWarning,
+                stacklevel=3,
+            )
 
 
 def draw_rows(n_available, n_samples, rng):

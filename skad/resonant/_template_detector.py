@@ -11,7 +11,7 @@ from skad.base import DetectorMixin, PresetMixin, ScoreMixin
 from skad.detectors import CWoLaDetector, NetworkClassifier, TreeEnsembleClassifier
 from skad.exceptions import LowStatisticsWarning
 from skad.resonant._cathode import CATHODE
-from skad.resonant._events import read_labels
+from skad.resonant._events import named, read_labels
 from skad.resonant._given_reference import GivenReference
 from skad.resonant._lacathode import LaCATHODE
 from skad.resonant._sidebands import Sidebands
@@ -222,7 +222,7 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
     def _features(self, values):
         """Return what the classifier sees: no m, in the coordinates of the template."""
         if hasattr(self.template_, "transform"):
-            values = np.asarray(self.template_.transform(values))
+            values = np.asarray(self.template_.transform(named(self, values)))
         return np.delete(values, self.region_.feature, axis=1)
 
     def _normality(self, anomaly_score):

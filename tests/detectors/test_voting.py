@@ -1,0 +1,127 @@
+"""Combination of detectors by their scores."""
+
+import numpy as np
+import pytest
+from sklearn.ensemble import IsolationForest
+from sklearn.linear_model import LogisticRegression
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import LocalOutlierFactor
+from sklearn.utils import get_tags
+
+from skad.datasets import make_resonance
+from skad.detectors import CWoLaDetector, DensityDetector, VotingDetector
+
+FOREST = IsolationForest(n_estimators=20, random_state=0)
+MIXTURE = DensityDetector(GaussianMixture(random_state=0))
+
+
+@pytest.fixture(scope="module")
+def events():
+    return np.random.RandomState(0).normal(size=(500, 2))
+
+
+def members(X):
+    return [-FOREST.fit(X).score_samples(X), -MIXTURE.fit(X).score_samples(X)]
+
+
+def test_mean_of_scores(events):
+    voting = VotingDetector([("forest", FOREST), ("mixture", MIXTURE)], weights=[3, 1]).fit(events)
+    first, second = members(events)
+    np.testing.assert_allclose(voting.anomaly_score(events), (3 * first + second) / 4)
+    np.testing.assert_allclose(voting.score_samples(events), -(3 * first + second) / 4)
+
+
+def test_mean_and_largest_of_ranks(events):
+    fractions = [np.argsort(np.argsort(score)) / len(score) for score in members(events)]
+    detectors = [("forest", FOREST), ("mixture", MIXTURE)]
+    mean = VotingDetector(detectors, voting="rank").fit(events).anomaly_score(events)
+    largest = VotingDetector(detectors, voting="max").fit(events).anomaly_score(events)
+    # The forest gives some events the same score.
+    np.testing.assert_allclose(mean, np.mean(fractions, axis=0), atol=0.02)
+    np.testing.assert_allclose(largest, np.max(fractions, axis=0), atol=0.02)
+
+
+def test_ranks_do_not_change_with_a_monotonic_score(events):
+    """-log p and -p order alike, but have other means."""
+    linear = DensityDetector(GaussianMixture(random_state=0), log_score=False)
+    scores = {
+        voting: [
+            VotingDetector([("forest", FOREST), ("mixture", mixture)], voting=voting)
+            .fit(events)
+            .anomaly_score(events)
+            for mixture in (MIXTURE, linear)
+        ]
+        for voting in ("rank", "mean")
+    }
+    np.testing.assert_allclose(*scores["rank"])
+    assert not np.allclose(*scores["mean"])
+
+
+def test_members_without_y_get_the_data_alone():
+    X, _ = make_resonance(2000, 0, random_state=0, return_X_y=True)
+    simulation, _ = make_resonance(2000, 0, random_state=1, return_X_y=True)
+    both = np.concatenate([X, simulation + 10.0])
+    y = np.repeat([1, 0], 2000)
+    weak = CWoLaDetector(LogisticRegression(), random_state=0)
+    voting = VotingDetector([("weak", weak), ("mixture", MIXTURE)]).fit(both, y)
+    expected = MIXTURE.fit(X).score_samples(both)
+    np.testing.assert_allclose(-voting.member_scores(both)[:, 1], expected)
+    assert get_tags(voting).target_tags.required
+    with pytest.raises(ValueError, match="requires y"):
+        VotingDetector([("weak", weak)]).fit(both)
+
+
+def test_the_mean_of_noisy_detectors_is_better_than_each():
+    rng = np.random.RandomState(0)
+    signal = np.arange(4000) < 400
+    X = np.column_stack([signal + rng.normal(size=(4000)) for _ in range(4)])
+
+    class OneColumn(IsolationForest):
+        def __init__(self, column=0):
+            super().__init__()
+            self.column = column
+
+        def fit(self, X, y=None):
+            return self
+
+        def score_samples(self, X):
+            return -np.asarray(X)[:, self.column]
+
+    detectors = [(f"column{i}", OneColumn(i)) for i in range(4)]
+    voting = VotingDetector(detectors).fit(X)
+    contrast = [abs(s[signal].mean() - s[~signal].mean()) / s.std() for s in X.T]
+    score = voting.anomaly_score(X)
+    combined = (score[signal].mean() - score[~signal].mean()) / score.std()
+    assert combined > 1.5 * max(contrast)
+
+
+def test_nested_parameters(events):
+    voting = VotingDetector([("forest", FOREST), ("mixture", MIXTURE)])
+    voting.set_params(forest__n_estimators=3).fit(events)
+    assert len(voting.detectors_[0].estimators_) == 3
+
+
+@pytest.mark.parametrize(
+    "detectors, options, error, message",
+    [
+        ([], {}, ValueError, "at least one"),
+        ([("same", FOREST), ("same", MIXTURE)], {}, ValueError, "not unique"),
+        ([("lof", LocalOutlierFactor())], {}, TypeError, "novelty=True"),
+        ([("forest", FOREST)], {"weights": [1, 2]}, ValueError, "one weight for each"),
+    ],
+)
+def test_bad_parameters(events, detectors, options, error, message):
+    with pytest.raises(error, match=message):
+        VotingDetector(detectors, **options).fit(events)
+
+
+def test_seeds_of_members_that_have_none(events):
+    def scores(seed):
+        voting = VotingDetector(
+            [("a", IsolationForest(n_estimators=5)), ("b", FOREST)], random_state=seed
+        )
+        return voting.fit(events).member_scores(events)
+
+    np.testing.assert_array_equal(scores(0), scores(0))
+    assert not np.array_equal(scores(0)[:, 0], scores(1)[:, 0])
+    np.testing.assert_array_equal(scores(0)[:, 1], scores(1)[:, 1])
