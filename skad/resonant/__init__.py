@@ -21,6 +21,7 @@ from skad.resonant._p_values import (
     z_to_p,
 )
 from skad.resonant._region import RegionCounts, SignalRegion
+from skad.resonant._salad import SALAD
 from skad.resonant._sculpting import SculptingTest, sideband_sculpting_test
 from skad.resonant._sidebands import Sidebands
 from skad.resonant._spectrum import SpectrumFit, dijet_function, fit_spectrum, spectrum_edges
@@ -52,6 +53,7 @@ __all__ = [
     "GivenReference",
     "CATHODE",
     "LaCATHODE",
+    "SALAD",
     "TemplateDetector",
     "BumpHunt",
     "SignificanceCalibration",

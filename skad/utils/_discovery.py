@@ -36,6 +36,7 @@ _FAST: dict = {
     "GivenReference": lambda: {"region": (-1e3, 1e3)},
     "CATHODE": lambda: {"density": _flow()},
     "LaCATHODE": lambda: {"density": _flow()},
+    "SALAD": lambda: {"region": (-1e3, 1e3), "classifier": _tree(), "sidebands_only": False},
     "TemplateDetector": lambda: {
         "template": _instance("resonant", "Sidebands"),
         "classifier": _tree(),
