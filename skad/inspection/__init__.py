@@ -1,6 +1,27 @@
 """Studies of what a detector finds across frames, methods and seeds."""
 
+from skad.inspection._breakdown import BreakdownTest, breakdown_test
+from skad.inspection._closure_auc import ClosureAUC, closure_auc
 from skad.inspection._coordinate_study import coordinate_study
 from skad.inspection._frame_overlap import FrameOverlap, frame_overlap
+from skad.inspection._log_posterior import log_posterior_test
+from skad.inspection._overlap_study import overlap_study
+from skad.inspection._score_correlation import score_correlation
+from skad.inspection._template_closure import template_closure
 
-__all__ = ["FrameOverlap", "coordinate_study", "frame_overlap"]
+__all__ = [
+    # across frames
+    "FrameOverlap",
+    "coordinate_study",
+    "frame_overlap",
+    # templates against true background
+    "ClosureAUC",
+    "closure_auc",
+    "log_posterior_test",
+    "template_closure",
+    # across methods and seeds
+    "BreakdownTest",
+    "breakdown_test",
+    "overlap_study",
+    "score_correlation",
+]

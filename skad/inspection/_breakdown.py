@@ -1,0 +1,232 @@
+"""Does a data set hold enough signal for a weakly supervised detector to be trusted?"""
+
+import warnings
+
+import numpy as np
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.validation import check_array, check_is_fitted, has_fit_parameter
+
+from skad.detectors import CWoLaDetector, TreeEnsembleClassifier
+from skad.detectors._breakdown import BreakdownTest, agreement_test
+from skad.detectors._two_classes import encode_two_classes
+from skad.exceptions import LowStatisticsWarning
+from skad.inspection._samples import check_count
+from skad.resonant._events import read_labels
+from skad.utils import _sklearn as sk
+
+__all__ = ["BreakdownTest", "breakdown_test"]
+
+
+def breakdown_test(
+    detector,
+    X,
+    y=None,
+    *,
+    sample_weight=None,
+    classifier=None,
+    strategy="seeds",
+    fraction=0.01,
+    n_trainings=3,
+    n_null=19,
+    alpha=0.05,
+    sequential=True,
+    n_jobs=None,
+    random_state=None,
+):
+    """Test whether independent trainings agree on the events they select, more than by chance.
+
+    Below some amount of signal a weakly supervised classifier learns fluctuations of its training
+    sample, and selects other events with every seed [1]_. No truth is needed to see it: the
+    agreement of trainings is compared with that of the same trainings after data and template
+    events have been pooled and relabelled at random, which leaves nothing to learn.
+
+    Parameters
+    ----------
+    detector : fitted TemplateDetector, or CWoLaDetector
+        A `TemplateDetector` gives its template, as it is fitted, and its classifier; nothing of it
+        is changed. A `CWoLaDetector` need not be fitted.
+    X : array-like of shape (n_events, n_columns)
+        For a `TemplateDetector` events as for `fit`, of which the data of the signal region are
+        tested; for a `CWoLaDetector` the mixed and the reference sample.
+    y : array-like of shape (n_events,), default=None
+        1 = data and 0 = simulation or reference where the detector requires y; ignored elsewhere.
+    sample_weight : array-like of shape (n_events,), default=None
+        Non-negative weights.
+    classifier : estimator, default=None
+        Replaces the classifier of the detector, for example by a faster one.
+    strategy : {"seeds", "parts"}, default="seeds"
+        What the trainings have in common:
+
+        - "seeds": all events. Each is cross-fitted with its own folds and seed, and the
+          out-of-fold selections of all data events are compared. The more powerful one.
+        - "parts": nothing. The events are divided; selections in one part by classifiers trained
+          on the others are compared. A fraction of the time, but each training sees a fraction
+          of the signal.
+    fraction : float in (0, 1], default=0.01
+        Fraction of the data that each training selects.
+    n_trainings : int, default=3
+        Trainings to compare: at least 2 for "seeds", 3 parts or more for "parts".
+    n_null : int, default=19
+        Most permutations; ``1 / alpha - 1`` or more.
+    alpha : float in (0, 1), default=0.05
+        The false-alarm rate: how often data without signal may be trusted.
+    sequential : bool, default=True
+        Stop once the data cannot be trusted any more: without signal, after 3 permutations on
+        average. False throws all, for a picture of the null distribution.
+    n_jobs : int, default=None
+        Folds fitted in parallel, for "seeds".
+    random_state : int, RandomState or None, default=None
+        Source of randomness.
+
+    Returns
+    -------
+    test : BreakdownTest
+        With `statistic`, `null`, `p_value` and `trusted`.
+
+    Warns
+    -----
+    LowStatisticsWarning
+        The data are not trusted.
+
+    See Also
+    --------
+    skad.plotting.BreakdownDisplay : Draws the result.
+    closure_auc : Whether the template is right, given true background.
+
+    Notes
+    -----
+    Trainings agree on any difference of data and template, so a template that is wrong is
+    "trusted" too: the test is one of statistics, and `closure_auc` is its complement. For a right
+    template the false-alarm rate is `alpha` by construction.
+
+    The time is that of up to ``n_trainings * (1 + n_null)`` cross-fitted trainings for "seeds" and
+    ``1 + n_null`` passes over the events for "parts".
+
+    References
+    ----------
+    .. [1] T. Golling et al., "The interplay of machine learning-based resonant anomaly
+       detection methods", arXiv:2307.11157, section 6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from skad.detectors import CWoLaDetector
+    >>> from skad.inspection import breakdown_test
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(6000, 2))
+    >>> y = np.repeat([1, 0], 3000)
+    >>> X[:100] = rng.normal(2.5, 0.2, size=(100, 2))  # signal among the data
+    >>> detector = CWoLaDetector(DecisionTreeClassifier(min_samples_leaf=50), cv=3)
+    >>> breakdown_test(detector, X, y, fraction=0.03, random_state=0).trusted
+    True
+    """
+    _check_parameters(strategy, fraction, n_trainings, n_null, alpha)
+    rng = check_random_state(random_state)
+    if hasattr(detector, "template_"):
+        own, cv, features, labels, weight = _of_template(detector, X, y, sample_weight, rng)
+    elif isinstance(detector, CWoLaDetector):
+        own, cv, features, labels, weight = _of_cwola(detector, X, y, sample_weight)
+    else:
+        raise TypeError(
+            "detector must be a fitted TemplateDetector or a CWoLaDetector; got "
+            f"{type(detector).__name__}."
+        )
+    classifier = own if classifier is None else classifier
+    if weight is None and has_fit_parameter(classifier, "sample_weight"):
+        # Equal weight of data and template, as in the fit of the detector.
+        weight = np.ones(len(labels))
+    test = agreement_test(
+        classifier,
+        features,
+        labels,
+        weight,
+        strategy=strategy,
+        fraction=fraction,
+        n_trainings=n_trainings,
+        cv=5 if cv is None else cv,
+        n_null=n_null,
+        alpha=alpha,
+        sequential=sequential,
+        n_jobs=n_jobs,
+        random_state=rng,
+    )
+    if not test.trusted:
+        warnings.warn(
+            f"trainings share {test.statistic:.2g} of their selected {fraction:.2g} of the data "
+            f"beyond chance, no more than without signal (p = {test.p_value:.2g}, median "
+            f"{np.median(test.null):.2g}): the {test.n_data} data events hold too little signal "
+            "for this detector, and what it selects is not reproducible.",
+            LowStatisticsWarning,
+            stacklevel=2,
+        )
+    return test
+
+
+def _check_parameters(strategy, fraction, n_trainings, n_null, alpha):
+    if strategy not in ("seeds", "parts"):
+        raise ValueError(f"strategy must be 'seeds' or 'parts'; got {strategy!r}.")
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction must lie in (0, 1]; got {fraction!r}.")
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie in (0, 1); got {alpha!r}.")
+    check_count(n_trainings, name="n_trainings", least=2 if strategy == "seeds" else 3)
+    # Rounded because 1 / 0.05 is no integer in every arithmetic.
+    least = int(np.ceil(round(1 / alpha, 6))) - 1
+    if n_null < least:
+        raise ValueError(
+            f"n_null must be at least {least} for alpha={alpha:g}, because the smallest p-value is "
+            f"1 / (1 + n_null); got {n_null!r}."
+        )
+    check_count(n_null, name="n_null")
+
+
+def _of_template(detector, X, y, sample_weight, rng):
+    """Return classifier, cv, features, labels and weights of a TemplateDetector."""
+    check_is_fitted(detector)
+    values = check_array(X, dtype=np.float64)
+    if values.shape[1] != detector.n_features_in_:
+        raise ValueError(
+            f"X has {values.shape[1]} columns; the detector was fitted with "
+            f"{detector.n_features_in_}."
+        )
+    data = detector.region_.mask(values)
+    if get_tags(detector).target_tags.required:
+        if y is None:
+            raise ValueError("y must be given: 1 for data, 0 for simulation or reference.")
+        data = data & read_labels(y, len(values))
+    if not data.any():
+        raise ValueError(
+            "X holds no data event in the signal region "
+            f"[{detector.region_.low:g}, {detector.region_.high:g})."
+        )
+    background, template_weight = detector.sample_background(random_state=rng)
+    weight = np.ones(data.sum())
+    if sample_weight is not None:
+        weight = sk.check_sample_weight(sample_weight, values, dtype=np.float64)[data]
+    weight = np.concatenate([weight, template_weight])
+    return (
+        detector.detector_.classifier,
+        detector.cv,
+        np.concatenate([detector._features(values[data]), detector._features(background)]),
+        np.repeat([1, 0], [data.sum(), len(background)]),
+        None if (weight == 1).all() else weight,
+    )
+
+
+def _of_cwola(detector, X, y, sample_weight):
+    if y is None:
+        raise ValueError("y must be given for a CWoLaDetector: 1 = mixed, 0 = reference.")
+    values = check_array(X, dtype=np.float64)
+    _, labels = encode_two_classes(np.asarray(y))
+    weight = None
+    if sample_weight is not None:
+        weight = sk.check_sample_weight(sample_weight, values, dtype=np.float64)
+    classifier = detector.classifier
+    return (
+        TreeEnsembleClassifier() if classifier is None else classifier,
+        detector.cv,
+        values,
+        (labels),
+        weight,
+    )
