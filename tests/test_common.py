@@ -31,6 +31,12 @@ EXPECTED_FAILURES = {
             "can fall into both"
         )
     },
+    "FETA": {
+        "check_sample_weight_equivalence_on_dense_data": (
+            "the events of the check hold one distinct event of the class that plays the "
+            "simulation, and one event has no density"
+        )
+    },
     "TemplateDetector": {
         "check_sample_weight_equivalence_on_dense_data": (
             "its folds are of data and template events together, so the folds of the events of X "

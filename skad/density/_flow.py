@@ -305,7 +305,8 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
         def build(k):
             if previous is not None and k < len(previous.networks):
                 return copy.deepcopy(previous.networks[k][-1]).requires_grad_(True)
-            return FlowNetwork(self._build_flow(), features, conditions)
+            n_features, n_context = len(self.feature_indices_), len(self.condition_indices_)
+            return FlowNetwork(self._build_flow(n_features, n_context), features, conditions)
 
         trainer = self._trainer()
         self.trained_ = trainer.fit(
@@ -353,16 +354,14 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
                 )
         return Standardize(mean, np.sqrt(variance))
 
-    def _build_flow(self):
+    def _build_flow(self, n_features, n_context):
         options = dict(self.flow_options or {})
         if self.n_transforms is not None:
             options["n_transforms"] = self.n_transforms
         if self.hidden_layer_sizes is not None:
             sizes = self.hidden_layer_sizes
             options["hidden_features"] = (sizes,) if np.isscalar(sizes) else tuple(sizes)
-        return build_flow(
-            self.flow, len(self.feature_indices_), len(self.condition_indices_), **options
-        )
+        return build_flow(self.flow, n_features, n_context, **options)
 
     def _arrays(self, X):
         check_is_fitted(self)

@@ -9,6 +9,7 @@ from skad.nn._losses import distance_correlation, exposure_loss, kl_to_standard_
 from skad.nn._mlp import ACTIVATIONS, MLP, Standardize
 from skad.nn._settings import TrainingMixin
 from skad.nn._trained import TrainedMembers
+from skad.nn._transport import FlowOnFlow, MassTransport
 
 __all__ = [
     "ACTIVATIONS",
@@ -18,6 +19,8 @@ __all__ = [
     "Autoencoder",
     "Flow",
     "FlowNetwork",
+    "FlowOnFlow",
+    "MassTransport",
     "Standardize",
     "TrainedMembers",
     "Trainer",

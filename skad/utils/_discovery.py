@@ -36,6 +36,14 @@ _FAST: dict = {
     "GivenReference": lambda: {"region": (-1e3, 1e3)},
     "CATHODE": lambda: {"density": _flow()},
     "LaCATHODE": lambda: {"density": _flow()},
+    "FETA": lambda: {
+        "density": _flow(),
+        "transport": _flow(),
+        "region": (-1e3, 1e3),
+        # In one common test the other column is constant in a class.
+        "resonance": 1,
+        "sidebands_only": False,
+    },
     "SALAD": lambda: {"region": (-1e3, 1e3), "classifier": _tree(), "sidebands_only": False},
     "TemplateDetector": lambda: {
         "template": _instance("resonant", "Sidebands"),

@@ -1,0 +1,115 @@
+"""FETA on simulation whose difference to the data is known and depends on m."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.preprocessing import StandardScaler
+
+from skad.density import FlowDensity, FramedDensity
+from skad.exceptions import RegionError
+from skad.metrics import ks_table
+from skad.resonant import FETA, SignalRegion
+
+REGION = SignalRegion(3.3, 3.7)
+BASE = FramedDensity(
+    StandardScaler(),
+    FlowDensity(n_transforms=1, hidden_layer_sizes=(16,), max_epochs=6, learning_rate=2e-2),
+)
+TRANSPORT = FlowDensity(
+    "nsf_coupling", n_transforms=2, hidden_layer_sizes=(16,), max_epochs=6, learning_rate=1e-2
+)
+
+
+def data_and_simulation(n=25_000, seed=0):
+    """Simulation: correlated normal features; data: shifted by (m - 3)/2 and wider."""
+    rng = np.random.RandomState(seed)
+    m_data = stats.truncexpon.rvs(b=4.0, loc=2.5, scale=0.5, size=n, random_state=rng)
+    m_simulation = stats.truncexpon.rvs(b=2.0, loc=2.5, scale=1.0, size=n, random_state=rng)
+    noise = rng.normal(size=(2 * n, 2)) @ np.array([[1.0, 0.6], [0.0, 0.8]])
+    y = np.repeat([1, 0], n)
+    m = np.concatenate([m_data, m_simulation])
+    noise[y == 1] = 1.2 * noise[y == 1] + np.outer(0.5 * (m_data - 3.0), [1.0, -1.0])
+    return np.column_stack([m, noise]), y
+
+
+@pytest.mark.parametrize("source", ["density", "simulation"])
+def test_transported_simulation_is_background_of_the_region(source):
+    X, y = data_and_simulation()
+    template = FETA(BASE, TRANSPORT, region=REGION, source=source, random_state=0).fit(X, y)
+    events, weight = template.sample_background(10_000, random_state=0)
+    np.testing.assert_array_equal(weight, 1.0)
+    assert REGION.mask(events).all()
+    truth, label = data_and_simulation(100_000, seed=7)
+    truth = truth[(label == 1) & REGION.mask(truth)]
+    simulated = X[(y == 0) & REGION.mask(X)]
+    before = ks_table(simulated, truth)["statistic"]
+    after = ks_table(events, truth)["statistic"]
+    assert (before[1:] > 0.08).all()
+    assert (before[0] > 0.04) and (after[0] < 0.03)
+    assert (after[1:] < 0.04).all()
+    correlation = [np.corrcoef(sample[:, 1:].T)[0, 1] for sample in (events, truth)]
+    assert correlation[0] == pytest.approx(correlation[1], abs=0.06)
+
+
+def test_data_features_of_the_region_are_not_read():
+    X, y = data_and_simulation(3000)
+    changed = X.copy()
+    changed[REGION.mask(X) & (y == 1), 1:] += 3.0
+    draws = [
+        FETA(BASE, TRANSPORT, region=REGION, random_state=0)
+        .fit(events, y)
+        .sample_background(500, random_state=0)[0]
+        for events in (X, changed)
+    ]
+    np.testing.assert_array_equal(*draws)
+
+
+def test_simulated_events_at_the_masses_of_the_data():
+    X, y = data_and_simulation(3000)
+    template = FETA(BASE, TRANSPORT, region=REGION, source="simulation", random_state=0).fit(X, y)
+    events, _ = template.sample_background(2000, random_state=0)
+    simulated = X[(y == 0) & REGION.mask(X)]
+    assert np.isin(events[:, 0], simulated[:, 0]).all()
+    # The transport is one to one at fixed m: as many different events as there were.
+    assert len(np.unique(events, axis=0)) == len(np.unique(events[:, 0]))
+
+
+def test_default_number_and_event_weights():
+    X, y = data_and_simulation(3000)
+    template = FETA(BASE, TRANSPORT, region=REGION, oversampling=1.5, random_state=0)
+    events, _ = template.fit(X, y).sample_background(random_state=0)
+    assert len(events) == round(1.5 * (REGION.mask(X) & (y == 1)).sum())
+    # The simulated events below the mean weigh nothing.
+    weight = np.where((y == 0) & (X[:, 1] < 0), 0.0, 1.0)
+    template.fit(X, y, sample_weight=weight)
+    z = template.density_.sample(1000, 0)
+    center = template.coordinates_.inverse_transform(z[:, :-1])[:, 0]
+    assert np.mean(center < 0) < 0.1
+
+
+@pytest.mark.parametrize(
+    "side, message",
+    [("region", "signal region .* there are none"), ("low", "none in the low one")],
+)
+def test_missing_simulation(side, message):
+    X, y = data_and_simulation(1000)
+    gap = REGION.mask(X) if side == "region" else REGION.sideband_mask(X, side)
+    kept = (y == 1) | ~gap
+    with pytest.raises(RegionError, match=message):
+        FETA(BASE, TRANSPORT, region=REGION).fit(X[kept], y[kept])
+
+
+def test_only_flows_can_be_the_base():
+    from sklearn.neighbors import KernelDensity
+
+    X, y = data_and_simulation(1000)
+    with pytest.raises(TypeError, match="must frame a FlowDensity"):
+        FETA(FramedDensity(None, KernelDensity()), region=REGION).fit(X, y)
+
+
+def test_preset_of_the_paper_trains():
+    template = FETA.from_preset("feta", region=REGION, random_state=0)
+    template.set_params(density__density__max_epochs=1, transport__max_epochs=1)
+    X, y = data_and_simulation(1500)
+    events, _ = template.fit(X, y).sample_background(random_state=0)
+    assert len(events) == 6 * (REGION.mask(X) & (y == 1)).sum()
