@@ -71,7 +71,7 @@ def breakdown_test(
     alpha : float in (0, 1), default=0.05
         The false-alarm rate: how often data without signal may be trusted.
     sequential : bool, default=True
-        Stop once the data cannot be trusted any more: without signal, after 3 permutations on
+        Stop once the data cannot be trusted any more: without signal, after 3.5 permutations on
         average. False throws all, for a picture of the null distribution.
     n_jobs : int, default=None
         Folds fitted in parallel, for "seeds".
@@ -114,11 +114,12 @@ def breakdown_test(
     >>> from skad.detectors import CWoLaDetector
     >>> from skad.inspection import breakdown_test
     >>> rng = np.random.default_rng(0)
-    >>> X = rng.normal(size=(6000, 2))
-    >>> y = np.repeat([1, 0], 3000)
-    >>> X[:100] = rng.normal(2.5, 0.2, size=(100, 2))  # signal among the data
-    >>> detector = CWoLaDetector(DecisionTreeClassifier(min_samples_leaf=50), cv=3)
-    >>> breakdown_test(detector, X, y, fraction=0.03, random_state=0).trusted
+    >>> X = rng.normal(size=(4000, 2))
+    >>> y = np.repeat([1, 0], 2000)
+    >>> X[:80] = rng.normal(2.5, 0.2, size=(80, 2))  # signal among the data
+    >>> detector = CWoLaDetector(DecisionTreeClassifier(min_samples_leaf=40), cv=2)
+    >>> test = breakdown_test(detector, X, y, fraction=0.04, n_trainings=2, random_state=0)
+    >>> test.trusted
     True
     """
     _check_parameters(strategy, fraction, n_trainings, n_null, alpha)
@@ -223,10 +224,6 @@ def _of_cwola(detector, X, y, sample_weight):
     if sample_weight is not None:
         weight = sk.check_sample_weight(sample_weight, values, dtype=np.float64)
     classifier = detector.classifier
-    return (
-        TreeEnsembleClassifier() if classifier is None else classifier,
-        detector.cv,
-        values,
-        (labels),
-        weight,
-    )
+    if classifier is None:
+        classifier = TreeEnsembleClassifier()
+    return classifier, detector.cv, values, labels, weight
