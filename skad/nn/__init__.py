@@ -8,6 +8,7 @@ from skad.nn._flows import FLOW_KINDS, Flow, build_flow
 from skad.nn._losses import distance_correlation, exposure_loss, kl_to_standard_normal
 from skad.nn._mlp import ACTIVATIONS, MLP, Standardize
 from skad.nn._settings import TrainingMixin
+from skad.nn._sinkhorn import sinkhorn_divergence
 from skad.nn._trained import TrainedMembers
 from skad.nn._transport import FlowOnFlow, MassTransport
 
@@ -31,4 +32,5 @@ __all__ = [
     "exposure_loss",
     "kl_to_standard_normal",
     "negative_log_likelihood",
+    "sinkhorn_divergence",
 ]

@@ -137,6 +137,10 @@ class MassTransport(_OnBase):
         z, log_abs_det = self._move(x, source, target)
         return self._log_base(z, self._conditions(target)) + log_abs_det
 
-    def standardized(self, x, source, target) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the moved event and its target m, both standardised."""
-        return self._move(x, source, target)[0], self._conditions(target)
+    def points(
+        self, x: torch.Tensor, m: torch.Tensor, target: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return features and m in one tensor, standardised; moved to `target` if one is given."""
+        if target is None:
+            return torch.cat([self._features(x), self._conditions(m)], dim=1)
+        return torch.cat([self._move(x, m, target)[0], self._conditions(target)], dim=1)

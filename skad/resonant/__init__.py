@@ -10,6 +10,7 @@ from skad.resonant._background import (
 from skad.resonant._bump_hunt import BumpHunt
 from skad.resonant._calibration import SignificanceCalibration, pseudo_experiments
 from skad.resonant._cathode import CATHODE
+from skad.resonant._curtains import CURTAINS
 from skad.resonant._feta import FETA
 from skad.resonant._given_reference import GivenReference
 from skad.resonant._lacathode import LaCATHODE
@@ -56,6 +57,7 @@ __all__ = [
     "LaCATHODE",
     "SALAD",
     "FETA",
+    "CURTAINS",
     "TemplateDetector",
     "BumpHunt",
     "SignificanceCalibration",

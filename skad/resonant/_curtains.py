@@ -1,0 +1,245 @@
+"""CURTAINS: sideband events moved to masses of the signal region."""
+
+from numbers import Real
+
+import numpy as np
+import torch
+from sklearn.base import clone
+
+from skad.density import FlowDensity, FramedDensity
+from skad.nn import FlowNetwork, MassTransport, Standardize, sinkhorn_divergence
+from skad.resonant._masses import MASS_SPECTRA, MassSpectrum
+from skad.resonant._template import draw_rows
+from skad.resonant._transport import TransportTemplate
+from skad.utils import _sklearn as sk
+
+__all__ = ["CURTAINS"]
+
+
+class CURTAINS(TransportTemplate):
+    """Template of sideband events, moved in m by an invertible map.
+
+    A flow T(x; m, m') learns to turn an event at one value of m into one at any other, upwards
+    and, by its inverse, downwards. It is trained within and between the sidebands, and then moves
+    their events to masses of the signal region [1]_ [2]_.
+
+    Parameters
+    ----------
+    density : FlowDensity or FramedDensity of one, default=None
+        Unfitted density p(x|m) of the sidebands, on which T is trained. None is a `FlowDensity`
+        behind the logit of the scaled features. With ``loss="optimal_transport"`` only its
+        coordinates are used.
+    transport : FlowDensity, default=None
+        Unfitted; its flow and training settings are those of T. None is
+        ``FlowDensity("nsf_coupling", hidden_layer_sizes=(32, 32), max_epochs=5)``.
+    region : None, (low, high) or SignalRegion, default=None
+        Signal region; its `sideband_width` limits the events that are moved. None means the
+        central fifth of the events.
+    resonance : int or str, default=0
+        Column of X that holds m.
+    loss : {"likelihood", "optimal_transport"}, default="likelihood"
+        - "likelihood": events moved to other masses are to be likely under `density` there
+          (flows for flows [2]_);
+        - "optimal_transport": each batch moved to permuted masses is to lie where the batch was,
+          by the Sinkhorn divergence in features and m (the first version [1]_). Takes long.
+    mass_spectrum : {"kde", "observed", "fit"}, default="fit"
+        Masses of the template: a kernel estimate of the data of the region, the data themselves,
+        or a fit of the sidebands.
+    oversampling : float, default=4.0
+        Template events per data event of the region, where `sample_background` is not told a
+        number.
+    random_state : None, int or RandomState, default=None
+        Seed of both flows.
+
+    Attributes
+    ----------
+    density_ : FlowDensity or None
+        Fitted density of the sidebands, in the coordinates `coordinates_`, m as last column; None
+        for optimal transport.
+    coordinates_ : transformer or None
+        Fitted coordinates of the features.
+    trained_ : TrainedMembers
+        Networks of the transport.
+    history_ : list of list of dict
+        For every transport one entry an epoch.
+    region_ : SignalRegion
+        Resolved region.
+    n_region_events_ : int
+        Data events in the region.
+    support_ : ndarray of float64, shape (2, n_features)
+        Smallest and largest value of each feature in the sidebands of the data.
+    resonance_index_ : int
+        Position of m in X.
+    feature_indices_ : ndarray of int
+        Positions of the other columns.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+
+    Notes
+    -----
+    Where more template events are asked for than the sidebands hold, each is moved to several
+    masses. Presets: "flows4flows", the flows of [2]_, and "curtains", the map, loss and batches of
+    [1]_ (200 epochs).
+
+    References
+    ----------
+    .. [1] J. A. Raine, S. Klein, D. Sengupta, T. Golling, "CURTAINs for your sliding window",
+       Front. Big Data 6 (2023) 899345, arXiv:2203.09470.
+    .. [2] D. Sengupta, S. Klein, J. A. Raine, T. Golling, "CURTAINs Flows For Flows",
+       arXiv:2305.04646.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skad.density import FlowDensity
+    >>> from skad.resonant import CURTAINS
+    >>> rng = np.random.default_rng(0)
+    >>> m = 2 + rng.exponential(size=8000)
+    >>> x = rng.normal(0.5 * m)
+    >>> flow = FlowDensity(n_transforms=1, hidden_layer_sizes=(16,), max_epochs=8)
+    >>> template = CURTAINS(flow, flow, region=(3, 4), random_state=0)
+    >>> events, _ = template.fit(np.column_stack([m, x])).sample_background(random_state=0)
+    >>> bool(abs(np.mean(events[:, 1] - 0.5 * events[:, 0])) < 0.1)
+    True
+    """
+
+    _presets = {
+        "flows4flows": lambda: {
+            "density": FramedDensity(
+                None,
+                FlowDensity(
+                    "nsf",
+                    n_transforms=1,
+                    hidden_layer_sizes=(128,) * 16,
+                    flow_options={"residual": True, "n_bins": 10},
+                    max_epochs=50,
+                    batch_size=128,
+                    learning_rate=1e-4,
+                    schedule="cosine",
+                ),
+            ),
+            "transport": FlowDensity(
+                "nsf",
+                n_transforms=2,
+                hidden_layer_sizes=(16,) * 9,
+                flow_options={"residual": True, "n_bins": 10},
+                max_epochs=50,
+                batch_size=256,
+                learning_rate=5e-4,
+                schedule="cosine",
+            ),
+        },
+        "curtains": lambda: {
+            "transport": FlowDensity(
+                "nsf_coupling",
+                n_transforms=4,
+                hidden_layer_sizes=(32, 32),
+                flow_options={"n_bins": 4},
+                max_epochs=200,
+                batch_size=100,
+                learning_rate=1e-4,
+                schedule="cosine",
+            ),
+            "loss": "optimal_transport",
+        },
+    }
+
+    _parameter_constraints: dict = {
+        **TransportTemplate._transport_constraints,
+        "loss": [sk.StrOptions({"likelihood", "optimal_transport"})],
+        "mass_spectrum": [sk.StrOptions(set(MASS_SPECTRA))],
+        "oversampling": [sk.Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        density=None,
+        transport=None,
+        *,
+        region=None,
+        resonance=0,
+        loss="likelihood",
+        mass_spectrum="fit",
+        oversampling=4.0,
+        random_state=None,
+    ):
+        self.density = density
+        self.transport = transport
+        self.region = region
+        self.resonance = resonance
+        self.loss = loss
+        self.mass_spectrum = mass_spectrum
+        self.oversampling = oversampling
+        self.random_state = random_state
+
+    def _fit(self, events, rng):
+        rows = events.data & events.sideband
+        density = self._fit_coordinates(self.density, events.X[rows])
+        z, m, weight = self._to_z(events.X[rows]), events.m[rows], events.weights(rows)
+        if self.loss == "likelihood":
+            if density is None:
+                density = FlowDensity(max_epochs=8)
+            base = self._fit_base(density, z, m, weight, rng)
+            objective = _negative_log_likelihood
+        else:
+            self.density_ = None
+            scalers = (Standardize(*_mean_and_std(v, weight)) for v in (z, m[:, None]))
+            base = FlowNetwork(None, *scalers)
+            objective = _transport_cost
+        transport = self.transport
+        if transport is None:
+            transport = FlowDensity("nsf_coupling", hidden_layer_sizes=(32, 32), max_epochs=5)
+        self._settings = clone(transport)
+        n_features = len(self.feature_indices_)
+        self._fit_transport(
+            lambda: MassTransport(self._settings._build_flow(n_features, 2), base),
+            objective,
+            {"x": z, "m": m[:, None]},
+            weight,
+            rng,
+            n_noise=1,
+        )
+        self._masses = MassSpectrum(self.mass_spectrum, events, self.region_)
+        self.n_region_events_ = int((events.data & events.inside).sum())
+        self._z, self._m = z, m
+        self._p = None if weight is None else weight / weight.sum()
+
+    def _sample(self, n_samples, rng):
+        if n_samples is None:
+            n_samples = max(1, round(self.oversampling * self.n_region_events_))
+        target = self._masses.draw(n_samples, rng)
+        if self._p is None:
+            rows = draw_rows(len(self._z), n_samples, rng)
+        else:
+            rows = rng.choice(len(self._z), n_samples, p=self._p)
+        z = self._transported(
+            lambda network, batch: network.move(batch["z"], batch["source"], batch["target"]),
+            {"z": self._z[rows], "source": self._m[rows, None], "target": target[:, None]},
+            rng,
+        )
+        return self._to_events(z, target), np.ones(n_samples)
+
+
+def _mean_and_std(values, weight):
+    mean = np.average(values, axis=0, weights=weight)
+    return mean, np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weight))
+
+
+def _order(batch):
+    """Return another order of the batch, new in every epoch, for the masses to move to."""
+    return torch.argsort(batch["noise"][:, 0])
+
+
+def _negative_log_likelihood(network, batch):
+    return -network(batch["x"], batch["m"], batch["m"][_order(batch)])
+
+
+def _transport_cost(network, batch):
+    x, m, order = batch["x"], batch["m"], _order(batch)
+    weight = batch.get("weight")
+    return sinkhorn_divergence(
+        network.points(x, m, m[order]),
+        network.points(x, m),
+        x_weight=None if weight is None else weight * weight[order],
+        y_weight=weight,
+    )
