@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.utils.parallel import Parallel, delayed
 
 from skad.detectors._cross_fit import cross_fit, log_odds
+from skad.inspection._classifier import default_classifier
 from skad.inspection._samples import SampleReader, WeightedSample, check_count
 from skad.utils import draw_seeds
 
@@ -68,7 +68,7 @@ def closure_auc(
         anew for every seed, is compared with a template.
     classifier : estimator, default=None
         Any scikit-learn classifier with `predict_proba`; None is a
-        `HistGradientBoostingClassifier` with early stopping.
+        `HistGradientBoostingClassifier` stopped by its loss.
     features : sequence of int or str, default=None
         Columns to show to the classifier; None takes all but the resonant feature.
     sample_weight : array-like of shape (n_true,), default=None
@@ -128,7 +128,7 @@ def closure_auc(
     check_count(n_seeds, name="n_seeds")
     check_count(n_null, name="n_null", least=3)
     if classifier is None:
-        classifier = HistGradientBoostingClassifier(early_stopping=True, max_bins=127)
+        classifier = default_classifier()
     reader = SampleReader(templates, X_true, features, sample_weight)
     rng = np.random.RandomState(draw_seeds(random_state, 1)[0])
     draws = {
