@@ -10,6 +10,7 @@ from skad.resonant._background import (
 from skad.resonant._bump_hunt import BumpHunt
 from skad.resonant._calibration import SignificanceCalibration, pseudo_experiments
 from skad.resonant._cathode import CATHODE
+from skad.resonant._combined_template import CombinedTemplate
 from skad.resonant._curtains import CURTAINS
 from skad.resonant._feta import FETA
 from skad.resonant._given_reference import GivenReference
@@ -58,6 +59,7 @@ __all__ = [
     "SALAD",
     "FETA",
     "CURTAINS",
+    "CombinedTemplate",
     "TemplateDetector",
     "BumpHunt",
     "SignificanceCalibration",

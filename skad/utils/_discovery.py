@@ -36,6 +36,9 @@ _FAST: dict = {
     "GivenReference": lambda: {"region": (-1e3, 1e3)},
     "CATHODE": lambda: {"density": _flow()},
     "LaCATHODE": lambda: {"density": _flow()},
+    "CombinedTemplate": lambda: {
+        "templates": [(name, _instance("resonant", "Sidebands")) for name in ("first", "second")]
+    },
     "CURTAINS": lambda: {"density": _flow(), "transport": _flow(), "mass_spectrum": "kde"},
     "FETA": lambda: {
         "density": _flow(),

@@ -1,0 +1,237 @@
+"""Several background templates put together into one."""
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils import get_tags
+from sklearn.utils.parallel import Parallel, delayed
+
+from skad.exceptions import RegionError
+from skad.resonant._region import check_region
+from skad.resonant._template import Template
+from skad.utils import _sklearn as sk
+from skad.utils import draw_seeds
+
+__all__ = ["CombinedTemplate"]
+
+
+class CombinedTemplate(Template, sk.BaseComposition):
+    """Events of several templates, each with its share of the weight.
+
+    Templates err in different places, so that a classifier trained against all of them follows the
+    errors of none; the combination is as good as its members and varies less [1]_.
+
+    Parameters
+    ----------
+    templates : list of (str, template)
+        Unfitted templates of the same signal region and resonant feature.
+    shares : None or array-like of shape (n_templates,), default=None
+        Positive shares of the weight, in any unit. None means equal ones.
+    n_jobs : int, default=None
+        Templates fitted in parallel.
+    random_state : int, RandomState or None, default=None
+        Seed of the members.
+
+    Attributes
+    ----------
+    templates_ : list of estimators
+        Fitted templates.
+    shares_ : ndarray of shape (n_templates,)
+        Shares of the weight, of sum 1.
+    region_ : SignalRegion
+        Resolved region.
+    support_ : ndarray of float64, shape (2, n_features)
+        Smallest and largest value of each feature in the data, of the sidebands where there are
+        any.
+    resonance_index_ : int
+        Position of m in X.
+    feature_indices_ : ndarray of int
+        Positions of the other columns.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+
+    Raises
+    ------
+    RegionError
+        Members with other regions or resonant features than the first.
+
+    Notes
+    -----
+    If one member requires y (1 = data, 0 = simulation), the others are fitted to the data alone.
+    ``sample_background(None)`` takes the events that each member gives by itself, and weights them;
+    a number of events is divided by the shares. Parameters of a member are reached as
+    ``<name>__<parameter>``.
+
+    References
+    ----------
+    .. [1] T. Golling et al., "The interplay of machine learning-based resonant anomaly detection
+       methods", Eur. Phys. J. C 84 (2024) 241, arXiv:2307.11157, section 5.
+
+    Examples
+    --------
+    >>> from skad.datasets import make_resonance
+    >>> from skad.density import FlowDensity
+    >>> from skad.resonant import CATHODE, CombinedTemplate, Sidebands
+    >>> X, _ = make_resonance(5000, 0, random_state=0, return_X_y=True)
+    >>> flow = FlowDensity(n_transforms=1, max_epochs=3)
+    >>> template = CombinedTemplate(
+    ...     [
+    ...         ("sidebands", Sidebands((3.3, 3.7), sideband_width=0.2)),
+    ...         ("cathode", CATHODE(flow, region=(3.3, 3.7))),
+    ...     ],
+    ...     shares=[1, 3],
+    ...     random_state=0,
+    ... ).fit(X)
+    >>> events, weight = template.sample_background(1000, random_state=0)
+    >>> in_region = template.region_.mask(events)
+    >>> len(events), float(weight[in_region].sum())
+    (1000, 750.0)
+    """
+
+    _parameter_constraints: dict = {
+        "templates": [list, tuple],
+        "shares": [None, "array-like"],
+        "n_jobs": [int, None],
+        "random_state": ["random_state"],
+    }
+
+    _needs_sidebands = False
+
+    def __init__(self, templates, *, shares=None, n_jobs=None, random_state=None):
+        self.templates = templates
+        self.shares = shares
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def get_params(self, deep=True):
+        """Get the parameters, those of the templates as ``<name>__<parameter>``.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include the templates and their parameters.
+
+        Returns
+        -------
+        params : dict
+        """
+        return self._get_params("templates", deep=deep)
+
+    def set_params(self, **params):
+        """Set parameters, also of the templates by ``<name>__<parameter>``.
+
+        Parameters
+        ----------
+        **params : dict
+            New values; the name of a template replaces it.
+
+        Returns
+        -------
+        self : CombinedTemplate
+        """
+        self._set_params("templates", **params)
+        return self
+
+    @property
+    def region(self):
+        """Signal region of the first template, as it is given there."""
+        self._check_templates()
+        return self.templates[0][1].region
+
+    @property
+    def resonance(self):
+        """Resonant feature of the first template, as it is given there."""
+        self._check_templates()
+        return self.templates[0][1].resonance
+
+    @property
+    def _needs_simulation(self):
+        return any(get_tags(template).target_tags.required for _, template in self.templates)
+
+    def _check_templates(self):
+        if not self.templates:
+            raise ValueError("templates must hold at least one (name, template); it is empty.")
+        self._validate_names([name for name, _ in self.templates])
+        for name, template in self.templates:
+            missing = [
+                attribute
+                for attribute in ("fit", "sample_background", "region", "resonance")
+                if not hasattr(template, attribute)
+            ]
+            if missing:
+                raise TypeError(
+                    f"template {name!r} must have {' and '.join(missing)}; "
+                    f"{type(template).__name__} is no template."
+                )
+
+    def _check_regions(self, events):
+        """Check before any training that all members look at the same region."""
+        X, weight = events.X[events.data], events.weights(events.data)
+        first, _ = self.templates[0]
+        edges = self.region_.low, self.region_.high
+        for name, template in self.templates[1:]:
+            region, _ = check_region(
+                template.region,
+                X,
+                resonance=template.resonance,
+                feature_names=getattr(self, "feature_names_in_", None),
+                sidebands=False,
+                sample_weight=weight,
+            )
+            if region.feature != self.resonance_index_:
+                raise RegionError(
+                    f"templates must share one resonant feature; {first!r} takes column "
+                    f"{self.resonance_index_} and {name!r} column {region.feature}. Set "
+                    f"{name}__resonance."
+                )
+            if (region.low, region.high) != edges:
+                raise RegionError(
+                    f"templates must share one signal region; {first!r} has "
+                    f"[{edges[0]:g}, {edges[1]:g}) and {name!r} [{region.low:g}, "
+                    f"{region.high:g}). Set {name}__region."
+                )
+
+    def _check_shares(self):
+        shares = np.ones(len(self.templates))
+        if self.shares is not None:
+            shares = np.asarray(self.shares, dtype=np.float64)
+        if shares.shape != (len(self.templates),) or not (np.isfinite(shares) & (shares > 0)).all():
+            raise ValueError(
+                f"shares must hold one positive number for each of the {len(self.templates)} "
+                f"templates; got {self.shares!r}. Leave a template out rather than give it none."
+            )
+        return shares / shares.sum()
+
+    def _fit(self, events, rng):
+        self.shares_ = self._check_shares()
+        self._check_regions(events)
+        self.templates_ = Parallel(n_jobs=self.n_jobs)(
+            delayed(_fit_member)(template, self._named(events.X), events, seed)
+            for (_, template), seed in zip(
+                self.templates, draw_seeds(rng, len(self.templates)), strict=True
+            )
+        )
+
+    def _sample(self, n_samples, rng):
+        sizes = [None] * len(self.templates_)
+        if n_samples is not None:
+            sizes = np.diff(np.rint(n_samples * np.cumsum([0.0, *self.shares_]))).astype(int)
+        parts, weights = [], []
+        for template, share, size in zip(self.templates_, self.shares_, sizes, strict=True):
+            if size == 0:
+                continue
+            X, weight = template.sample_background(None if size is None else int(size), rng)
+            parts.append(X)
+            weights.append(weight * share / weight.sum())
+        weight = np.concatenate(weights)
+        return np.concatenate(parts), weight / weight.mean()
+
+    def _warn_outside(self, X, consequence):
+        """Leave the warning to the members, whose own share of strange events counts."""
+
+
+def _fit_member(template, X, events, seed):
+    fitted = clone(template)
+    sk.set_random_states(fitted, np.random.RandomState(seed))
+    if get_tags(template).target_tags.required:
+        return fitted.fit(X, events.data.astype(int), sample_weight=events.weight)
+    return fitted.fit(X[events.data], sample_weight=events.weights(events.data))
