@@ -19,7 +19,7 @@ from skorch import NeuralNetBinaryClassifier
 from torch import nn
 from torch.nn import functional as F
 
-from skad.nn import MLP, Trainer
+from skad.nn import MLP, Trainer, per_event
 
 RESULTS = Path(__file__).parent / "results" / "engine.md"
 HIDDEN = (64, 32)
@@ -38,6 +38,7 @@ def network():
     return MLP(N_FEATURES, HIDDEN)
 
 
+@per_event
 def cross_entropy(net, batch):
     return F.binary_cross_entropy_with_logits(
         net(batch["x"]).squeeze(-1), batch["y"], reduction="none"

@@ -1,7 +1,7 @@
 """Anomalies as events that an autoencoder cannot reconstruct."""
 
 from skad.detectors._reconstruction import ReconstructionDetector, scaled_reconstruction
-from skad.nn import Autoencoder
+from skad.nn import Autoencoder, per_event
 from skad.utils import _sklearn as sk
 
 __all__ = ["AutoencoderDetector"]
@@ -258,6 +258,7 @@ class AutoencoderDetector(ReconstructionDetector):
         return self._evaluate(_squared_error, self._validated(X))
 
 
+@per_event
 def _reconstruction_loss(network, batch):
     z = batch["z"]
     return (network(z) - z).square().mean(-1)

@@ -14,7 +14,7 @@ from skad.detectors._two_classes import (
     class_balanced_weight,
     encode_two_classes,
 )
-from skad.nn import ACTIVATIONS, MLP, Standardize, TrainingMixin
+from skad.nn import ACTIVATIONS, MLP, Standardize, TrainingMixin, per_event
 from skad.utils import _sklearn as sk
 from skad.utils import draw_seeds
 
@@ -314,6 +314,7 @@ def _logit(network, batch):
     return network(batch["x"]).squeeze(-1)
 
 
+@per_event
 def _cross_entropy(network, batch):
     logit = _logit(network, batch)
     return F.binary_cross_entropy_with_logits(logit, batch["y"].to(logit.dtype), reduction="none")

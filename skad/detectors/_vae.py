@@ -14,6 +14,7 @@ from skad.nn import (
     distance_correlation,
     exposure_loss,
     kl_to_standard_normal,
+    per_event,
 )
 from skad.utils import _sklearn as sk
 from skad.utils import draw_seed, resolve_columns
@@ -453,17 +454,21 @@ class VAEDetector(ReconstructionDetector):
         disco, power = self.disco_strength, self.disco_power
         disco_metric, exposed_metric = self.disco_metric, self.outlier_exposure
 
-        def loss_of(network, batch):
-            z, weight = batch["z"], batch.get("weight")
+        def measures(network, batch):
+            z = batch["z"]
             reconstruction, mean, log_variance = network(z, batch["noise"])
             mse = (reconstruction - z).square().mean(-1)
             kl = kl_to_standard_normal(mean, log_variance)
-            loss = mse + beta.value * kl
-            if "exposed" not in batch and "decorrelated" not in batch:
-                return loss
+            return mse + beta.value * kl, mse, kl
+
+        @per_event
+        def loss_of_event(network, batch):
+            return measures(network, batch)[0]
+
+        def loss_of_batch(network, batch):
+            loss, mse, kl = measures(network, batch)
             values = {"loss": loss, "nll": mse + kl, "mse": mse, "kl": kl}
-            if weight is None:
-                weight = torch.ones_like(loss)
+            weight = batch["weight"] if "weight" in batch else torch.ones_like(loss)
             background = weight
             if "exposed" in batch:
                 background = weight * (1 - batch["exposed"])
@@ -479,7 +484,11 @@ class VAEDetector(ReconstructionDetector):
                 )
             return total
 
-        return loss_of, {"annealed": [beta, exposure], "n_noise": self._n_latent}
+        plain = self.outlier_exposure is None and self.decorrelate is None
+        return (
+            loss_of_event if plain else loss_of_batch,
+            {"annealed": [beta, exposure], "n_noise": self._n_latent},
+        )
 
     @property
     def offset_(self):

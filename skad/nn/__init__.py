@@ -6,8 +6,10 @@ from skad.nn._engine import Trainer
 from skad.nn._flow_network import FlowNetwork, negative_log_likelihood
 from skad.nn._flows import FLOW_KINDS, Flow, build_flow
 from skad.nn._losses import distance_correlation, exposure_loss, kl_to_standard_normal
+from skad.nn._members import per_event
 from skad.nn._mlp import ACTIVATIONS, MLP, Standardize
 from skad.nn._settings import TrainingMixin
+from skad.nn._signal_mixture import SignalMixture, mixture_negative_log_likelihood
 from skad.nn._sinkhorn import sinkhorn_divergence
 from skad.nn._trained import TrainedMembers
 from skad.nn._transport import FlowOnFlow, MassTransport
@@ -22,6 +24,7 @@ __all__ = [
     "FlowNetwork",
     "FlowOnFlow",
     "MassTransport",
+    "SignalMixture",
     "Standardize",
     "TrainedMembers",
     "Trainer",
@@ -31,6 +34,8 @@ __all__ = [
     "distance_correlation",
     "exposure_loss",
     "kl_to_standard_normal",
+    "mixture_negative_log_likelihood",
     "negative_log_likelihood",
     "sinkhorn_divergence",
+    "per_event",
 ]

@@ -179,9 +179,6 @@ class Trainer:
         queue: list[Sequence[int]] = list(stack)
         while queue:
             members = queue.pop(0)
-            initial = [modules[k] for k in members]
-            if len(members) > 1:
-                initial = [copy.deepcopy(m) for m in initial]
             run = _Run(
                 self,
                 objective,
@@ -194,7 +191,7 @@ class Trainer:
                 annealed,
                 callbacks,
             )
-            records = run.train(initial)
+            records = run.train([modules[k] for k in members])
             for k, record in zip(members, records, strict=True):
                 if record.evicted:
                     # A diverging member leaves the stack and is trained alone, where it can
@@ -241,7 +238,7 @@ def _collect(trained: dict[int, _Record], modules, device) -> TrainedMembers:
             )
         networks = []
         for state in record.states:
-            network = copy.deepcopy(modules[k])
+            network = modules[k] if state is record.states[-1] else copy.deepcopy(modules[k])
             network.load_state_dict(state)
             networks.append(network.eval().requires_grad_(False))
         kept.append(networks)
@@ -310,7 +307,7 @@ class _Run:
             callbacks.append(_ProgressBar())
         adam = {"fused": True} if self.device.type in ("cpu", "cuda") else {}
         net = _Net(
-            Members(modules),
+            Members(modules, self.objective),
             self.objective,
             run=self,
             optimizer=_OPTIMIZERS[settings.optimizer],
@@ -389,8 +386,8 @@ class _Net(NeuralNet):
         for batch, n_rows in iterator:
             total += step(members, objective, batch, n_rows) * n_rows
             n_seen += n_rows
-        if training and not members.stacked and hasattr(members.single, "end_epoch"):
-            members.single.end_epoch(batch for batch, _ in iterator)
+        if training and not members.stacked and hasattr(members.network, "end_epoch"):
+            members.network.end_epoch(batch for batch, _ in iterator)
         self.epoch_loss[prefix] = (total / n_seen.clamp(min=1)).cpu().double().numpy()
 
     def _evaluate(self, members, objective, batch, n_rows):
@@ -564,7 +561,7 @@ class _Keeper(Callback):
         if record.n_rescues == _MAX_RESCUES:
             raise _AllStopped
         record.n_rescues += 1
-        net.module_.single.load_state_dict(self.good)
+        net.module_.network.load_state_dict(self.good)
         net.optimizer_.state.clear()
         net.lr_factor /= _RESCUE_FACTOR
         return np.array([False])

@@ -4,38 +4,59 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
-__all__ = ["Members"]
+from skad.nn._stacked_layers import stack_layers
+
+__all__ = ["Members", "per_event"]
 
 Objective = Callable[[Callable, dict[str, torch.Tensor]], torch.Tensor]
+
+
+def per_event(objective: Any) -> Any:
+    """Mark an objective that works on each event alone, whatever axes are in front of its own.
+
+    Stacks of dense networks then run as batched products: the objective gets the batches of all
+    members at once, of shape (n_members, n_events, ...), and must return the losses of shape
+    (n_members, n_events).
+    """
+    objective.per_event = True
+    return objective
 
 
 class Members(nn.Module):
     """A stack of networks of one architecture.
 
-    One network is kept as it is; several have their parameters stacked along a leading axis
-    and are evaluated by `torch.func.vmap`.
+    One network is kept as it is; several have their parameters stacked along a leading axis.
+    They are evaluated as batched products where both networks and objective allow it, by
+    `torch.func.vmap` otherwise.
 
     Parameters
     ----------
     modules : sequence of nn.Module
         Networks that differ in the values of their parameters and buffers only.
+    objective : Objective
+        What will be evaluated; see `per_event`.
     """
 
-    def __init__(self, modules: Sequence[nn.Module]) -> None:
+    def __init__(self, modules: Sequence[nn.Module], objective: Objective) -> None:
         super().__init__()
         self.n_members = len(modules)
-        self._names: dict[str, str] = {}
         self.stacked = self.n_members > 1
+        self.network: nn.Module | None = None
         if not self.stacked:
-            self.single = modules[0]
+            self.network = modules[0]
+        elif getattr(objective, "per_event", False):
+            self.network = stack_layers(modules)
+        if self.network is not None:
             return
         # In a list, so that torch does not count the template's parameters.
         self._template = [copy.deepcopy(modules[0])]
+        self._keys: dict[str, str] = {}
         parameters, buffers = stack_module_state(list(modules))
         for name, value in parameters.items():
             self.register_parameter(self._register(name), nn.Parameter(value.detach()))
@@ -43,16 +64,22 @@ class Members(nn.Module):
             self.register_buffer(self._register(name), value)
 
     def _register(self, name: str) -> str:
+        # torch forbids dots in the names of parameters.
         key = name.replace(".", "|")
-        self._names[name] = key
+        self._keys[name] = key
         return key
+
+    def _named(self) -> dict[str, torch.Tensor]:
+        if self.network is not None:
+            return self.network.state_dict(keep_vars=True)
+        return {name: getattr(self, key) for name, key in self._keys.items()}
 
     def forward(self, objective: Objective, batch, n_rows) -> torch.Tensor:
         """Return the loss of every member, shape (n_members,), a scalar without a stack."""
-        if not self.stacked:
-            return _reduce(objective(self.single, batch), batch, n_rows)
+        if self.network is not None:
+            return _reduce(objective(self.network, batch), batch, n_rows)
         template = self._template[0].train(self.training)
-        named = {name: getattr(self, key) for name, key in self._names.items()}
+        named = self._named()
 
         def loss_of_one(state, member_batch, rows):
             def member(*args):
@@ -67,9 +94,8 @@ class Members(nn.Module):
 
     def state(self, k: int) -> dict[str, torch.Tensor]:
         """Return a copy of the parameters and buffers of member `k`."""
-        if not self.stacked:
-            return {name: t.detach().clone() for name, t in self.single.state_dict().items()}
-        return {name: getattr(self, key)[k].detach().clone() for name, key in self._names.items()}
+        member = k if self.stacked else slice(None)
+        return {name: t.detach()[member].clone() for name, t in self._named().items()}
 
     def finite(self) -> torch.Tensor:
         """Return for every member whether all of its parameters are finite."""
@@ -89,8 +115,8 @@ class Members(nn.Module):
             for name, value in state.items():
                 if torch.is_tensor(value) and value.ndim:
                     state[name] = value[index].clone()
-        for name, buffer in list(self.named_buffers()):
-            setattr(self, name, buffer[index].clone())
+        for buffer in self.buffers():
+            buffer.data = buffer[index].clone()
         self.n_members = len(members)
 
 
@@ -100,5 +126,5 @@ def _reduce(loss: torch.Tensor, batch, n_rows) -> torch.Tensor:
         return loss
     weight = batch.get("weight")
     if weight is None:
-        return loss.mean()
-    return (weight * loss).sum() / n_rows
+        return loss.mean(-1)
+    return (weight * loss).sum(-1) / n_rows

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,8 +12,9 @@ from torch import nn
 
 __all__ = ["ACTIVATIONS", "MLP", "Standardize", "mlp_layers"]
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    # In place: no gradient needs what a linear layer returned.
+    "relu": partial(nn.ReLU, inplace=True),
     "tanh": nn.Tanh,
     "silu": nn.SiLU,
     "elu": nn.ELU,

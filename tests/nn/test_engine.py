@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from skad.exceptions import DivergenceError, DivergenceWarning, InterruptedFitWarning
-from skad.nn import MLP, Trainer
+from skad.nn import MLP, Autoencoder, Standardize, Trainer, VariationalAutoencoder, per_event
 from skad.nn._loader import EventData, EventLoader
+from skad.nn._members import Members
 from skad.nn._schedules import SCHEDULES
 
 N = 600
@@ -42,8 +43,12 @@ def mean_loss(trained, tensors, member=0, rows=slice(None)):
     return float(squared_error(network, batch).mean())
 
 
+per_event_squared_error = per_event(lambda *arguments: squared_error(*arguments))
+
+
+@pytest.mark.parametrize("objective", [squared_error, per_event_squared_error])
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_a_stack_trains_like_its_members_one_by_one(tensors, early_stopping):
+def test_a_stack_trains_like_its_members_one_by_one(tensors, objective, early_stopping):
     seeds = [3, 1, 2]
     weights = np.random.RandomState(1).uniform(0.5, 2, size=(3, N))
     rows = [np.flatnonzero(np.arange(N) % 3 != k)[: 400 - k] for k in range(3)]
@@ -61,11 +66,11 @@ def test_a_stack_trains_like_its_members_one_by_one(tensors, early_stopping):
         n_averaged=2,
     )
     options = {"weights": weights, "rows": rows, "valid_rows": valid}
-    together = trainer.fit(build, squared_error, tensors, seeds=seeds, **options)
+    together = trainer.fit(build, objective, tensors, seeds=seeds, **options)
     lengths = set()
     for k, seed in enumerate(seeds):
         own = {name: value[k : k + 1] for name, value in options.items()}
-        alone = trainer.fit(build, squared_error, tensors, seeds=[seed], **own)
+        alone = trainer.fit(build, objective, tensors, seeds=[seed], **own)
         for which in range(2):
             torch.testing.assert_close(
                 state(together, k, which), state(alone, 0, which), rtol=1e-3, atol=1e-4
@@ -74,6 +79,72 @@ def test_a_stack_trains_like_its_members_one_by_one(tensors, early_stopping):
         lengths.add(len(alone.histories[0]))
     if early_stopping:
         assert len(lengths) > 1, "members must stop at different epochs for this test to bite"
+
+
+def standardized(k):
+    scaling = Standardize(np.arange(3) + k, np.array([1.0, 2.0, 0.0]))
+    return nn.Sequential(scaling, MLP(3, (8, 4), activation="elu"))
+
+
+def autoencoder(k):
+    scaling = Standardize(np.zeros(3), np.ones(3))
+    return Autoencoder(scaling, 3, (5,), 2, encoder_bias=False)
+
+
+def variational(k):
+    return VariationalAutoencoder(Standardize(np.zeros(3), np.ones(3)), 3, (5,), 2)
+
+
+def loss_of_standardized(network, batch):
+    return squared_error(lambda x: network(x), batch)
+
+
+def loss_of_autoencoder(network, batch):
+    return (network(batch["x"]) - batch["x"]).square().mean(-1)
+
+
+def loss_of_variational(network, batch):
+    reconstruction, mean, log_variance = network(batch["x"], batch["x"][..., :2])
+    return (reconstruction - batch["x"]).square().mean(-1) + (mean + log_variance).sum(-1)
+
+
+@pytest.mark.parametrize(
+    ("build", "loss"),
+    [
+        (standardized, loss_of_standardized),
+        (autoencoder, loss_of_autoencoder),
+        (variational, loss_of_variational),
+    ],
+)
+def test_batched_products_give_the_losses_and_gradients_of_every_member(tensors, build, loss):
+    modules = [build(k) for k in range(4)]
+    batch = {name: t.reshape(4, N // 4, *t.shape[1:]) for name, t in tensors.items()}
+    members = Members(modules, per_event(lambda *arguments: loss(*arguments)))
+    assert members.network is not None
+    losses = members(loss, batch, N // 4)
+    losses.sum().backward()
+    gradients = {name: p.grad for name, p in members.network.named_parameters()}
+    for k, module in enumerate(modules):
+        own = loss(module, {name: t[k] for name, t in batch.items()}).mean()
+        own.backward()
+        torch.testing.assert_close(losses[k], own)
+        for name, p in module.named_parameters():
+            torch.testing.assert_close(gradients[name][k], p.grad, rtol=1e-4, atol=1e-6)
+        module.load_state_dict(members.state(k))
+    members.select([1, 3], torch.optim.Adam(members.parameters()))
+    kept = members(loss, {name: t[[1, 3]] for name, t in batch.items()}, N // 4)
+    torch.testing.assert_close(kept, losses[[1, 3]])
+
+
+def test_networks_and_objectives_without_a_batched_form_are_mapped():
+    class Own(MLP):
+        """May do anything in its forward."""
+
+    objective = per_event(lambda *arguments: squared_error(*arguments))
+    assert Members([build(k) for k in range(2)], squared_error).network is None
+    assert Members([Own(3, (4,)) for _ in range(2)], objective).network is None
+    nested = [nn.Sequential(MLP(3, (4,)), nn.LayerNorm(1)) for _ in range(2)]
+    assert Members(nested, objective).network is None
 
 
 def test_unit_weights_change_nothing(tensors):
