@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import get_tags
 
@@ -12,7 +14,10 @@ from skad.density import FlowDensity
 from skad.exceptions import RegionError
 from skad.resonant import (
     CATHODE,
+    CURTAINS,
+    FETA,
     SALAD,
+    BumpHunt,
     CombinedTemplate,
     GivenReference,
     Sidebands,
@@ -153,3 +158,31 @@ def test_in_a_detector():
     assert np.isfinite(scores).all()
     # Both members are right here, so that nothing stands out.
     assert np.median(scores) == pytest.approx(1.0, abs=0.2)
+
+
+# The flows are hardly trained.
+@pytest.mark.filterwarnings("ignore::skad.exceptions.FiducialWarning")
+def test_all_templates_in_a_bump_hunt():
+    data, _ = make_resonance(8000, 200, random_state=0, return_X_y=True)
+    simulation, _ = make_resonance(8000, 0, random_state=1, return_X_y=True)
+    templates = [
+        ("sidebands", Sidebands()),
+        ("cathode", CATHODE(FLOW)),
+        ("curtains", CURTAINS(FLOW, FLOW)),
+        ("feta", FETA(FLOW, FLOW)),
+        ("salad", SALAD(LogisticRegression())),
+    ]
+    hunt = BumpHunt(
+        TemplateDetector(CombinedTemplate(templates), GaussianNB(), cv=None),
+        [SignalRegion(2.8, 3.2), REGION],
+        efficiencies=(1.0, 0.05),
+        n_folds=2,
+        sqrt_s=13.0,
+        n_parameters=3,
+        n_global_toys=1000,
+        random_state=0,
+    )
+    hunt.fit(np.concatenate([data, simulation]), np.repeat([1, 0], [len(data), len(simulation)]))
+    z = hunt.results_.pivot(index="window", columns="efficiency", values="z_local")
+    assert z.loc[1, 0.05] > 4 > 3 > z.loc[0, 0.05]
+    assert z.loc[1, 0.05] > z.loc[1, 1.0] + 1
