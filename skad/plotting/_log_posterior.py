@@ -75,7 +75,7 @@ class LogPosteriorDisplay:
         )
         largest = np.max(np.abs(excess))
         self.image_, self.text_ = draw_matrix(
-            self.ax_, excess, rows, columns, text=posterior, text_format=".3f",
+            self.ax_, excess, rows, columns, text=posterior, text_format=".4f",
             image_kwargs={"vmin": -largest, "vmax": largest} | (image_kwargs or {}),
         )  # fmt: skip
         self.figure_.colorbar(self.image_, ax=self.ax_, label="Log posterior less chance [nats]")
