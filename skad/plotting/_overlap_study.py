@@ -146,6 +146,6 @@ class OverlapStudyDisplay:
         if chosen.empty:
             raise ValueError(
                 f"injected={injected!r} is not in the study; it has "
-                f"{sorted(study['injected'].unique())}."
+                f"{sorted(set(study['injected'].tolist()))}."
             )
         return chosen, [f"{amount:g} injected"]
