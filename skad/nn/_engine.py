@@ -380,15 +380,19 @@ class _Net(NeuralNet):
         objective = self.criterion_.objective
         step = self._step if training else self._evaluate
         total = torch.zeros(members.n_members, device=self.run.device)
-        n_seen = torch.zeros(members.n_members, device=self.run.device)
+        n_seen: int | torch.Tensor = 0
         self.skipped = torch.zeros(members.n_members, dtype=torch.bool)
         self.n_skipped = 0
         for batch, n_rows in iterator:
-            total += step(members, objective, batch, n_rows) * n_rows
-            n_seen += n_rows
+            losses = step(members, objective, batch, n_rows)
+            if isinstance(n_rows, int):
+                total.add_(losses, alpha=n_rows)
+            else:
+                total += losses * n_rows
+            n_seen = n_seen + n_rows
         if training and not members.stacked and hasattr(members.network, "end_epoch"):
             members.network.end_epoch(batch for batch, _ in iterator)
-        self.epoch_loss[prefix] = (total / n_seen.clamp(min=1)).cpu().double().numpy()
+        self.epoch_loss[prefix] = (total / torch.as_tensor(n_seen).clamp(min=1)).cpu().double().numpy()
 
     def _evaluate(self, members, objective, batch, n_rows):
         with torch.no_grad():
@@ -404,28 +408,38 @@ class _Net(NeuralNet):
     def _step(self, members, objective, batch, n_rows):
         """Take one optimizer step; members with a non-finite loss or gradient sit it out."""
         settings = self.run.settings
-        optimizer = self.optimizer_
+        group = self.optimizer_.param_groups[0]
         lr = settings.learning_rate * self.lr_factor
-        schedule = SCHEDULES[settings.schedule]
-        optimizer.param_groups[0]["lr"] = lr * schedule(self.i_step / self.n_steps)
+        group["lr"] = lr * SCHEDULES[settings.schedule](self.i_step / self.n_steps)
         self.i_step += 1
-        optimizer.zero_grad(set_to_none=True)
+        # By hand: the bookkeeping of zero_grad costs as much as a layer of a small network.
+        for p in group["params"]:
+            p.grad = None
         losses = self._losses(members, objective, batch, n_rows)
-        (losses if losses.ndim == 0 else losses.sum()).backward()
+        total = losses if losses.ndim == 0 else losses.sum()
+        total.backward()
         losses = losses.detach()
+        finite = math.isfinite(total.item())
         checked = losses
-        if settings.clip_norm is not None and math.isfinite(losses.sum().item()):
-            checked = losses + _clip_gradients(members, settings.clip_norm)
-        if math.isfinite(checked.sum().item()):
-            optimizer.step()
+        if settings.clip_norm is not None and finite:
+            gradients = [p.grad for p in group["params"] if p.grad is not None]
+            if members.stacked:
+                checked = losses + _clip_members(gradients, settings.clip_norm)
+                finite = math.isfinite(checked.sum().item())
+            else:
+                norm = _clip(gradients, settings.clip_norm)
+                finite = math.isfinite(norm)
+                checked = losses if finite else losses * torch.nan
+        if finite:
+            self.optimizer_.step()
             return losses
-        finite = torch.isfinite(checked)
-        self.skipped |= ~finite.cpu()
+        finite_members = torch.isfinite(checked)
+        self.skipped |= ~finite_members.cpu()
         self.n_skipped += 1
         # A stack goes on for its finite members; the others leave it at the end of the epoch.
-        if finite.any():
-            optimizer.step()
-        return torch.where(finite, losses, 0.0)
+        if finite_members.any():
+            self.optimizer_.step()
+        return torch.where(finite_members, losses, 0.0)
 
 
 class _Criterion(nn.Module):
@@ -438,15 +452,18 @@ class _AllStopped(Exception):
     """Every member has stopped early."""
 
 
-def _clip_gradients(members: Members, clip_norm: float) -> torch.Tensor:
-    """Scale down the gradient of every member to `clip_norm`; return the norms before."""
-    gradients = [p.grad for p in members.parameters() if p.grad is not None]
-    if not members.stacked:
-        # One vector norm over all gradients; torch's own clipping takes twice the time.
-        norm = torch.linalg.vector_norm(torch.cat([g.reshape(-1) for g in gradients]))
-        if norm > clip_norm:
-            torch._foreach_mul_(gradients, clip_norm / (norm + 1e-6))
-        return norm
+def _clip(gradients: list[torch.Tensor], clip_norm: float) -> float:
+    """Scale gradients down to a joint norm of `clip_norm`; return the norm before."""
+    # A product of one long vector; torch's own clipping takes four times as long.
+    flat = torch.cat([g.flatten() for g in gradients])
+    norm = math.sqrt(torch.dot(flat, flat).item())
+    if norm > clip_norm:
+        torch._foreach_mul_(gradients, clip_norm / (norm + 1e-6))
+    return norm
+
+
+def _clip_members(gradients: list[torch.Tensor], clip_norm: float) -> torch.Tensor:
+    """Scale the gradient of every member of a stack down to `clip_norm`; return the norms."""
     squares = [g.flatten(1).square().sum(1) for g in gradients]
     norms = torch.stack(squares).sum(0).sqrt()
     scale = (clip_norm / (norms + 1e-6)).clamp(max=1.0)
