@@ -24,8 +24,9 @@ class MassSpectrum:
         - "observed": the data of the region, drawn again;
         - "kde": a Gaussian kernel of width 0.01 on the logit of m between the edges of the region,
           as in CATHODE;
-        - "fit": a smooth function fitted to the sidebands, as in CURTAINS: knows nothing of the
-          region. The order of the polynomial in ln f is chosen by an F-test.
+        - "fit": a smooth function fitted to the sidebands within one width of the region, as in
+          CURTAINS: knows nothing of the region. The order of the polynomial in ln f is chosen by an
+          F-test.
     """
 
     def __init__(self, kind, events, region):
@@ -45,7 +46,9 @@ class MassSpectrum:
             self._fit(events)
 
     def _fit(self, events):
-        rows = events.data & (events.inside | events.sideband)
+        # Farther out lie turn-on and tail, which would bend the polynomial.
+        near = abs(events.m - self.region.center) < 1.5 * self.region.width
+        rows = events.data & near & (events.inside | events.sideband)
         m, weight = events.m[rows], events.weights(rows)
         edges = spectrum_edges(m, self.region)
         counts, _ = np.histogram(m, edges, weights=weight)
