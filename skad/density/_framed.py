@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skad.base import DensityMixin
 from skad.coordinates import InverseCoordinates, inverse_transform, log_abs_det_jacobian
 from skad.density._flow import FlowDensity
-from skad.density._protocol import draw_events, fit_density
+from skad.density._protocol import draw_events, fit_density, fit_or_frozen
 from skad.utils import _sklearn as sk
 from skad.utils import resolve_columns
 
@@ -119,7 +119,7 @@ class FramedDensity(DensityMixin, BaseEstimator):
         )
         self.coordinates_ = None
         if self.coordinates is not None:
-            self.coordinates_ = clone(self.coordinates).fit(self.features(X))
+            self.coordinates_ = fit_or_frozen(clone(self.coordinates), self.features(X))
         self._example = X[:2]
         density = FlowDensity() if self.density is None else clone(self.density)
         self.density_ = fit_density(density, self._to_fit_frame(X), sample_weight)

@@ -3,11 +3,17 @@
 import copy
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import has_fit_parameter
 
 from skad.utils import draw_seed
 
-__all__ = ["draw_events", "fit_density"]
+__all__ = ["draw_events", "fit_density", "fit_or_frozen"]
+
+
+def fit_or_frozen(estimator, X):
+    """Fit to X, unless it is a `FrozenEstimator`, whose `fit` wants a y for nothing."""
+    return estimator if isinstance(estimator, FrozenEstimator) else estimator.fit(X)
 
 
 def fit_density(density, X, sample_weight=None):
@@ -18,8 +24,8 @@ def fit_density(density, X, sample_weight=None):
     TypeError
         Weights for a density whose `fit` has no `sample_weight`.
     """
-    if sample_weight is None:
-        return density.fit(X)
+    if sample_weight is None or isinstance(density, FrozenEstimator):
+        return fit_or_frozen(density, X)
     if not has_fit_parameter(density, "sample_weight"):
         raise TypeError(
             f"sample_weight was given, but {type(density).__name__}.fit does not take it; "

@@ -1,5 +1,6 @@
 """Resonant searches: regions, spectrum fits, background estimates, p-values, the bump hunt."""
 
+from skad.resonant._anode import ANODE
 from skad.resonant._background import (
     BackgroundEstimate,
     combine_seeds,
@@ -24,6 +25,7 @@ from skad.resonant._p_values import (
     z_to_p,
 )
 from skad.resonant._region import RegionCounts, SignalRegion
+from skad.resonant._residual_anode import ResidualANODE
 from skad.resonant._salad import SALAD
 from skad.resonant._sculpting import SculptingTest, sideband_sculpting_test
 from skad.resonant._sidebands import Sidebands
@@ -61,6 +63,8 @@ __all__ = [
     "CURTAINS",
     "CombinedTemplate",
     "TemplateDetector",
+    "ANODE",
+    "ResidualANODE",
     "BumpHunt",
     "SignificanceCalibration",
     "pseudo_experiments",

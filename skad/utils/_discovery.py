@@ -34,6 +34,8 @@ _FAST: dict = {
     },
     # The classes of the common tests need not overlap in any column.
     "GivenReference": lambda: {"region": (-1e3, 1e3)},
+    "ANODE": lambda: {"data_density": _flow(), **_density_ratio()},
+    "ResidualANODE": lambda: {"signal_density": _flow(), "n_folds": 2, **_density_ratio()},
     "CATHODE": lambda: {"density": _flow()},
     "LaCATHODE": lambda: {"density": _flow()},
     "CombinedTemplate": lambda: {
@@ -105,6 +107,15 @@ def _flow():
     return _instance(
         "density", "FlowDensity", n_transforms=2, hidden_layer_sizes=(8,), max_epochs=2
     )
+
+
+def _density_ratio():
+    # Some of the common tests have a few distinct events, and others far outside of them.
+    return {
+        "background_density": _flow(),
+        "region": _instance("resonant", "SignalRegion", low=0.3, high=0.9, quantile=True),
+        "coordinates": "passthrough",
+    }
 
 
 def _tree():

@@ -1,0 +1,352 @@
+"""What detectors by a ratio of conditional densities of the signal region have in common."""
+
+import dataclasses
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skad.base import DetectorMixin, PresetMixin, ScoreMixin
+from skad.coordinates import LogitTransformer
+from skad.density import FlowDensity, FramedDensity
+from skad.exceptions import DivergenceError, FiducialWarning, LowStatisticsWarning
+from skad.resonant._conditional import set_conditions
+from skad.resonant._events import ResonantMixin
+from skad.resonant._masses import MASS_SPECTRA, MassSpectrum
+from skad.utils import _sklearn as sk
+
+__all__ = ["MAX_LOG_RATIO", "DensityRatioDetector", "check_n_samples"]
+
+# R and 1/R stay finite and positive in float64.
+MAX_LOG_RATIO = 700.0
+# Fewer events of the signal region do not determine a density.
+_FEW_EVENTS = 1000
+_MAX_REDRAWS = 50
+# Of log ratios, in float32.
+_ROUNDING = 1e-6
+
+
+class DensityRatioDetector(PresetMixin, ResonantMixin, DetectorMixin, BaseEstimator):
+    """Base of the detectors by p(x|m) of the signal region over p(x|m) of its background.
+
+    A subclass takes the parameters of `_ratio_constraints` and implements
+    ``_fit_region(X, sample_weight, rows, n_events, rng)``, called with the fiducial events of the
+    region (`rows` are their positions among the `n_events` of `fit`), and ``_log_score(values)``
+    and ``_log_ratio(values)`` for fiducial events whose m lies in the region.
+    """
+
+    _ratio_constraints = {
+        **ResonantMixin._region_constraints,
+        "background_density": [None, sk.HasMethods(["fit", "score_samples", "sample"])],
+        "coordinates": [None, sk.StrOptions({"passthrough"}), sk.HasMethods(["fit", "transform"])],
+        "fiducial": [None, tuple, list],
+        "mass_spectrum": [sk.StrOptions(set(MASS_SPECTRA))],
+        "oversampling": [sk.Interval(Real, 0, None, closed="neither")],
+        "random_state": ["random_state"],
+        **ScoreMixin._threshold_constraints,
+    }
+
+    @sk.fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None, sample_weight=None):
+        """Learn the densities of sidebands and region.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+            Events of signal region and sidebands, the resonant feature among the columns.
+        y : ignored
+            Truth labels may be passed; they are not read.
+        sample_weight : array-like of shape (n_events,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        RegionError
+            The region is empty, outside the data or lacks sidebands.
+        ValueError
+            No event in the fiducial region.
+        """
+        fiducial = self._check_fiducial()
+        rng = check_random_state(self.random_state)
+        events = self._read_events(X, y, sample_weight)
+        used = events.inside | events.sideband
+        if events.weight is not None:
+            used &= events.weight > 0
+        features = self._features(events.X[used])
+        self._range = None
+        if fiducial is not None:
+            values = np.asarray(features, dtype=np.float64)
+            self._range = values.min(axis=0), values.max(axis=0), fiducial
+        self.coordinates_ = self._fit_coordinates(features)
+        accepted = used.copy()
+        accepted[used] = self._accepted(events.X[used])
+        self.n_outside_ = int(used.sum() - accepted.sum())
+        inside, sideband = events.inside & accepted, events.sideband & accepted
+        self._check_events(used, inside, sideband)
+        self._fit_background(events.X[sideband], events.weights(sideband), rng)
+        self._keep_region(dataclasses.replace(events, inside=inside), events.inside & used)
+        rows = np.flatnonzero(inside)
+        self._fit_region(events.X[rows], events.weights(rows), rows, len(events.m), rng)
+        log_score, _ = self._evaluate(self._log_score, events.X[used])
+        self._set_offset(np.exp(log_score), events.weights(used))
+        if self.threshold is None:
+            # Flows round differently in batches of other sizes; the event at the threshold passes.
+            self.offset_ -= _ROUNDING * max(1.0, abs(self.offset_))
+        return self
+
+    def _check_fiducial(self):
+        if self.fiducial is None:
+            return None
+        if len(self.fiducial) != 2 or not 0 <= self.fiducial[0] < self.fiducial[1] <= 1:
+            raise ValueError(
+                "fiducial must be None or (low, high) with 0 <= low < high <= 1, limits on the "
+                f"features scaled to their range; got {self.fiducial!r}."
+            )
+        return tuple(self.fiducial)
+
+    def _fit_coordinates(self, features):
+        if isinstance(self.coordinates, str):
+            return None
+        coordinates = self.coordinates
+        if coordinates is None:
+            coordinates = LogitTransformer(outside="nan")
+        return clone(coordinates).fit(features)
+
+    def _check_events(self, used, inside, sideband):
+        if self.n_outside_:
+            warnings.warn(
+                f"{self.n_outside_} of {used.sum()} training events lie outside the fiducial "
+                "region; they are left out of the densities and score as least anomalous.",
+                FiducialWarning,
+                stacklevel=5,
+            )
+        for rows, place in ((inside, "the signal region"), (sideband, "the sidebands")):
+            if rows.sum() < 2:
+                raise ValueError(
+                    f"{type(self).__name__} needs at least 2 events in {place}, within the "
+                    f"fiducial region and with positive weight; found {rows.sum()} out of "
+                    f"n_samples={used.sum()}. Widen region or fiducial."
+                )
+        if inside.sum() < _FEW_EVENTS:
+            region = self.region_
+            warnings.warn(
+                f"the signal region [{region.low:g}, {region.high:g}) holds {inside.sum()} data "
+                f"events; their density is hardly known from fewer than {_FEW_EVENTS}. Widen the "
+                "region.",
+                LowStatisticsWarning,
+                stacklevel=5,
+            )
+
+    def _fit_region(self, X, sample_weight, rows, n_events, rng):
+        raise NotImplementedError
+
+    def _log_score(self, values):
+        raise NotImplementedError
+
+    def _log_ratio(self, values):
+        raise NotImplementedError
+
+    def _fit_background(self, X, sample_weight, rng):
+        density = self.background_density
+        if isinstance(density, FrozenEstimator):
+            self.background_density_ = self._check_fitted_density(density.estimator)
+            return
+        # Larger batches than those of FlowDensity: the sidebands of a search hold 1e5 events.
+        density = FlowDensity(batch_size=2048) if density is None else density
+        self.background_density_ = self._fit_density(density, X, sample_weight, rng)
+
+    def _check_fitted_density(self, density):
+        check_is_fitted(density)
+        columns = getattr(density, "n_features_in_", self.n_features_in_)
+        conditions = np.asarray(getattr(density, "condition_indices_", self.resonance_index_))
+        if columns != self.n_features_in_ or list(conditions.ravel()) != [self.resonance_index_]:
+            raise ValueError(
+                "a fitted background_density must be conditional on the resonant feature alone "
+                f"(column {self.resonance_index_} of {self.n_features_in_}); this one was fitted "
+                f"to {columns} columns with conditions {conditions.ravel().tolist()}."
+            )
+        return density
+
+    def _fit_density(self, density, X, sample_weight, rng):
+        """Fit p(x|m) in the detector's coordinates; the result is one of X."""
+        density = set_conditions(clone(density), self.resonance_index_)
+        sk.set_random_states(density, rng)
+        return self._framed(density).fit(self._named(X), sample_weight=sample_weight)
+
+    def _framed(self, density):
+        coordinates = None if self.coordinates_ is None else FrozenEstimator(self.coordinates_)
+        return FramedDensity(coordinates, density)
+
+    def _keep_region(self, events, everywhere):
+        self.masses_ = MassSpectrum(self.mass_spectrum, events, self.region_)
+        outside = everywhere & ~events.inside
+        self.n_region_events_ = int(everywhere.sum())
+        weight = np.ones(len(events.m)) if events.weight is None else events.weight
+        self._outside = events.X[outside], weight[outside]
+        self._outside_fraction = weight[outside].sum() / weight[everywhere].sum()
+
+    def _features(self, values):
+        values = self._named(values)
+        if hasattr(values, "iloc"):
+            return values.iloc[:, self.feature_indices_]
+        return values[:, self.feature_indices_]
+
+    def _accepted(self, values):
+        """Return which events the densities describe."""
+        features = self._features(values)
+        accepted = np.ones(len(values), dtype=bool)
+        if self._range is not None:
+            lowest, highest, (low, high) = self._range
+            width = np.where(highest > lowest, highest - lowest, 1.0)
+            scaled = (np.asarray(features, dtype=np.float64) - lowest) / width
+            accepted &= ((scaled > low) & (scaled < high)).all(axis=1)
+        if self.coordinates_ is not None:
+            with warnings.catch_warnings():
+                # They are counted and reported here.
+                warnings.simplefilter("ignore", FiducialWarning)
+                z = np.asarray(self.coordinates_.transform(features))
+            accepted &= np.isfinite(z).all(axis=1)
+        return accepted
+
+    def _log_density(self, density, values):
+        named = self._named(values) if hasattr(density, "feature_names_in_") else values
+        return np.asarray(density.score_samples(named), dtype=np.float64)
+
+    def _in_region(self, values):
+        """Return the events moved to the nearest m of the region."""
+        values = values.copy()
+        low, high = self.region_.low, np.nextafter(self.region_.high, -np.inf)
+        values[:, self.resonance_index_] = values[:, self.resonance_index_].clip(low, high)
+        return values
+
+    def _evaluate(self, function, values):
+        """Return a log ratio and the number of events outside."""
+        accepted = self._accepted(values)
+        log_ratio = np.full(len(values), -MAX_LOG_RATIO)
+        if accepted.any():
+            log_ratio[accepted] = function(self._in_region(values[accepted]))
+        return log_ratio.clip(-MAX_LOG_RATIO, MAX_LOG_RATIO), int((~accepted).sum())
+
+    def _warned(self, function, X):
+        result, n_outside = self._evaluate(function, self._as_fitted(X))
+        if n_outside:
+            warnings.warn(
+                f"{n_outside} of {len(result)} events lie outside the fiducial region, where the "
+                "densities know nothing; they score as least anomalous.",
+                FiducialWarning,
+                stacklevel=3,
+            )
+        return result
+
+    def _normality(self, anomaly_score):
+        return -np.log(anomaly_score)
+
+    def fiducial_mask(self, X):
+        """Select the events that the densities describe.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+
+        Returns
+        -------
+        mask : ndarray of bool, shape (n_events,)
+            False where a feature lies outside `fiducial` or outside the domain of `coordinates`.
+        """
+        return self._accepted(self._as_fitted(X))
+
+    def log_density_ratio(self, X):
+        """log of R = p_data(x|m) / p_background(x|m).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+            Events with the columns of `fit`; with m outside the region the ratio is that at its
+            nearest edge.
+
+        Returns
+        -------
+        log_ratio : ndarray of float64, shape (n_events,)
+            Between -700 and 700; -700 outside the fiducial region.
+
+        Warns
+        -----
+        FiducialWarning
+            Events lie outside the fiducial region.
+        """
+        return self._warned(self._log_ratio, X)
+
+    def density_ratio(self, X):
+        """R = p_data(x|m) / p_background(x|m); what `BumpHunt` asks for.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+
+        Returns
+        -------
+        ratio : ndarray of float64, shape (n_events,)
+            Positive; about 1e-304 outside the fiducial region.
+        """
+        return np.exp(self._warned(self._log_ratio, X))
+
+    def sample_background(self, n_samples=None, random_state=None):
+        """Draw background events of the signal region from the interpolated density.
+
+        Parameters
+        ----------
+        n_samples : int, default=None
+            Number of events; None takes `oversampling` times the data events of the region.
+        random_state : int, RandomState or None, default=None
+
+        Returns
+        -------
+        X : ndarray of float64, shape (n_samples, n_columns)
+            The fraction of the region's data that lies outside the fiducial region is drawn from
+            these data, so that efficiencies refer to all events.
+        sample_weight : ndarray of float64, shape (n_samples,)
+            Ones.
+        """
+        check_is_fitted(self)
+        if n_samples is None:
+            n_samples = max(1, round(self.oversampling * self.n_region_events_))
+        check_n_samples(n_samples)
+        rng = check_random_state(random_state)
+        n_outside = round(self._outside_fraction * n_samples)
+        X = np.empty((n_samples, self.n_features_in_))
+        X[n_outside:] = self._draw_background(n_samples - n_outside, rng)
+        if n_outside:
+            events, weight = self._outside
+            X[:n_outside] = events[rng.choice(len(events), n_outside, p=weight / weight.sum())]
+        return rng.permutation(X), np.ones(n_samples)
+
+    def _draw_background(self, n, rng):
+        X = np.empty((n, self.n_features_in_))
+        if not n:
+            return X
+        rows, m = np.arange(n), self.masses_.draw(n, rng)
+        for _ in range(_MAX_REDRAWS):
+            X[rows] = self.background_density_.sample(len(rows), rng, conditions=m[rows])
+            if self._range is None:
+                return X
+            rows = rows[~self._accepted(X[rows])]
+            if not len(rows):
+                return X
+        raise DivergenceError(
+            f"{len(rows)} of {n} sampled events lie outside the fiducial region after "
+            f"{_MAX_REDRAWS} draws; the background density is far from its training events."
+        )
+
+
+def check_n_samples(n_samples):
+    """Refuse a number of events that is no positive integer."""
+    if not isinstance(n_samples, Integral) or n_samples < 1:
+        raise ValueError(f"n_samples must be a positive integer; got {n_samples!r}.")
