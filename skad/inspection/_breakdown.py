@@ -97,7 +97,8 @@ def breakdown_test(
     -----
     Trainings agree on any difference of data and template, so a template that is wrong is
     "trusted" too: the test is one of statistics, and `closure_auc` is its complement. For a right
-    template the false-alarm rate is `alpha` by construction.
+    template the false-alarm rate is `alpha` by construction; 11 of 200 pseudo-experiments without
+    signal were trusted at the default of 0.05 (``benchmarks/breakdown.py``).
 
     The time is that of up to ``n_trainings * (1 + n_null)`` cross-fitted trainings for "seeds" and
     ``1 + n_null`` passes over the events for "parts".
