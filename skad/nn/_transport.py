@@ -27,7 +27,8 @@ class _OnBase(nn.Module):
         self.register_buffer("order", _order(flow))
         self.register_buffer("rank", torch.argsort(self.order))
         self.base = base.requires_grad_(False).eval()
-        self.stackable = flow.stackable and base.stackable
+        # A stack would train all of its parameters, the frozen ones too.
+        self.stackable = False
 
     def train(self, mode: bool = True) -> _OnBase:
         super().train(mode)
@@ -107,11 +108,6 @@ class MassTransport(_OnBase):
     base : FlowNetwork
         Density p(x|m) that the mapped events are to follow, frozen here.
     """
-
-    def __init__(self, flow: Flow, base: FlowNetwork) -> None:
-        super().__init__(flow, base)
-        # Which events go up and which down depends on the batch.
-        self.stackable = False
 
     def _move(self, x, source, target):
         up = (target >= source)[:, 0]

@@ -1,5 +1,7 @@
 """Templates that move events by a flow trained on a density learned before."""
 
+import copy
+
 import numpy as np
 import torch
 from sklearn.base import clone
@@ -74,7 +76,8 @@ class TransportTemplate(PresetMixin, Template):
         sk.set_random_states(density, rng)
         density.set_params(condition_features=z.shape[1])
         self.density_ = density.fit(np.column_stack([z, m]), sample_weight=weight)
-        return density.trained_.networks[0][-1]
+        # A copy: training may change its precision.
+        return copy.deepcopy(density.trained_.networks[0][-1])
 
     def _fit_transport(self, build, objective, arrays, weight, rng, **options):
         """Train the transport with the settings of a FlowDensity."""

@@ -20,7 +20,7 @@ TRANSPORT = FlowDensity(
 )
 
 
-def data_and_simulation(n=25_000, seed=0):
+def data_and_simulation(n=20_000, seed=0):
     """Simulation: correlated normal features; data: shifted by (m - 3)/2 and wider."""
     rng = np.random.RandomState(seed)
     m_data = stats.truncexpon.rvs(b=4.0, loc=2.5, scale=0.5, size=n, random_state=rng)
@@ -97,6 +97,20 @@ def test_missing_simulation(side, message):
     kept = (y == 1) | ~gap
     with pytest.raises(RegionError, match=message):
         FETA(BASE, TRANSPORT, region=REGION).fit(X[kept], y[kept])
+
+
+def test_several_transports_leave_the_base_as_it_is():
+    X, y = data_and_simulation(1500)
+    transport = FlowDensity("nsf_coupling", n_transforms=2, max_epochs=1, n_estimators=2)
+    template = FETA(BASE, transport, region=REGION, random_state=0).fit(X, y)
+    learned = template.density_.trained_.networks[0][0].state_dict()
+    first, second = (kept[0] for kept in template.trained_.networks)
+    for network in (first, second):
+        for name, value in network.base.state_dict().items():
+            np.testing.assert_allclose(value, learned[name], rtol=1e-6)
+    moved = [network.flow.state_dict() for network in (first, second)]
+    assert any((moved[0][name] != moved[1][name]).any() for name in moved[0])
+    assert len(template.sample_background(101, random_state=0)[0]) == 101
 
 
 def test_only_flows_can_be_the_base():
