@@ -83,17 +83,36 @@ def by_skorch(X, y, batch_size, epochs):
     return net.fit(X, y)
 
 
-def stack_by_engine(X, y, n_members, epochs):
+def training_rows(n, n_folds, n_seeds):
+    """Rows of each member: all of them, or the training part of its fold, once for each seed."""
+    if n_folds == 1:
+        return [np.arange(n)] * n_seeds
+    return [np.flatnonzero(np.arange(n) % n_folds != k) for k in range(n_folds)] * n_seeds
+
+
+def stack_by_engine(X, y, rows, epochs):
     trainer = Trainer(max_epochs=epochs, batch_size=128, device="cpu")
     tensors = {"x": torch.from_numpy(X), "y": torch.from_numpy(y)}
     return trainer.fit(
-        lambda k: MLP(N_FEATURES, HIDDEN), cross_entropy, tensors, seeds=range(n_members)
+        lambda k: MLP(N_FEATURES, HIDDEN), cross_entropy, tensors, seeds=range(len(rows)), rows=rows
     )
 
 
-def stack_by_hand(X, y, n_members, epochs):
+def one_by_one_by_hand(X, y, rows, epochs):
+    for own in rows:
+        by_hand(X[own], y[own], 128, epochs, fused=True)
+
+
+def one_by_one(X, y, rows, epochs):
+    for own in rows:
+        stack_by_engine(X, y, [own], epochs)
+
+
+def stack_by_hand(X, y, rows, epochs):
     """K networks as batched matrix products, each with its own shuffle."""
-    x, t = torch.from_numpy(X), torch.from_numpy(y)
+    x, t, n_members = torch.from_numpy(X), torch.from_numpy(y), len(rows)
+    members = torch.from_numpy(np.stack(rows))
+    n = members.shape[1]
     sizes = [N_FEATURES, *HIDDEN, 1]
     weights = [
         (torch.randn(n_members, a, b) / a**0.5).requires_grad_()
@@ -102,16 +121,16 @@ def stack_by_hand(X, y, n_members, epochs):
     biases = [torch.zeros(n_members, 1, b, requires_grad=True) for b in sizes[1:]]
     optimizer = torch.optim.Adam([*weights, *biases], lr=1e-3, fused=True)
     for _ in range(epochs):
-        order = torch.stack([torch.randperm(len(x)) for _ in range(n_members)])
-        for i in range(0, len(x), 128):
-            rows = order[:, i : i + 128]
-            h = x[rows]
+        order = torch.stack([own[torch.randperm(n)] for own in members])
+        for i in range(0, n, 128):
+            batch = order[:, i : i + 128]
+            h = x[batch]
             for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
                 h = torch.baddbmm(b, h, w)
                 if layer < len(HIDDEN):
                     h = h.relu()
             optimizer.zero_grad(set_to_none=True)
-            losses = F.binary_cross_entropy_with_logits(h.squeeze(-1), t[rows], reduction="none")
+            losses = F.binary_cross_entropy_with_logits(h.squeeze(-1), t[batch], reduction="none")
             losses.mean(1).sum().backward()
             optimizer.step()
 
@@ -176,7 +195,7 @@ def main():
         "`OMP_NUM_THREADS=1 python benchmarks/engine.py`, one core, processor time, "
         f"{repeats} repeats in one process, ours and theirs in turn; ratios are speeds over the "
         f"reference's, median (smallest to largest). Python {platform.python_version()}, torch "
-        f"{torch.__version__}. MLP {N_FEATURES}-64-32-1, {n} events, 2 epochs.",
+        f"{torch.__version__}. MLP {N_FEATURES}-64-32-1, {n} events, 2 epochs; stacks of networks 1 epoch.",
         "",
         "| batch | reference | speed of the engine over it | target |",
         "| --- | --- | --- | --- |",
@@ -198,30 +217,25 @@ def main():
         ):
             row = shown(ratios(reference, candidate, repeats))
             lines.append(f"| {batch_size} | {name} | {row} | {target} |")
-    members = 10 if options.quick else 50
-    n_stack = min(n, 20_000)
-    stack = {"X": X[:n_stack], "y": y[:n_stack], "epochs": 1}
-    row = shown(
-        ratios(
-            (stack_by_hand, {**stack, "n_members": members}),
-            (stack_by_engine, {**stack, "n_members": members}),
-            repeats,
-        )
-    )
-    lines.append(f"| 128 | {members} networks, hand-written as batched products | {row} | 0.8 |")
-
-    def one_by_one(X, y, epochs):
-        for _ in range(members):
-            by_engine(X, y, 128, epochs)
-
-    row = shown(
-        ratios(
-            (one_by_one, stack),
-            (stack_by_engine, {**stack, "n_members": members}),
-            min(repeats, 3),
-        )
-    )
-    lines.append(f"| 128 | {members} networks, one after another | {row} | 8 |")
+    small = 1000 if options.quick else 20_000
+    large = 5000 if options.quick else 370_000
+    for n_events, n_folds, n_seeds in ((small, 1, 50), (large, 5, 10)):
+        rows = training_rows(n_events, n_folds, n_seeds)
+        stack = dict(zip(("X", "y"), events(n_events), strict=True), rows=rows, epochs=1)
+        what = f"{len(rows)} networks on {n_events} events"
+        if n_folds > 1:
+            what += f" ({n_seeds} seeds x {n_folds} folds)"
+        few = 2 if n_events == 370_000 else repeats
+        for name, reference, target, n_repeats in (
+            ("hand-written as batched products", stack_by_hand, 0.8, repeats),
+            ("one after another", one_by_one, 8, few),
+            ("one after another, hand-written", one_by_one_by_hand, 8, few),
+        ):
+            row = shown(ratios((reference, stack), (stack_by_engine, stack), n_repeats))
+            lines.append(f"| 128 | {what}; {name} | {row} | {target} |")
+            print(lines[-1], flush=True)
+        if n_events == large:
+            throughput = sum(map(len, rows)) / seconds(stack_by_engine, **stack)
     trained = by_engine(X, y, 1024, 1)
     net = trained.networks[0][0]
     X_score, _ = events(n_score)
@@ -236,6 +250,8 @@ def main():
     )
     memory = peak_memory_of_scoring(100_000 if options.quick else 10_000_000)
     lines += [
+        "",
+        f"The last stack trains {throughput:,.0f} network-events a second.",
         "",
         f"Scoring {n_score} events: {row} of the speed of a plain forward pass in chunks "
         "(target 0.9).",

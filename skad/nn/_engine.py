@@ -392,7 +392,8 @@ class _Net(NeuralNet):
             n_seen = n_seen + n_rows
         if training and not members.stacked and hasattr(members.network, "end_epoch"):
             members.network.end_epoch(batch for batch, _ in iterator)
-        self.epoch_loss[prefix] = (total / torch.as_tensor(n_seen).clamp(min=1)).cpu().double().numpy()
+        mean = total / torch.as_tensor(n_seen).clamp(min=1)
+        self.epoch_loss[prefix] = mean.cpu().double().numpy()
 
     def _evaluate(self, members, objective, batch, n_rows):
         with torch.no_grad():
