@@ -195,7 +195,8 @@ def main():
         "`OMP_NUM_THREADS=1 python benchmarks/engine.py`, one core, processor time, "
         f"{repeats} repeats in one process, ours and theirs in turn; ratios are speeds over the "
         f"reference's, median (smallest to largest). Python {platform.python_version()}, torch "
-        f"{torch.__version__}. MLP {N_FEATURES}-64-32-1, {n} events, 2 epochs; stacks of networks 1 epoch.",
+        f"{torch.__version__}. MLP {N_FEATURES}-64-32-1, {n} events, 2 epochs, stacks of networks "
+        "1 epoch.",
         "",
         "| batch | reference | speed of the engine over it | target |",
         "| --- | --- | --- | --- |",

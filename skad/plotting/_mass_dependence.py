@@ -134,13 +134,7 @@ class ScoreMassDisplay(CurveDisplay):
         -------
         display : ScoreMassDisplay
         """
-        if isinstance(estimators, dict):
-            scores = {
-                name: anomaly_response(estimator, X, signal_label=signal_label)
-                for name, estimator in estimators.items()
-            }
-        else:
-            scores = anomaly_response(estimators, X, signal_label=signal_label)
+        scores = _responses(estimators, X, signal_label)
         return cls.from_predictions(
             mass, scores, bins=bins, sample_weight=sample_weight, ax=ax, **plot_options
         )
@@ -357,7 +351,7 @@ class MassSculptingDisplay:
 class DecorrelationDisplay(CurveDisplay):
     """Decorrelation against sensitivity: 1 / JSD of the background's mass by signal efficiency.
 
-    Each point is a cut; up and to the right is better. Use `from_predictions`.
+    Each point is a cut; up and to the right is better. Use `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
@@ -435,6 +429,49 @@ class DecorrelationDisplay(CurveDisplay):
         return self
 
     @classmethod
+    def from_estimator(
+        cls, estimators, X, mass, y_true, *, background_efficiencies=None, bins=20,
+        sample_weight=None, signal_label=None, ax=None, **plot_options,
+    ):  # fmt: skip
+        """Draw the scores that fitted estimators give to signal and background.
+
+        Parameters
+        ----------
+        estimators : fitted estimator or dict of str to fitted estimator
+            All that `skad.metrics.anomaly_response` reads.
+        X : array-like of shape (n_events, n_features)
+        mass : array-like of shape (n_events,)
+            Mass of the events, any unit; that of the signal is not used.
+        y_true : array-like of shape (n_events,)
+            Truth: 1 = signal, 0 = background, or any labels with `signal_label`.
+        background_efficiencies : array-like, default=None
+            As for `from_predictions`.
+        bins : int or array-like, default=20
+            As for `from_predictions`.
+        sample_weight : array-like of shape (n_events,), default=None
+        signal_label : int, str or None, default=None
+            The label of signal, and the anomalous class of classifiers.
+        ax : matplotlib Axes, default=None
+        **plot_options
+            Further parameters of `plot`.
+
+        Returns
+        -------
+        display : DecorrelationDisplay
+        """
+        return cls.from_predictions(
+            mass,
+            _responses(estimators, X, signal_label),
+            y_true,
+            background_efficiencies=background_efficiencies,
+            bins=bins,
+            sample_weight=sample_weight,
+            signal_label=signal_label,
+            ax=ax,
+            **plot_options,
+        )
+
+    @classmethod
     def from_predictions(
         cls, mass, scores, y_true, *, background_efficiencies=None, bins=20, sample_weight=None,
         signal_label=None, ax=None, **plot_options,
@@ -498,3 +535,13 @@ class DecorrelationDisplay(CurveDisplay):
             )
         display = cls(signal_efficiency=efficiency, inverse_jsd=inverse, name=names)
         return display.plot(ax, **plot_options)
+
+
+def _responses(estimators, X, signal_label):
+    """Anomaly scores of one estimator, or of several by name."""
+    if not isinstance(estimators, dict):
+        return anomaly_response(estimators, X, signal_label=signal_label)
+    return {
+        name: anomaly_response(estimator, X, signal_label=signal_label)
+        for name, estimator in estimators.items()
+    }

@@ -108,6 +108,18 @@ class TestDecorrelation:
         np.testing.assert_allclose(display.inverse_jsd[0], 1 / jsd)
         np.testing.assert_array_equal(display.line_.get_ydata(), 1 / jsd)
 
+    def test_from_estimator_equals_from_predictions(self, events):
+        mass, noise, weight = events
+        y = np.repeat([0, 1], 2000)
+        X = np.column_stack([mass, noise + 300 * y])
+        forest = IsolationForest(n_estimators=10, random_state=0).fit(X)
+        options = {"background_efficiencies": [0.1, 0.4], "bins": 5, "sample_weight": weight}
+        a = DecorrelationDisplay.from_estimator({"forest": forest}, X, mass, y, **options)
+        b = DecorrelationDisplay.from_predictions(mass, -forest.score_samples(X), y, **options)
+        np.testing.assert_array_equal(a.inverse_jsd[0], b.inverse_jsd[0])
+        np.testing.assert_array_equal(a.line_.get_xdata(), b.signal_efficiency[0])
+        assert a.name == "forest"
+
     def test_the_mass_of_the_signal_is_not_used(self, events):
         mass, noise, _ = events
         y = np.repeat([0, 1], 2000)
