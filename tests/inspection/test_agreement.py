@@ -171,6 +171,8 @@ class TestBreakdown:
         assert test.n_template == detector.n_template_
         again = breakdown_test(detector, X, classifier=TREE, **options)
         np.testing.assert_array_equal(again.null, test.null)
+        with pytest.raises(ValueError, match="3 features, but TemplateDetector is expecting 4"):
+            breakdown_test(detector, X[:, :3])
 
     def test_labels_choose_the_data(self):
         X, _ = make_resonance(12_000, 0, random_state=0, return_X_y=True)
@@ -200,6 +202,15 @@ class TestBreakdown:
         # Half of the background of the data is gone, so a tenth of them is mostly signal.
         assert heavy.statistic != plain.statistic
         assert heavy.trusted
+
+    def test_heavy_weights_of_the_template_are_reported(self):
+        X, y = toy(0, 600, 60)
+        weight = np.where(np.arange(len(X)) < 1150, 1.0, 20.0)
+        with pytest.warns(LowStatisticsWarning, match="worth 19% of its 600 events"):
+            breakdown_test(
+                CWoLaDetector(TREE, cv=2), X, y, sample_weight=weight, fraction=0.1,
+                n_trainings=2, random_state=0,
+            )  # fmt: skip
 
     @pytest.mark.parametrize(
         ("kwargs", "message"),
