@@ -69,7 +69,7 @@ def test_events_of_the_region_are_not_read():
 
 
 def test_optimal_transport_moves_the_sidebands_too():
-    X = background(8000, dependence=3.0)
+    X = background(5000, dependence=3.0)
     # A Sinkhorn divergence on 128 events is noisy, so that this map is only a coarse one.
     transport = FlowDensity(
         "nsf_coupling",
