@@ -111,6 +111,7 @@ def learned_attributes(estimator):
     } - OF_SCIKIT_LEARN
 
 
+@pytest.mark.filterwarnings("ignore::skad.exceptions.LowStatisticsWarning")
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_attributes_are_documented(name):
     fit = fitted(ESTIMATORS[name], *make_events())

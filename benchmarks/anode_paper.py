@@ -1,0 +1,433 @@
+"""The search of arXiv:2001.04990 on simulated dijets: ANODE, ResidualANODE and their rivals.
+
+Run: OMP_NUM_THREADS=1 python benchmarks/anode_paper.py --data FOLDER --seeds 5
+Every result goes to benchmarks/results/anode_paper.json as soon as it is there, and a later run
+computes what is missing; anode_paper.md is written from it. ``--part`` limits a run, ``--quick`` is
+small and writes nothing.
+"""
+
+import argparse
+import json
+import resource
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+from dijet_search import REGION, make_search, performance, score_with_reference
+from sklearn.ensemble import IsolationForest
+from sklearn.frozen import FrozenEstimator
+
+from skad.density import FlowDensity
+from skad.detectors import TreeEnsembleClassifier
+from skad.exceptions import FiducialWarning
+from skad.resonant import (
+    ANODE,
+    GivenReference,
+    ResidualANODE,
+    Sidebands,
+    TemplateDetector,
+    direct_background,
+    importance_background,
+    sideband_background,
+)
+
+RESULTS = Path(__file__).parent / "results"
+FRACTIONS = (0.006, 0.003, 0.0015, 0.0)
+EFFICIENCIES = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3)
+METHODS = (
+    "ANODE",
+    "ResidualANODE",
+    "IAD",
+    "supervised",
+    "CWoLa",
+    "IsolationForest",
+    "ANODE (paper)",
+    "CWoLa (paper)",
+)
+PAPER = ("ANODE (paper)", "CWoLa (paper)")
+MEASURES = ("max_sic", "sic_at_1e3", "auc")
+FOLDS = 5
+
+
+class Store:
+    """Results by name in a JSON file, written after each of them."""
+
+    def __init__(self, path):
+        self.path = path
+        self.results = json.loads(path.read_text()) if path and path.exists() else {}
+
+    def __contains__(self, name):
+        return name in self.results
+
+    def add(self, name, result):
+        self.results[name] = result
+        print(name, json.dumps(result), flush=True)
+        if self.path:
+            self.path.write_text(json.dumps(self.results, indent=1, sort_keys=True) + "\n")
+
+
+def name_of(method, fraction, shifted, seed):
+    return f"{method} | {fraction:g} | {'shifted' if shifted else 'unshifted'} | {seed}"
+
+
+def flows(quick):
+    """Densities of data, background and signal: the defaults, or tiny ones."""
+    if not quick:
+        return {"data": None, "background": None, "signal": None}
+    return {
+        "data": FlowDensity(max_epochs=2),
+        "background": FlowDensity(batch_size=2048, max_epochs=2),
+        "signal": FlowDensity("maf", n_transforms=2, hidden_layer_sizes=(16,), max_epochs=4),
+    }
+
+
+class Detectors:
+    """The detectors of one search; both flows share one background density."""
+
+    def __init__(self, search, seed, quick):
+        self.search, self.seed, self.quick = search, seed, quick
+        self.flows = flows(quick)
+        self.trees = TreeEnsembleClassifier(2 if quick else 20, n_forest_trees=30)
+        self.anode = None
+
+    def scores(self, method):
+        """Scores of the test events and further facts."""
+        started = time.process_time()
+        scores, facts = getattr(self, "_" + method.split()[0].lower())("paper" in method)
+        return scores, {**facts, "cpu_seconds": round(time.process_time() - started, 1)}
+
+    def fitted_anode(self):
+        if self.anode is None:
+            self.anode = ANODE(
+                self.flows["data"],
+                self.flows["background"],
+                region=REGION,
+                threshold=1.0,
+                random_state=self.seed,
+            ).fit(self.search.X)
+        return self.anode
+
+    def _anode(self, paper):
+        detector = self.fitted_anode()
+        if paper:
+            options = {"data_density__max_epochs": 1, "background_density__max_epochs": 1}
+            detector = ANODE.from_preset(
+                "anode", region=REGION, threshold=1.0, random_state=self.seed
+            ).set_params(**(options if self.quick else {}))
+            detector.fit(self.search.X)
+        events, truth = self.search.test
+        facts = background_closure(detector, self.search, self.seed)
+        # The paper counts relative to the events of the fiducial region.
+        kept = detector.fiducial_mask(events)
+        facts["fiducial_efficiency"] = [float(kept[truth == label].mean()) for label in (0, 1)]
+        return detector.anomaly_score(events), facts
+
+    def _residualanode(self, paper):
+        detector = residual_anode(self.search.X, self.fitted_anode(), self.flows, self.seed)
+        truth = self.search.truth[REGION.mask(self.search.X)]
+        facts = {
+            "signal_fraction": detector.signal_fraction_,
+            "signal_gain": detector.signal_gain_,
+            "true_fraction": float(truth.mean()),
+        }
+        return detector.anomaly_score(self.search.test[0]), facts
+
+    def _reference(self, supervised):
+        detector = TemplateDetector(GivenReference(REGION), self.trees, cv=None)
+        options = {"supervised": supervised, "n_folds": 2 if self.quick else FOLDS}
+        return score_with_reference(detector, self.search, self.seed, **options), {}
+
+    def _iad(self, paper):
+        return self._reference(False)
+
+    def _supervised(self, paper):
+        return self._reference(True)
+
+    def _cwola(self, paper):
+        detector = TemplateDetector(
+            Sidebands(REGION, sideband_width=0.2), self.trees, cv=None, random_state=self.seed
+        )
+        if paper:
+            detector = TemplateDetector.from_preset("cwola_hunting", cv=None)
+            detector.set_params(template__region=REGION, random_state=self.seed)
+            if self.quick:
+                detector.set_params(classifier__max_epochs=2)
+        return detector.fit(self.search.X).anomaly_score(self.search.test[0]), {}
+
+    def _isolationforest(self, paper):
+        inside = self.search.X[REGION.mask(self.search.X)]
+        forest = IsolationForest(random_state=self.seed).fit(inside[:, 1:])
+        return -forest.score_samples(self.search.test[0][:, 1:]), {}
+
+
+def residual_anode(X, anode, densities, seed):
+    """ResidualANODE on the background density of a fitted ANODE."""
+    return ResidualANODE(
+        densities["signal"],
+        FrozenEstimator(anode.background_density_),
+        region=REGION,
+        threshold=1.0,
+        random_state=seed,
+    ).fit(X)
+
+
+def background_closure(detector, search, seed):
+    """Predicted over true background of the region, with error, after cuts of known efficiency.
+
+    The truth are background events that the data do not hold; they and as many signal events as
+    the data have per background event are the "data" of the importance weights.
+    """
+    inside = REGION.mask(search.X)
+    truth = search.truth[inside]
+    scores = detector.anomaly_score(search.background)
+    thresholds = np.quantile(scores, 1 - np.array(EFFICIENCIES))
+    passed = (scores[:, None] > thresholds).sum(axis=0)
+    n_true = len(scores)
+    n_signal = round(truth.sum() / (truth == 0).sum() * n_true)
+    observed = np.concatenate([search.background, search.signal[:n_signal]])
+    direct = direct_background(
+        detector, detector.anomaly_score, thresholds, n_region=n_true, n_samples=200_000,
+        random_state=seed,
+    )  # fmt: skip
+    importance = importance_background(detector.density_ratio(observed), thresholds)
+    # From the data to the size of the test sample.
+    scale = n_true / (truth == 0).sum()
+    m = REGION.values(search.X)
+    fits = sideband_background(
+        m, detector.anomaly_score(search.X), thresholds, REGION, sqrt_s=13.0, sculpting_alpha=0.0
+    )
+    closure = {}
+    for method, estimate, factor in (
+        ("direct", direct, 1.0),
+        ("importance", importance, 1.0),
+        ("sideband", fits, scale),
+    ):
+        ratio = factor * estimate.background / passed
+        error = np.hypot(factor * estimate.stat / passed, ratio / np.sqrt(passed))
+        closure[method] = np.round([ratio, error], 4).tolist()
+    return {"n_passed": passed.tolist(), "background": closure}
+
+
+def run_search(options, store, fraction, shifted, seed, methods):
+    """Compute the missing results of one search."""
+    missing = [m for m in methods if name_of(m, fraction, shifted, seed) not in store]
+    if not missing:
+        return
+    sizes = {"n_data": 12_000} if options.quick else {}
+    search = make_search(options.data, seed, signal_fraction=fraction, shifted=shifted, **sizes)
+    if options.quick:
+        search.background = search.background[:3000]
+    detectors = Detectors(search, seed, options.quick)
+    truth = search.test[1]
+    for method in missing:
+        scores, facts = detectors.scores(method)
+        store.add(name_of(method, fraction, shifted, seed), {**performance(truth, scores), **facts})
+
+
+def run_null(options, store, shifted, seed):
+    """Fit the signal fraction to background alone."""
+    name = name_of("null", 0.0, shifted, seed)
+    if name in store:
+        return
+    sizes = {"n_data": 12_000} if options.quick else {}
+    X = make_search(options.data, seed, signal_fraction=0.0, shifted=shifted, **sizes).X
+    densities = flows(options.quick)
+    tiny = FlowDensity(n_transforms=1, hidden_layer_sizes=(4,), max_epochs=1)
+    # Of this ANODE only the background density is of use.
+    anode = ANODE(tiny, densities["background"], region=REGION, threshold=1.0, random_state=seed)
+    detector = residual_anode(X, anode.fit(X), densities, seed)
+    result = {
+        "signal_fraction": detector.signal_fraction_,
+        "signal_fraction_error": detector.signal_fraction_error_,
+        "signal_gain": detector.signal_gain_,
+    }
+    store.add(name, {key: None if np.isnan(v) else round(v, 6) for key, v in result.items()})
+
+
+def run_throughput(options, store):
+    """Time, rate and memory of training ANODE on 250 000 events."""
+    if "throughput" in store:
+        return
+    n = 12_000 if options.quick else 250_000
+    X = make_search(options.data, 0, n_data=n).X[:n]
+    densities = flows(options.quick)
+    wall, cpu = time.perf_counter(), time.process_time()
+    detector = ANODE(
+        densities["data"], densities["background"], region=REGION, threshold=1.0, random_state=0
+    ).fit(X)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    passes = sum(
+        len(flow.history_) * flow.n_iter_ * mask.sum()
+        for flow, mask in (
+            (detector.data_density_.density_, REGION.mask(X)),
+            (detector.background_density_.density_, ~REGION.mask(X)),
+        )
+    )
+    store.add(
+        "throughput",
+        {
+            "events": n,
+            "wall_seconds": round(wall, 1),
+            "cpu_seconds": round(cpu, 1),
+            "events_per_cpu_second": round(n / cpu),
+            "event_passes_per_cpu_second": round(float(passes) / cpu),
+            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        },
+    )
+
+
+def band(values, digits=1):
+    low, median, high = np.quantile(values, [0.16, 0.5, 0.84])
+    return f"{median:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
+
+
+def collect(results, method, fraction, shifted):
+    """Results of all seeds."""
+    start = name_of(method, fraction, shifted, "")
+    return {name[len(start) :]: r for name, r in results.items() if name.startswith(start)}
+
+
+def ratios(results, method, reference, fraction, shifted):
+    """Max SIC over that of a reference, seed by seed."""
+    own = collect(results, method, fraction, shifted)
+    other = collect(results, reference, fraction, shifted)
+    return [own[seed]["max_sic"] / other[seed]["max_sic"] for seed in own if seed in other]
+
+
+def table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    return [*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)]
+
+
+def report(results):
+    """The tables of all results as markdown lines."""
+    lines = ["# ANODE and its rivals on simulated dijets", "", *(__doc__.split("\n\n", 1)[1:])]
+    lines += [
+        "Medians and 68 % bands over seeds (other data, other injected signal, other networks); "
+        "maximal SIC with at least 25 of the test's background events.",
+    ]
+    for shifted in (False, True):
+        for fraction in FRACTIONS:
+            rows = []
+            for method in METHODS:
+                runs = collect(results, method, fraction, shifted)
+                if not runs:
+                    continue
+                row = [method, len(runs)]
+                row += [
+                    band([r[k] for r in runs.values()], 3 if k == "auc" else 1) for k in MEASURES
+                ]
+                for reference in ("IAD", "supervised"):
+                    values = ratios(results, method, reference, fraction, shifted)
+                    row.append(band(values, 2) if values else "")
+                row.append(f"{np.median([r['cpu_seconds'] for r in runs.values()]):.0f}")
+                rows.append(row)
+            if rows:
+                title = f"S/B = {fraction:.2%}, {'shifted' if shifted else 'unshifted'} features"
+                header = [
+                    "method",
+                    "seeds",
+                    "max SIC",
+                    "SIC at 1e3",
+                    "AUC",
+                    "/ IAD",
+                    "/ supervised",
+                ]
+                lines += ["", f"## {title}", "", *table([*header, "CPU s"], rows)]
+    lines += closure_report(results) + fraction_report(results)
+    if "throughput" in results:
+        lines += ["", "## Training ANODE", "", *table(["", ""], results["throughput"].items())]
+    return lines
+
+
+def closure_report(results):
+    rows = []
+    for shifted in (False, True):
+        runs = collect(results, "ANODE", 0.006, shifted)
+        for i, efficiency in enumerate(EFFICIENCIES if runs else ()):
+            row = ["shifted" if shifted else "unshifted", f"{efficiency:g}"]
+            row.append(int(np.median([r["n_passed"][i] for r in runs.values()])))
+            for method in ("direct", "importance", "sideband"):
+                ratio, error = np.array([r["background"][method] for r in runs.values()]).transpose(
+                    1, 2, 0
+                )
+                pull = np.mean(np.abs(ratio[i] - 1) < error[i])
+                row.append(f"{band(ratio[i], 2)} ± {np.median(error[i]):.2f}, {pull:.0%}")
+            rows.append(row)
+    if not rows:
+        return []
+    header = ["features", "efficiency", "surviving background", "direct", "importance", "sideband"]
+    return [
+        "",
+        "## Predicted over true background of ANODE, S/B = 0.6 %",
+        "",
+        "Median and band over seeds ± the stated error (truth included), and the share of seeds "
+        "within one such error.",
+        "",
+        *table(header, rows),
+    ]
+
+
+def fraction_report(results):
+    rows = []
+    for shifted in (False, True):
+        for method, fraction in (("null", 0.0), *(("ResidualANODE", f) for f in FRACTIONS)):
+            runs = collect(results, method, fraction, shifted).values()
+            if runs:
+                label = "no signal" if method == "null" else f"S/B {fraction:.2%}"
+                w = [100 * r["signal_fraction"] for r in runs]
+                gain = [r["signal_gain"] for r in runs]
+                row = ["shifted" if shifted else "unshifted", label, len(runs), band(w, 2)]
+                rows.append([*row, f"{max(w):.2f}", band(gain), f"{max(gain):.1f}"])
+    if not rows:
+        return []
+    header = ["features", "data", "runs", "w in %", "largest w", "gain", "largest gain"]
+    return ["", "## Fitted signal fraction of ResidualANODE", "", *table(header, rows)]
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the dijets")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--null-seeds", type=int, default=10)
+    parser.add_argument("--paper-seeds", type=int, default=1)
+    parser.add_argument("--part", choices=("main", "null", "throughput", "scan", "paper"))
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.seeds = options.null_seeds = options.paper_seeds = 1
+    warnings.simplefilter("ignore", FiducialWarning)
+    store = Store(None if options.quick else RESULTS / "anode_paper.json")
+
+    def wanted(part):
+        return options.part in (None, part)
+
+    own = METHODS[: -len(PAPER)]
+    if wanted("main"):
+        for seed in range(options.seeds):
+            for shifted in (False, True):
+                run_search(options, store, FRACTIONS[0], shifted, seed, own)
+    if wanted("throughput"):
+        run_throughput(options, store)
+    if wanted("null"):
+        for seed in range(options.null_seeds):
+            for shifted in (False, True):
+                # Seeds of their own, apart from those of the searches.
+                run_null(options, store, shifted, 1000 + seed)
+    if wanted("scan"):
+        for seed in range(options.seeds):
+            for fraction in FRACTIONS[1:]:
+                run_search(options, store, fraction, False, seed, own)
+    if wanted("paper"):
+        for seed in range(options.paper_seeds):
+            for shifted in (False, True):
+                run_search(options, store, FRACTIONS[0], shifted, seed, PAPER)
+    lines = report(store.results)
+    if not options.quick:
+        (RESULTS / "anode_paper.md").write_text("\n".join(lines) + "\n")
+    return store.results, lines
+
+
+if __name__ == "__main__":
+    print("\n".join(main()[1]))
