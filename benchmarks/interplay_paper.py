@@ -2,9 +2,10 @@
 
 Run: OMP_NUM_THREADS=1 python benchmarks/interplay_paper.py --data FOLDER --part performance
      (or closure, agreement, sculpting)
-Each part writes benchmarks/results/interplay_<part>.md. With ``--cache FOLDER`` template samples
-and scores are kept, so that an interrupted study goes on where it was; ``--quick`` is small and
-writes nothing. The events and their partition are those of `dijet_search.py`.
+Each part writes benchmarks/results/interplay_<part>.md (``--shifts 1`` alone: _shifted.md). With
+``--cache FOLDER`` template samples and scores are kept, so that an interrupted study goes on where
+it was; ``--quick`` is small and writes nothing. The events and their partition are those of
+`dijet_search.py`.
 """
 
 import argparse
@@ -43,7 +44,7 @@ TEMPLATES = {"SALAD": SALAD, "CATHODE": CATHODE, "CURTAINS": CURTAINS, "FETA": F
 COMBINED = ("samples combined", "scores combined")
 BASELINES = ("idealised", "supervised")
 # Efficiencies at which the SIC is tabulated.
-EFFICIENCIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+EFFICIENCIES = (0.4, 0.5, 0.6, 0.7, 0.8)
 # The templates are learned with this injection; its tails in the sidebands are the same for all.
 INJECTED = 0.006
 
@@ -384,7 +385,8 @@ def main():
     text = "\n".join([f"# Interplay study: {options.part}", "", command, "", *body, ""])
     print(text)
     if not options.quick:
-        (RESULTS / f"interplay_{options.part}.md").write_text(text)
+        suffix = "_shifted" if options.part == "performance" and options.shifts == [1] else ""
+        (RESULTS / f"interplay_{options.part}{suffix}.md").write_text(text)
 
 
 if __name__ == "__main__":

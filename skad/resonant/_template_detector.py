@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validat
 
 from skad.base import DetectorMixin, PresetMixin, ScoreMixin
 from skad.detectors import CWoLaDetector, NetworkClassifier, TreeEnsembleClassifier
+from skad.detectors._breakdown import agreement_test
 from skad.exceptions import LowStatisticsWarning
 from skad.resonant._cathode import CATHODE
 from skad.resonant._events import named, read_labels
@@ -16,6 +17,7 @@ from skad.resonant._given_reference import GivenReference
 from skad.resonant._lacathode import LaCATHODE
 from skad.resonant._sidebands import Sidebands
 from skad.utils import _sklearn as sk
+from skad.utils import draw_seed
 
 __all__ = ["TemplateDetector"]
 
@@ -52,6 +54,11 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         Fraction of the training data (region and sidebands) to call outliers.
     threshold : float or None, default=None
         Absolute threshold on the anomaly score, in place of `contamination`.
+    check_breakdown : bool, default=False
+        Test after the fit whether trainings on separate parts of the events select the same ones,
+        and warn where they do not: then the region holds too little signal for the scores to be
+        more than fluctuations. See `skad.inspection.breakdown_test`; it costs 5 to 20 more passes
+        over the events.
     n_jobs : int, default=None
         Folds fitted in parallel.
     random_state : int, RandomState or None, default=None
@@ -68,6 +75,8 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
     training_scores_ : ndarray of float64, shape (n_events,)
         Anomaly scores of the training data in the signal region, out of fold with `cv`; NaN for
         all other events. Select among the training events by these.
+    breakdown_test_ : BreakdownTest
+        With `check_breakdown`.
     n_template_ : int
         Template events that the classifier was trained with.
     offset_ : float
@@ -78,7 +87,8 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
     Warns
     -----
     LowStatisticsWarning
-        Fewer than 500 data events in the signal region.
+        Fewer than 500 data events in the signal region, or `check_breakdown` finds that the
+        classifier learned nothing. 5 % of the data sets without signal pass that test.
 
     Notes
     -----
@@ -128,6 +138,7 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         "template": [sk.HasMethods(["fit", "sample_background"])],
         "classifier": [None, sk.HasMethods(["fit", "predict_proba"])],
         "cv": ["cv_object", None],
+        "check_breakdown": ["boolean"],
         "n_jobs": [int, None],
         "random_state": ["random_state"],
         **ScoreMixin._threshold_constraints,
@@ -141,6 +152,7 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         cv=5,
         contamination=0.01,
         threshold=None,
+        check_breakdown=False,
         n_jobs=None,
         random_state=None,
     ):
@@ -149,6 +161,7 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         self.cv = cv
         self.contamination = contamination
         self.threshold = threshold
+        self.check_breakdown = check_breakdown
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -218,6 +231,22 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         ).fit(features, label, sample_weight=both)
         self.training_scores_ = np.full(len(values), np.nan)
         self.training_scores_[rows] = self.detector_.training_scores_[: len(rows)]
+        if self.check_breakdown:
+            self._check_breakdown(classifier, features, label, both, rng)
+
+    def _check_breakdown(self, classifier, features, label, weight, rng):
+        test = self.breakdown_test_ = agreement_test(
+            classifier, features, label, weight, strategy="parts", random_state=draw_seed(rng)
+        )
+        if not test.trusted:
+            warnings.warn(
+                "classifiers trained on separate parts of the events do not select the same events "
+                f"more than by chance (p = {test.p_value:.2g}): the signal region "
+                f"[{self.region_.low:g}, {self.region_.high:g}) holds too little signal for this "
+                "detector, or none. Do not read the scores as evidence.",
+                LowStatisticsWarning,
+                stacklevel=4,
+            )
 
     def _features(self, values):
         """Return what the classifier sees: no m, in the coordinates of the template."""

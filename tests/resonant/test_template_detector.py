@@ -151,6 +151,20 @@ def test_few_events_warn():
         TemplateDetector(Sidebands(REGION), TREES).fit(X)
 
 
+@pytest.mark.parametrize("n_signal, trusted", [(800, True), (0, False)])
+def test_breakdown_warns_without_signal(n_signal, trusted):
+    X, _ = events(20_000, n_signal)
+    detector = TemplateDetector(
+        Sidebands(REGION), GaussianNB(), cv=None, check_breakdown=True, random_state=0
+    )
+    if trusted:
+        detector.fit(X)
+    else:
+        with pytest.warns(LowStatisticsWarning, match="do not select the same events"):
+            detector.fit(X)
+    assert detector.breakdown_test_.trusted is trusted
+
+
 def test_in_a_bump_hunt():
     X, _ = events(6000, 120)
     hunt = BumpHunt(
