@@ -17,7 +17,6 @@ import joblib
 import numpy as np
 import pandas as pd
 from dijet_search import FEATURES, REGION, make_search, performance, score_with_reference
-from sklearn.neural_network import MLPClassifier
 
 from skad.detectors import TreeEnsembleClassifier
 from skad.exceptions import SkadWarning
@@ -268,20 +267,15 @@ def part_closure(options):
         samples,
         truth,
         features=[1, 2, 3, 4],
-        classifier=classifier(options.quick),
         n_seeds=options.seeds,
         n_null=3 if options.quick else 10,
         random_state=0,
     )
     lines += ["```", area.to_frame().round(4).to_string(), "```", "", "## Log posteriors", ""]
-    network = MLPClassifier(
-        (64, 32), batch_size=1000, early_stopping=True, n_iter_no_change=5, max_iter=100
-    )
     posterior = log_posterior_test(
         samples,
         truth,
         features=[1, 2, 3, 4],
-        classifier=network,
         n_seeds=options.seeds,
         random_state=0,
     )

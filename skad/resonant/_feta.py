@@ -30,7 +30,7 @@ class FETA(TransportTemplate):
         features, scaled to the range of data and simulation.
     transport : FlowDensity, default=None
         Unfitted; its flow and training settings are those of the transport. None is
-        ``FlowDensity("nsf_coupling", n_transforms=4, hidden_layer_sizes=(32, 32), max_epochs=5)``.
+        ``FlowDensity("nsf_coupling", hidden_layer_sizes=(32, 32), max_epochs=5)``.
     region : None, (low, high) or SignalRegion, default=None
         Signal region. None means the central fifth of the events.
     resonance : int or str, default=0

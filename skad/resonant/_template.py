@@ -98,7 +98,7 @@ class Template(ResonantMixin, BaseEstimator, ABC):
         X, weight = self._sample(n_samples, check_random_state(random_state))
         X = np.asarray(X, dtype=np.float64)
         if self._learns_support:
-            self._warn_outside(X, "the template learned nothing there")
+            self._warn_outside(X, "the template learned nothing there", weight)
         return X, np.asarray(weight, dtype=np.float64)
 
     def outside_support(self, X):
@@ -118,14 +118,15 @@ class Template(ResonantMixin, BaseEstimator, ABC):
         features = X[:, self.feature_indices_]
         return ((features < self.support_[0]) | (features > self.support_[1])).any(axis=1)
 
-    def _warn_outside(self, X, consequence):
-        outside = np.count_nonzero(self._is_outside(X))
+    def _warn_outside(self, X, consequence, weight=None):
+        outside = self._is_outside(X)
+        share = np.average(outside, weights=weight)
         # Beyond the two extremes of n events lies one in (n + 1) / 2 by chance.
-        chance = len(X) * 2 * len(self.feature_indices_) / (self._n_support + 1)
-        if outside > max(3 * chance, 1e-3 * len(X)):
+        chance = 2 * len(self.feature_indices_) / (self._n_support + 1)
+        if share > max(3 * chance, 1e-3):
             warnings.warn(
-                f"{outside} of {len(X)} events lie outside the range of the features in the "
-                f"sidebands of the data; {consequence}.",
+                f"{np.count_nonzero(outside)} of {len(X)} events lie outside the range of the "
+                f"features in the sidebands of the data; {consequence}.",
                 FiducialWarning,
                 stacklevel=3,
             )
