@@ -1,0 +1,76 @@
+"""The benchmark of the ANODE paper runs small, resumes, and its tables say what was computed."""
+
+import json
+
+import anode_paper
+import numpy as np
+import pytest
+from dijet_search import REGION, Search
+
+from skad.datasets import make_resonance
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::skad.exceptions.SkadWarning"),
+]
+
+
+def search(folder, seed, *, signal_fraction=0.006, shifted=False, n_data=12_000):
+    X, truth = make_resonance(
+        n_data, round(20 * signal_fraction * 1000), random_state=seed, return_X_y=True
+    )
+    fresh, fresh_truth = make_resonance(20_000, 1000, random_state=seed + 1, return_X_y=True)
+    inside = REGION.mask(fresh)
+    fresh, fresh_truth = fresh[inside], fresh_truth[inside]
+    signal = fresh[fresh_truth == 1]
+    return Search(X, truth, X, fresh[fresh_truth == 0], signal[::2], signal[1::2])
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(anode_paper, "make_search", search)
+    monkeypatch.setattr(
+        anode_paper, "METHODS", ("ANODE", "ResidualANODE", "IsolationForest", *anode_paper.PAPER)
+    )
+
+
+def test_study_runs(small):
+    results, lines = anode_paper.main(["--data", "nowhere", "--quick", "--part", "main"])
+    assert len(results) == 6
+    for result in results.values():
+        assert 0 < result["auc"] <= 1 and result["max_sic"] > 0
+    one = results["ANODE | 0.006 | unshifted | 0"]
+    passed = np.array(one["n_passed"])
+    assert (np.diff(passed) < 0).all()
+    ratio, error = one["background"]["direct"]
+    # Two epochs leave the densities rough; the efficiency of one tenth is about right all the same.
+    assert 0.3 < ratio[0] < 1.5 and 0 < error[0] < 0.2
+    text = "\n".join(lines)
+    assert "## S/B = 0.60%, shifted features" in text
+    assert "## Predicted over true background" in text
+
+
+def test_null_and_throughput(small):
+    results, lines = anode_paper.main(["--data", "nowhere", "--quick", "--part", "null"])
+    assert all(0 <= r["signal_fraction"] <= 1 for r in results.values())
+    assert "no signal" in "\n".join(lines)
+    results, _ = anode_paper.main(["--data", "nowhere", "--quick", "--part", "throughput"])
+    assert results["throughput"]["events"] == 12_000
+    assert results["throughput"]["peak_memory_mb"] > 50
+
+
+def test_results_survive_an_interruption(tmp_path):
+    path = tmp_path / "results.json"
+    anode_paper.Store(path).add("one", {"auc": 0.5})
+    store = anode_paper.Store(path)
+    assert "one" in store and "two" not in store
+    store.add("two", {"auc": 0.75})
+    assert json.loads(path.read_text()) == {"one": {"auc": 0.5}, "two": {"auc": 0.75}}
+
+
+def test_ratios_pair_seeds():
+    results = {
+        anode_paper.name_of(method, 0.006, False, seed): {"max_sic": sic}
+        for method, seed, sic in [("ANODE", 0, 8.0), ("ANODE", 1, 9.0), ("IAD", 1, 10.0)]
+    }
+    assert anode_paper.ratios(results, "ANODE", "IAD", 0.006, False) == [0.9]
+    assert anode_paper.band([1.0, 2.0, 3.0]) == "2.0 (1.3-2.7)"
