@@ -8,7 +8,8 @@ from skad.demo import main
 
 
 def test_demo_writes_its_numbers_and_figure(tmp_path, capsys):
-    results = main(["--output", str(tmp_path), "--events", "3000", "--epochs", "2"])
+    options = ["--events", "3000", "--epochs", "2", "--search-events", "12000", "--trees", "1"]
+    results = main(["--output", str(tmp_path), *options])
     assert json.loads((tmp_path / "demo.json").read_text()) == results
     assert (tmp_path / "frames.png").stat().st_size > 10_000
     shared = results["frames"]["shared_fraction_of_rarest_percent"]
@@ -22,3 +23,22 @@ def test_demo_writes_its_numbers_and_figure(tmp_path, capsys):
     assert in_m["auc"] > in_log_m["auc"] + 0.02
     other_fit = detectors["flow fitted in m, rare in m"]
     assert other_fit["auc"] == pytest.approx(in_m["auc"], abs=0.1)
+    search = results["search"]
+    assert 10 < search["signal_in_region"] <= 24
+    for name in ("sic.png", "bump_hunt.png"):
+        assert (tmp_path / name).stat().st_size > 10_000
+    sic = {name: row["max_sic"] for name, row in search["detectors"].items()}
+    assert list(sic) == [
+        "ANODE",
+        "ResidualANODE",
+        "CWoLa hunting",
+        "idealised",
+        "supervised",
+        "IsolationForest",
+    ]
+    assert sic["supervised"] > max(5.0, sic["IsolationForest"])
+    before, *after = search["bump_hunt"]
+    assert before["efficiency"] == 1.0 and len(after) == 2
+    # Uncut, a signal of one per cent does not show.
+    assert abs(before["z_local"]) < 3.5
+    assert before["n_observed"] > 10 * after[0]["n_observed"]
