@@ -270,7 +270,10 @@ def processor_time(function):
 
 
 def speed(jets):
-    """Training and scoring in events per second of processor time, alternating the rivals."""
+    """Training and scoring in events per second of processor time, alternating the rivals.
+
+    What a hand-written loop of the same network gains over PyOD bounds what any engine can.
+    """
     n_epochs, X = 6, jets.train
     table = {}
     for batch_size in (100, 500):
