@@ -9,6 +9,7 @@ schedule in place of 50 and 100 at a constant rate, and batches of 200. No numbe
 optimised on the signals.
 """
 
+import inspect
 import json
 import platform
 import sys
@@ -355,7 +356,7 @@ def markdown(results):
     for section, table in results.items():
         if section == "machine":
             continue
-        lines += [f"## {section}", "", SECTIONS[section].__doc__, ""]
+        lines += [f"## {section}", "", inspect.getdoc(SECTIONS[section]), ""]
         columns = list(dict.fromkeys(c for row in table.values() for c in row))
         lines += ["| | " + " | ".join(columns) + " |", "| --- " * (len(columns) + 1) + "|"]
         for name, row in table.items():
