@@ -239,10 +239,10 @@ def part_performance(options):
 def part_closure(options):
     """Templates without signal against true background."""
     names = ["mj1", "delta_mj", "tau21_j1", "tau21_j2"]
-    search = search_of(options, 0, 0.0, False)
+    search = search_of(options, 0, 0.0, 0)
     samples = {
         name: [
-            options.draw_template(options, name, 0, False, 0.0, generator)[:2]
+            options.draw_template(options, name, 0, 0, 0.0, generator)[:2]
             for generator in range(options.seeds)
         ]
         for name in TEMPLATES
@@ -271,7 +271,14 @@ def part_closure(options):
         n_null=3 if options.quick else 10,
         random_state=0,
     )
-    lines += ["```", area.to_frame().round(4).to_string(), "```", "", "## Log posteriors", ""]
+    rows = []
+    for name, part in area.auc.groupby("template", sort=False):
+        spread, p_value = part["null_std"].median(), part["p_value"].median()
+        bands = [band(part[column], 4) for column in ("roc_auc", "null_mean")]
+        rows.append([name, *bands, f"{spread:.4f}", f"{p_value:.2f}"])
+    header = ["template", "AUC", "truth against truth", "its spread", "p-value"]
+    lines += [*markdown(rows, header), "", f"{area.n_events} events each.", ""]
+    lines += ["## Log posteriors", ""]
     posterior = log_posterior_test(
         samples,
         truth,
@@ -279,8 +286,13 @@ def part_closure(options):
         n_seeds=options.seeds,
         random_state=0,
     )
-    lines += [f"Chance is {np.log(1 / len(samples)):.4f}.", "", "```"]
-    lines += [posterior.round(4).to_string(), "```"]
+    chance = -np.log(len(samples))
+    lines += [f"LP(i|j) of template i on events of sample j; chance: {chance:.4f}.", ""]
+    rows = []
+    for sample, part in posterior.groupby("sample", sort=False):
+        own = [part[part["template"] == name]["log_posterior"] for name in samples]
+        rows.append([f"sample {sample}", *(band(values, 4) for values in own)])
+    lines += markdown(rows, ["", *samples])
     return [f"No signal; {options.seeds} seeds of the generators, one partition.", "", *lines]
 
 
@@ -291,7 +303,7 @@ def part_agreement(options):
     for fraction in options.fractions:
         scores = {name: [] for name in TEMPLATES}
         for seed in range(options.seeds):
-            each, truth, _ = all_scores(options, 0, fraction, False, seed, list(TEMPLATES))
+            each, truth, _ = all_scores(options, 0, fraction, 0, seed, list(TEMPLATES))
             for name in TEMPLATES:
                 scores[name].append(each[name])
         scores = {name: np.array(values) for name, values in scores.items()}

@@ -104,11 +104,31 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
         self.random_state = random_state
 
     def get_params(self, deep=True):
-        """Get the parameters, those of the detectors as ``<name>__<parameter>``."""
+        """Get the parameters, those of the detectors as ``<name>__<parameter>``.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include those of the detectors.
+
+        Returns
+        -------
+        params : dict
+        """
         return self._get_params("detectors", deep=deep)
 
     def set_params(self, **params):
-        """Set parameters, also of the detectors by ``<name>__<parameter>``."""
+        """Set parameters, also of the detectors by ``<name>__<parameter>``.
+
+        Parameters
+        ----------
+        **params : dict
+            New values by name.
+
+        Returns
+        -------
+        self : VotingDetector
+        """
         self._set_params("detectors", **params)
         return self
 

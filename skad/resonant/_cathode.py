@@ -128,11 +128,11 @@ class CATHODE(PresetMixin, Template):
             self._named(events.X[rows]), sample_weight=events.weights(rows)
         )
         self.density_ = self._framed.density_
-        self.masses_ = MassSpectrum(self.mass_spectrum, events, self.region_)
+        self._masses = MassSpectrum(self.mass_spectrum, events, self.region_)
         self.n_region_events_ = int((events.data & events.inside).sum())
 
     def _sample(self, n_samples, rng):
         if n_samples is None:
             n_samples = self._natural_size()
-        m = self.masses_.draw(n_samples, rng)
+        m = self._masses.draw(n_samples, rng)
         return self._framed.sample(n_samples, rng, conditions=m), np.ones(n_samples)

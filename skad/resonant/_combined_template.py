@@ -95,6 +95,8 @@ class CombinedTemplate(Template, sk.BaseComposition):
     }
 
     _needs_sidebands = False
+    # The members warn, each by its own share of strange events.
+    _learns_support = False
 
     def __init__(self, templates, *, shares=None, n_jobs=None, random_state=None):
         self.templates = templates
@@ -224,9 +226,6 @@ class CombinedTemplate(Template, sk.BaseComposition):
             weights.append(weight * share / weight.sum())
         weight = np.concatenate(weights)
         return np.concatenate(parts), weight / weight.mean()
-
-    def _warn_outside(self, X, consequence):
-        """Leave the warning to the members, whose own share of strange events counts."""
 
 
 def _fit_member(template, X, events, seed):

@@ -104,7 +104,7 @@ class LaCATHODE(TransformerMixin, CATHODE):
         if n_samples is None:
             n_samples = self._natural_size()
         latent = np.empty((n_samples, self.n_features_in_))
-        latent[:, self.resonance_index_] = self.masses_.draw(n_samples, rng)
+        latent[:, self.resonance_index_] = self._masses.draw(n_samples, rng)
         latent[:, self.feature_indices_] = rng.normal(size=(n_samples, len(self.feature_indices_)))
         return self._framed.inverse_transform(latent), np.ones(n_samples)
 

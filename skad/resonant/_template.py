@@ -24,6 +24,31 @@ class Template(ResonantMixin, BaseEstimator, ABC):
     of the signal region and their weights; ``n_samples=None`` means as many as the method gives
     by itself. It may have ``transform(X)``, coordinates in which data and template are to be
     compared (LaCATHODE).
+
+    Examples
+    --------
+    A template of your own, the lower sideband alone:
+
+    >>> import numpy as np
+    >>> from skad.resonant import Template
+    >>> class LowerSideband(Template):
+    ...     _parameter_constraints = Template._template_constraints
+    ...
+    ...     def __init__(self, region=None, resonance=0, random_state=None):
+    ...         self.region = region
+    ...         self.resonance = resonance
+    ...         self.random_state = random_state
+    ...
+    ...     def _fit(self, events, rng):
+    ...         self.events_ = events.X[self.region_.sideband_mask(events.m, "low")]
+    ...
+    ...     def _sample(self, n_samples, rng):
+    ...         rows = rng.randint(len(self.events_), size=n_samples or len(self.events_))
+    ...         return self.events_[rows], np.ones(len(rows))
+    >>> X = np.column_stack([np.linspace(2, 5, 100), np.ones(100)])
+    >>> events, _ = LowerSideband(region=(3, 4)).fit(X).sample_background(10, random_state=0)
+    >>> bool((events[:, 0] < 3).all())
+    True
     """
 
     _learns_support = True

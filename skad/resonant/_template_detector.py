@@ -75,8 +75,8 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
     training_scores_ : ndarray of float64, shape (n_events,)
         Anomaly scores of the training data in the signal region, out of fold with `cv`; NaN for
         all other events. Select among the training events by these.
-    breakdown_test_ : BreakdownTest
-        With `check_breakdown`.
+    breakdown_test_ : BreakdownTest or None
+        None without `check_breakdown`.
     n_template_ : int
         Template events that the classifier was trained with.
     offset_ : float
@@ -231,6 +231,7 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         ).fit(features, label, sample_weight=both)
         self.training_scores_ = np.full(len(values), np.nan)
         self.training_scores_[rows] = self.detector_.training_scores_[: len(rows)]
+        self.breakdown_test_ = None
         if self.check_breakdown:
             self._check_breakdown(classifier, features, label, both, rng)
 
