@@ -1,6 +1,7 @@
 """Spectrum fits: the likelihood, its minimum, its errors and the choice of the order."""
 
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -64,6 +65,31 @@ def test_minuit_finds_the_same_minimum(function, order):
     value, error = newton.yield_in(*REGION)
     assert minuit.yield_in(*REGION)[0] == pytest.approx(value, abs=0.01 * error)
     assert minuit.yield_in(*REGION)[1] == pytest.approx(error, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "function, order", [("dijet", 3), ("dijet", 5), ("polynomial", 1), ("polynomial", 4)]
+)
+def test_covariance_is_the_inverse_of_finite_differences(function, order):
+    """Second differences of the likelihood along the principal axes of the covariance."""
+    fit = fit_spectrum(draw(1), EDGES, exclude=REGION, function=function, n_parameters=order)
+    axes = np.linalg.cholesky(fit.covariance)
+
+    def loss(steps):
+        moved = replace(fit, log_parameters=fit.log_parameters + axes @ steps)
+        mean = moved.expected()[fit.fitted]
+        return -stats.poisson.logpmf(fit.counts[fit.fitted], mean).sum()
+
+    step, eye = 0.05, np.eye(order)
+    hessian = [
+        [
+            sum(p * q * loss(step * (p * a + q * b)) for p in (1, -1) for q in (1, -1))
+            / (4 * step**2)
+            for a in eye
+        ]
+        for b in eye
+    ]
+    np.testing.assert_allclose(hessian, eye, atol=0.01)
 
 
 def test_agrees_with_a_written_out_likelihood():
