@@ -2,13 +2,13 @@
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import check_random_state, get_tags
+from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skad.base import DetectorMixin, ScoreMixin
 from skad.utils import _sklearn as sk
-from skad.utils import draw_seeds
+from skad.utils import draw_seeds, requires_y, weight_parameter
 
 __all__ = ["VotingDetector"]
 
@@ -234,7 +234,7 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
         return self._combine(list(self.member_scores(X).T))
 
     def _requires_y(self):
-        return any(get_tags(detector).target_tags.required for _, detector in self.detectors)
+        return any(requires_y(detector) for _, detector in self.detectors)
 
 
 def _rows(X, mask):
@@ -245,17 +245,23 @@ def _rows(X, mask):
 
 def _fit_member(detector, X, y, data, sample_weight, seed):
     fitted = clone(detector)
-    if "random_state" in fitted.get_params() and fitted.random_state is None:
-        sk.set_random_states(fitted, np.random.RandomState(seed))
-    if get_tags(detector).target_tags.required:
+    # Explicit seeds stay; those of a pipeline's steps count too.
+    unseeded = sorted(
+        name
+        for name, value in fitted.get_params().items()
+        if name.rpartition("__")[2] == "random_state" and value is None
+    )
+    fitted.set_params(**dict(zip(unseeded, draw_seeds(seed, len(unseeded)), strict=True)))
+    if requires_y(detector):
         rows, args = np.ones(len(data), dtype=bool), (X, y)
     else:
         rows, args = data, (_rows(X, data),)
     if sample_weight is None:
         return fitted.fit(*args)
-    if not has_fit_parameter(fitted, "sample_weight"):
+    keyword = weight_parameter(fitted)
+    if keyword is None:
         raise TypeError(
             f"sample_weight was given, but {type(fitted).__name__}.fit does not take it; pass None "
             "or leave that detector out."
         )
-    return fitted.fit(*args, sample_weight=sample_weight[rows])
+    return fitted.fit(*args, **{keyword: sample_weight[rows]})

@@ -8,9 +8,8 @@ from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_consistent_length, get_tags
+from sklearn.utils import check_consistent_length
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import has_fit_parameter
 
 from skad.metrics import (
     anomaly_response,
@@ -20,7 +19,7 @@ from skad.metrics import (
 )
 from skad.metrics._checks import signal_mask
 from skad.utils import _sklearn as sk
-from skad.utils import draw_seeds
+from skad.utils import draw_seeds, requires_y, weight_parameter
 
 __all__ = ["coordinate_study"]
 
@@ -54,7 +53,7 @@ def coordinate_study(
     ----------
     detectors : dict of str to estimator
         Detectors, densities or classifiers, all that `skad.metrics.anomaly_response` reads.
-        Their `random_state`, where they have one, is set anew for every seed.
+        Their `random_state`, or those of their parts, are set anew for every seed.
     frames : dict of str to transformer
         Coordinates in which to fit. None is the coordinates of X.
     X : array-like of shape (n_events, n_features)
@@ -170,7 +169,7 @@ def _check_input(detectors, X, y, X_test, y_test, fit_y, fit_on, n_seeds):
         raise ValueError("fit_on must be boolean, one entry per event.")
     if fit_y is None:
         for name, detector in detectors.items():
-            if get_tags(detector).target_tags.required:
+            if requires_y(detector):
                 raise ValueError(
                     f"detectors[{name!r}] requires y to fit; pass fit_y, for example 1 for mixed "
                     "events and 0 for the reference. (y is the truth and is not shown to it.)"
@@ -237,15 +236,16 @@ def _fit(detector, frame, train, seed):
     detector = clone(detector)
     if "random_state" in detector.get_params(deep=False):
         detector.set_params(random_state=seed)
+    else:
+        sk.set_random_states(detector, np.random.RandomState(seed))
     frame = None if frame is None or isinstance(frame, str) else clone(frame)
     model = Pipeline([("frame", frame), ("detector", detector)])
     X, y, weight = train["X"], train["y"], train["weight"]
-    if not get_tags(detector).target_tags.required:
+    if not requires_y(detector):
         X, weight = _rows(X, train["on"]), None if weight is None else weight[train["on"]]
         y = None
-    fit_params = {}
-    if weight is not None and has_fit_parameter(detector, "sample_weight"):
-        fit_params["detector__sample_weight"] = weight
+    keyword = weight_parameter(model)
+    fit_params = {} if weight is None or keyword is None else {keyword: weight}
     return model.fit(X, y, **fit_params)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import KFold
-from sklearn.utils import check_random_state, get_tags
+from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import validate_data
 
@@ -23,7 +23,7 @@ from skad.resonant._region import check_region
 from skad.resonant._sculpting import sideband_sculpting_test
 from skad.resonant._spectrum import dijet_function, spectrum_edges
 from skad.utils import _sklearn as sk
-from skad.utils import draw_seed, draw_seeds
+from skad.utils import draw_seed, draw_seeds, requires_y
 
 __all__ = ["BumpHunt"]
 
@@ -331,7 +331,7 @@ class BumpHunt(BaseEstimator):
 
     def _check_data_labels(self, values, y):
         """Return y where the detector needs it, None where it is ignored."""
-        if not get_tags(self.detector).target_tags.required:
+        if not requires_y(self.detector):
             return None
         if y is None:
             raise ValueError(

@@ -6,6 +6,8 @@ from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import LocalOutlierFactor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import get_tags
 
 from skad.datasets import make_resonance
@@ -67,8 +69,24 @@ def test_members_without_y_get_the_data_alone():
     expected = MIXTURE.fit(X).score_samples(both)
     np.testing.assert_allclose(-voting.member_scores(both)[:, 1], expected)
     assert get_tags(voting).target_tags.required
+
+
+def test_weights_reach_the_last_step_of_a_pipeline():
+    X, _ = make_resonance(4000, 400, random_state=0, return_X_y=True)
+    y = np.arange(len(X)) % 2
+    weight = np.where(X[:, 1] > 0, 2.0, 0.5)
+    weak = CWoLaDetector(LogisticRegression(), random_state=0)
+    alone = weak.fit(X, y, sample_weight=weight).score_samples(X)
+    piped = VotingDetector([("weak", make_pipeline(FunctionTransformer(), weak))])
+    scores = piped.fit(X, y, sample_weight=weight).score_samples(X)
+    np.testing.assert_allclose(scores, alone)
+
+
+def test_members_that_need_y_do_not_fit_without():
+    X = np.zeros((10, 2))
+    weak = make_pipeline(StandardScaler(), CWoLaDetector(LogisticRegression()))
     with pytest.raises(ValueError, match="requires y"):
-        VotingDetector([("weak", weak)]).fit(both)
+        VotingDetector([("weak", weak)]).fit(X)
 
 
 def test_the_mean_of_noisy_detectors_is_better_than_each():
@@ -115,10 +133,11 @@ def test_bad_parameters(events, detectors, options, error, message):
         VotingDetector(detectors, **options).fit(events)
 
 
-def test_seeds_of_members_that_have_none(events):
+@pytest.mark.parametrize("wrap", [lambda d: d, lambda d: make_pipeline(StandardScaler(), d)])
+def test_seeds_of_members_that_have_none(events, wrap):
     def scores(seed):
         voting = VotingDetector(
-            [("a", IsolationForest(n_estimators=5)), ("b", FOREST)], random_state=seed
+            [("a", wrap(IsolationForest(n_estimators=5))), ("b", wrap(FOREST))], random_state=seed
         )
         return voting.fit(events).member_scores(events)
 

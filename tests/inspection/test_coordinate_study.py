@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
-from sklearn.ensemble import IsolationForest
+from sklearn.ensemble import IsolationForest, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KernelDensity
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skad.coordinates import ExpTransformer, NormalCDFTransformer
 from skad.inspection import coordinate_study
@@ -149,6 +151,39 @@ def test_fit_on_restricts_unsupervised_fits(events):
         n_seeds=1,
     )
     assert seen == [(3000, None, 3000.0)]
+
+
+def test_pipelines_are_treated_as_their_last_step(events):
+    """What needs y gets it, weights arrive, seeds of the steps are set for every repetition."""
+    X, y = events
+    weight = np.where(y == 1, 2.0, 1.0)
+    seen = []
+
+    class Recording(RandomForestClassifier):
+        def fit(self, X, y, sample_weight=None):
+            seen.append((len(X), y.sum(), sample_weight.sum()))
+            return super().fit(X, y, sample_weight)
+
+    detectors = {
+        "weak": make_pipeline(StandardScaler(), Recording(5)),
+        "forest": make_pipeline(StandardScaler(), IsolationForest(n_estimators=5)),
+    }
+    options = {
+        "X_test": X[::5],
+        "y_test": y[::5],
+        "fit_y": y,
+        "fit_on": y == 0,
+        "sample_weight": weight,
+        "n_seeds": 2,
+        "random_state": 0,
+    }
+    study = coordinate_study(detectors, {"x": None}, X, y, **options)
+    assert seen == [(3300, 300, 3600.0)] * 2
+    assert study.groupby("detector")["roc_auc"].nunique().tolist() == [2, 2]
+    again = coordinate_study(detectors, {"x": None}, X, y, **options)
+    pd.testing.assert_series_equal(study["roc_auc"], again["roc_auc"])
+    with pytest.raises(ValueError, match="pass fit_y"):
+        coordinate_study(detectors, {"x": None}, X, y)
 
 
 def test_weights_reach_the_metrics(events):
