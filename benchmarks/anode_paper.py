@@ -21,6 +21,7 @@ from sklearn.frozen import FrozenEstimator
 from skad.density import FlowDensity
 from skad.detectors import TreeEnsembleClassifier
 from skad.exceptions import FiducialWarning
+from skad.metrics import significance_improvement_at
 from skad.resonant import (
     ANODE,
     GivenReference,
@@ -35,6 +36,7 @@ from skad.resonant import (
 RESULTS = Path(__file__).parent / "results"
 FRACTIONS = (0.006, 0.003, 0.0015, 0.0)
 EFFICIENCIES = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3)
+SIGNAL_EFFICIENCIES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 METHODS = (
     "ANODE",
     "ResidualANODE",
@@ -89,6 +91,7 @@ class Detectors:
         self.search, self.seed, self.quick = search, seed, quick
         self.flows = flows(quick)
         self.trees = TreeEnsembleClassifier(2 if quick else 20, n_forest_trees=30)
+        self.n_samples = 20_000 if quick else 200_000
         self.anode = None
 
     def scores(self, method):
@@ -108,6 +111,9 @@ class Detectors:
             ).fit(self.search.X)
         return self.anode
 
+    def _closure(self, detector):
+        return background_closure(detector, self.search, self.seed, self.n_samples)
+
     def _anode(self, paper):
         detector = self.fitted_anode()
         if paper:
@@ -117,7 +123,7 @@ class Detectors:
             ).set_params(**(options if self.quick else {}))
             detector.fit(self.search.X)
         events, truth = self.search.test
-        facts = background_closure(detector, self.search, self.seed)
+        facts = self._closure(detector)
         # The paper counts relative to the events of the fiducial region.
         kept = detector.fiducial_mask(events)
         facts["fiducial_efficiency"] = [float(kept[truth == label].mean()) for label in (0, 1)]
@@ -130,6 +136,7 @@ class Detectors:
             "signal_fraction": detector.signal_fraction_,
             "signal_gain": detector.signal_gain_,
             "true_fraction": float(truth.mean()),
+            **self._closure(detector),
         }
         return detector.anomaly_score(self.search.test[0]), facts
 
@@ -172,7 +179,7 @@ def residual_anode(X, anode, densities, seed):
     ).fit(X)
 
 
-def background_closure(detector, search, seed):
+def background_closure(detector, search, seed, n_samples):
     """Predicted over true background of the region, with error, after cuts of known efficiency.
 
     The truth are background events that the data do not hold; they and as many signal events as
@@ -187,7 +194,7 @@ def background_closure(detector, search, seed):
     n_signal = round(truth.sum() / (truth == 0).sum() * n_true)
     observed = np.concatenate([search.background, search.signal[:n_signal]])
     direct = direct_background(
-        detector, detector.anomaly_score, thresholds, n_region=n_true, n_samples=200_000,
+        detector, detector.anomaly_score, thresholds, n_region=n_true, n_samples=n_samples,
         random_state=seed,
     )  # fmt: skip
     importance = importance_background(detector.density_ratio(observed), thresholds)
@@ -222,7 +229,10 @@ def run_search(options, store, fraction, shifted, seed, methods):
     truth = search.test[1]
     for method in missing:
         scores, facts = detectors.scores(method)
-        store.add(name_of(method, fraction, shifted, seed), {**performance(truth, scores), **facts})
+        sic = [significance_improvement_at(truth, scores, tpr=e) for e in SIGNAL_EFFICIENCIES]
+        curve = {"sic_at_tpr": np.round(sic, 2).tolist()}
+        result = {**performance(truth, scores), **curve, **facts}
+        store.add(name_of(method, fraction, shifted, seed), result)
 
 
 def run_null(options, store, shifted, seed):
@@ -278,7 +288,9 @@ def run_throughput(options, store):
 
 
 def band(values, digits=1):
-    low, median, high = np.quantile(values, [0.16, 0.5, 0.84])
+    if np.isnan(values).all():
+        return "-"  # too few background events survive
+    low, median, high = np.nanquantile(values, [0.16, 0.5, 0.84])
     return f"{median:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
 
 
@@ -335,16 +347,41 @@ def report(results):
                     "/ supervised",
                 ]
                 lines += ["", f"## {title}", "", *table([*header, "CPU s"], rows)]
-    lines += closure_report(results) + fraction_report(results)
+    lines += curve_report(results)
+    for method in ("ANODE", "ResidualANODE"):
+        lines += closure_report(results, method)
+    lines += fraction_report(results)
     if "throughput" in results:
         lines += ["", "## Training ANODE", "", *table(["", ""], results["throughput"].items())]
     return lines
 
 
-def closure_report(results):
+def curve_report(results):
     rows = []
     for shifted in (False, True):
-        runs = collect(results, "ANODE", 0.006, shifted)
+        for method in METHODS:
+            runs = collect(results, method, FRACTIONS[0], shifted)
+            if runs:
+                curves = np.array([r["sic_at_tpr"] for r in runs.values()], dtype=np.float64)
+                row = ["shifted" if shifted else "unshifted", method]
+                rows.append([*row, *(band(values) for values in curves.T)])
+    if not rows:
+        return []
+    return [
+        "",
+        "## SIC against signal efficiency, S/B = 0.6 %",
+        "",
+        "SIC = signal efficiency / sqrt(background efficiency), so these are the points of the ROC "
+        "curves too.",
+        "",
+        *table(["features", "method", *map(str, SIGNAL_EFFICIENCIES)], rows),
+    ]
+
+
+def closure_report(results, detector):
+    rows = []
+    for shifted in (False, True):
+        runs = collect(results, detector, FRACTIONS[0], shifted)
         for i, efficiency in enumerate(EFFICIENCIES if runs else ()):
             row = ["shifted" if shifted else "unshifted", f"{efficiency:g}"]
             row.append(int(np.median([r["n_passed"][i] for r in runs.values()])))
@@ -360,7 +397,7 @@ def closure_report(results):
     header = ["features", "efficiency", "surviving background", "direct", "importance", "sideband"]
     return [
         "",
-        "## Predicted over true background of ANODE, S/B = 0.6 %",
+        f"## Predicted over true background of {detector}, S/B = 0.6 %",
         "",
         "Median and band over seeds ± the stated error (truth included), and the share of seeds "
         "within one such error.",
@@ -404,6 +441,8 @@ def main(arguments=None):
         return options.part in (None, part)
 
     own = METHODS[: -len(PAPER)]
+    # The supervised classifier sees no injected events.
+    scanned = [method for method in own if method != "supervised"]
     if wanted("main"):
         for seed in range(options.seeds):
             for shifted in (False, True):
@@ -411,14 +450,14 @@ def main(arguments=None):
     if wanted("throughput"):
         run_throughput(options, store)
     if wanted("null"):
-        for seed in range(options.null_seeds):
-            for shifted in (False, True):
-                # Seeds of their own, apart from those of the searches.
-                run_null(options, store, shifted, 1000 + seed)
+        # Seeds of their own, apart from those of the searches.
+        for shifted, seeds in ((False, options.null_seeds), (True, (options.null_seeds + 1) // 2)):
+            for seed in range(1000, 1000 + seeds):
+                run_null(options, store, shifted, seed)
     if wanted("scan"):
         for seed in range(options.seeds):
             for fraction in FRACTIONS[1:]:
-                run_search(options, store, fraction, False, seed, own)
+                run_search(options, store, fraction, False, seed, scanned)
     if wanted("paper"):
         for seed in range(options.paper_seeds):
             for shifted in (False, True):
