@@ -97,7 +97,7 @@ class EventLoader:
         rows = self.dataset.rows
         if self.generators is not None:
             rows = [
-                r[torch.randperm(len(r), generator=g)]
+                r.index_select(0, torch.randperm(len(r), generator=g))
                 for r, g in zip(rows, self.generators, strict=True)
             ]
         n = len(self.dataset)
@@ -114,8 +114,9 @@ class EventLoader:
         self, order: torch.Tensor, real: torch.Tensor | None, noise: list[torch.Generator]
     ) -> Batch:
         flat = order.reshape(-1)
+        # index_select takes a fraction of the time of fancy indexing.
         block = {
-            name: tensor[flat].reshape(*order.shape, *tensor.shape[1:]).to(self.device)
+            name: tensor.index_select(0, flat).unflatten(0, order.shape).to(self.device)
             for name, tensor in self.dataset.tensors.items()
         }
         if self.dataset.n_noise:

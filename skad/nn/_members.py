@@ -22,7 +22,7 @@ def per_event(objective: Any) -> Any:
 
     Stacks of dense networks then run as batched products: the objective gets the batches of all
     members at once, of shape (n_members, n_events, ...), and must return the losses of shape
-    (n_members, n_events).
+    (n_members, n_events). It may not differentiate the networks itself.
     """
     objective.per_event = True
     return objective

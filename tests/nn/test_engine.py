@@ -86,6 +86,10 @@ def standardized(k):
     return nn.Sequential(scaling, MLP(3, (8, 4), activation="elu"))
 
 
+def relu_on_a_copy(k):
+    return nn.Sequential(nn.Linear(3, 8), nn.ReLU(), MLP(8, (4,), dropout=0.0))
+
+
 def autoencoder(k):
     scaling = Standardize(np.zeros(3), np.ones(3))
     return Autoencoder(scaling, 3, (5,), 2, encoder_bias=False)
@@ -111,6 +115,8 @@ def loss_of_variational(network, batch):
 @pytest.mark.parametrize(
     ("build", "loss"),
     [
+        (build, squared_error),
+        (relu_on_a_copy, squared_error),
         (standardized, loss_of_standardized),
         (autoencoder, loss_of_autoencoder),
         (variational, loss_of_variational),
