@@ -1,7 +1,8 @@
 """Are the local p-values of the bump hunt uniform without signal, and what is its power?
 
 Background-only pseudo-experiments of `make_resonance`, everything retrained in each; one window,
-small fast detectors. Recorded in benchmarks/results/bump_hunt_coverage.json.
+small fast detectors. Recorded in benchmarks/results/bump_hunt_coverage.json, method by method; the
+same command computes what is missing there.
 
     python benchmarks/bump_hunt_coverage.py --experiments 300 --jobs 2
 """
@@ -145,11 +146,17 @@ def main():
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(report, indent=1) + "\n")
 
+    if RESULTS.exists():
+        earlier = json.loads(RESULTS.read_text())
+        if earlier["command"] == report["command"]:
+            report = earlier
     for name, hunt in hunts().items():
-        record("coverage", name, coverage(name, hunt, options.experiments, options.jobs))
+        if name not in report["coverage"]:
+            record("coverage", name, coverage(name, hunt, options.experiments, options.jobs))
     for name in ("mixtures, sideband", "mixtures, direct", "trees, sideband"):
-        hunt = hunts()[name]
-        record("power", name, power(name, hunt, options.power_experiments, options.jobs))
+        if name not in report["power"]:
+            hunt = hunts()[name]
+            record("power", name, power(name, hunt, options.power_experiments, options.jobs))
 
 
 if __name__ == "__main__":
