@@ -255,7 +255,7 @@ def _fit_member(detector, X, y, data, sample_weight, seed):
     if requires_y(detector):
         rows, args = np.ones(len(data), dtype=bool), (X, y)
     else:
-        rows, args = data, (_rows(X, data),)
+        rows, args = data, (_rows(X, data), None)
     if sample_weight is None:
         return fitted.fit(*args)
     keyword = weight_parameter(fitted)

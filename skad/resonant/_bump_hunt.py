@@ -590,7 +590,7 @@ def _fit_member(detector, X, y, rows, region, seed, store):
         }
     )
     events = _events(member, X, rows, region)
-    member.fit(events) if y is None else member.fit(events, y[rows])
+    member.fit(events, None if y is None else y[rows])
     store.save(key, member)
     return member
 

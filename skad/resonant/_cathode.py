@@ -4,11 +4,12 @@ from numbers import Real
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 
 from skad.base import PresetMixin
 from skad.coordinates import LogitTransformer
 from skad.density import FlowDensity, FramedDensity
-from skad.resonant._conditional import set_conditions
+from skad.resonant._conditional import check_conditional, set_conditions
 from skad.resonant._masses import MASS_SPECTRA, MassSpectrum
 from skad.resonant._template import Template
 from skad.utils import _sklearn as sk
@@ -27,7 +28,9 @@ class CATHODE(PresetMixin, Template):
     ----------
     density : estimator, default=None
         Conditional density with ``condition_features``, which is set to the resonant feature;
-        None is a `FlowDensity` behind the logit of the scaled features.
+        None is a `FlowDensity` behind the logit of the scaled features. A fitted density of the
+        same columns in scikit-learn's `FrozenEstimator` is used as it is, such as the
+        `background_density_` of an `ANODE`.
     region : None, (low, high) or SignalRegion, default=None
         Signal region. None means the central fifth of the events.
     resonance : int or str, default=0
@@ -120,8 +123,13 @@ class CATHODE(PresetMixin, Template):
 
     def _fit(self, events, rng):
         density = self._default_density() if self.density is None else clone(self.density)
-        set_conditions(density, self.resonance_index_)
-        sk.set_random_states(density, rng)
+        if isinstance(density, FrozenEstimator):
+            check_conditional(
+                density.estimator, self.resonance_index_, self.n_features_in_, name="density"
+            )
+        else:
+            set_conditions(density, self.resonance_index_)
+            sk.set_random_states(density, rng)
         rows = events.sideband
         # FramedDensity bridges weights, conditions and data frames for any density.
         self._framed = FramedDensity(None, density).fit(

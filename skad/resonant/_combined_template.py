@@ -233,4 +233,4 @@ def _fit_member(template, X, events, seed):
     sk.set_random_states(fitted, np.random.RandomState(seed))
     if get_tags(template).target_tags.required:
         return fitted.fit(X, events.data.astype(int), sample_weight=events.weight)
-    return fitted.fit(X[events.data], sample_weight=events.weights(events.data))
+    return fitted.fit(X[events.data], None, sample_weight=events.weights(events.data))

@@ -14,7 +14,7 @@ from skad.base import DetectorMixin, PresetMixin, ScoreMixin
 from skad.coordinates import LogitTransformer
 from skad.density import FlowDensity, FramedDensity
 from skad.exceptions import DivergenceError, FiducialWarning, LowStatisticsWarning
-from skad.resonant._conditional import set_conditions
+from skad.resonant._conditional import check_conditional, set_conditions
 from skad.resonant._events import ResonantMixin
 from skad.resonant._masses import MASS_SPECTRA, MassSpectrum
 from skad.utils import _sklearn as sk
@@ -157,23 +157,16 @@ class DensityRatioDetector(PresetMixin, ResonantMixin, DetectorMixin, BaseEstima
     def _fit_background(self, X, sample_weight, rng):
         density = self.background_density
         if isinstance(density, FrozenEstimator):
-            self.background_density_ = self._check_fitted_density(density.estimator)
+            self.background_density_ = check_conditional(
+                density.estimator,
+                self.resonance_index_,
+                self.n_features_in_,
+                name="background_density",
+            )
             return
         # Larger batches than those of FlowDensity: the sidebands of a search hold 1e5 events.
         density = FlowDensity(batch_size=2048) if density is None else density
         self.background_density_ = self._fit_density(density, X, sample_weight, rng)
-
-    def _check_fitted_density(self, density):
-        check_is_fitted(density)
-        columns = getattr(density, "n_features_in_", self.n_features_in_)
-        conditions = np.asarray(getattr(density, "condition_indices_", self.resonance_index_))
-        if columns != self.n_features_in_ or list(conditions.ravel()) != [self.resonance_index_]:
-            raise ValueError(
-                "a fitted background_density must be conditional on the resonant feature alone "
-                f"(column {self.resonance_index_} of {self.n_features_in_}); this one was fitted "
-                f"to {columns} columns with conditions {conditions.ravel().tolist()}."
-            )
-        return density
 
     def _fit_density(self, density, X, sample_weight, rng):
         """Fit p(x|m) in the detector's coordinates; the result is one of X."""

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
@@ -145,6 +146,18 @@ def test_names_of_columns_and_the_seeds_of_members():
     drawn = [t.sample_background(50, random_state=0)[0] for t in template.templates_]
     assert (drawn[0] != drawn[1]).any()
     assert template.templates_[0].feature_names_in_[0] == "mjj"
+
+
+def test_fitted_members_are_used_as_they_are():
+    X, y = data_and_simulation()
+    fitted = combined().fit(X, y)
+    frozen = [
+        (name, FrozenEstimator(t))
+        for (name, _), t in zip(fitted.templates, fitted.templates_, strict=True)
+    ]
+    again = CombinedTemplate(frozen).fit(X, y)
+    for one, other in zip(again.templates_, fitted.templates_, strict=True):
+        assert one.estimator is other
 
 
 def test_in_a_detector():

@@ -4,13 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 
 from skad.coordinates import LogTransformer
 from skad.datasets import make_resonance
 from skad.density import FlowDensity, FramedDensity
 from skad.exceptions import FiducialWarning, RegionError
 from skad.metrics import mass_sculpting_chi2
-from skad.resonant import CATHODE, GivenReference, LaCATHODE, Sidebands, SignalRegion
+from skad.resonant import ANODE, CATHODE, GivenReference, LaCATHODE, Sidebands, SignalRegion
 from skad.resonant._masses import MassSpectrum
 
 REGION = SignalRegion(3.3, 3.7)
@@ -186,6 +188,23 @@ class TestCATHODE:
 
         with pytest.raises(TypeError, match="density must be conditional"):
             CATHODE(KernelDensity(), region=REGION).fit(events(2000)[0])
+
+    def test_a_fitted_density_is_used_as_it_is(self):
+        X, _ = events()
+        anode = ANODE(FLOW, FLOW, region=REGION, random_state=0).fit(X)
+        given = FrozenEstimator(anode.background_density_)
+        template = CATHODE(given, region=REGION).fit(X)
+        mine, theirs = (d.score_samples(X[:100]) for d in (template.density_, given))
+        np.testing.assert_array_equal(mine, theirs)
+        sample, _ = template.sample_background(20_000, random_state=0)
+        inside = REGION.mask(X)
+        assert stats.ks_2samp(sample[:, 1], X[inside, 1]).statistic < 0.05
+
+    def test_a_fitted_density_must_be_conditional_on_m(self):
+        X, _ = events(2000)
+        wrong = FramedDensity(None, clone(FLOW).set_params(max_epochs=1)).fit(X)
+        with pytest.raises(ValueError, match="density must be conditional on the resonant"):
+            CATHODE(FrozenEstimator(wrong), region=REGION).fit(X)
 
     def test_preset_of_the_paper(self):
         density = CATHODE.from_preset("cathode").density.density
