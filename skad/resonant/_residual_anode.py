@@ -44,8 +44,8 @@ class ResidualANODE(DensityRatioDetector):
     ----------
     signal_density : FlowDensity, default=None
         Flow of the signal and settings of its training. None is ``FlowDensity("maf",
-        n_transforms=4, hidden_layer_sizes=(32, 32), max_epochs=120, batch_size=2048,
-        learning_rate=3e-3)``. Every fold trains `n_estimators` of them.
+        n_transforms=4, hidden_layer_sizes=(32, 32), n_estimators=4, max_epochs=60,
+        batch_size=2048, learning_rate=3e-3)``. Every fold trains `n_estimators` of them.
     background_density : estimator, default=None
         Conditional density of the sidebands with ``condition_features``, which is set to the
         resonant feature, and ``sample``. None is ``FlowDensity(batch_size=2048)``. A fitted density
@@ -233,7 +233,8 @@ class ResidualANODE(DensityRatioDetector):
                 "maf",
                 n_transforms=4,
                 hidden_layer_sizes=(32, 32),
-                max_epochs=120,
+                n_estimators=4,
+                max_epochs=60,
                 batch_size=2048,
                 learning_rate=3e-3,
             )
