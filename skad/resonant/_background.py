@@ -398,7 +398,8 @@ def sculpting_message(cut, test):
     return (
         f"{cut} sculpts the spectrum in the sidebands (p = {test.p_value:.1e}, the efficiency "
         f"varies by {test.spread:.0%} with m): the sideband fit may be biased. Decorrelate the "
-        "features from the resonance, or use background='direct'."
+        "features from the resonance, or use background='direct'. A signal in the sidebands of a "
+        "window beside it looks the same."
     )
 
 

@@ -21,7 +21,7 @@ from skad.resonant._calibration import SignificanceCalibration
 from skad.resonant._p_values import global_p_value, local_p_value, p_to_z, z_to_p
 from skad.resonant._region import check_region
 from skad.resonant._sculpting import sideband_sculpting_test
-from skad.resonant._spectrum import dijet_function, spectrum_edges
+from skad.resonant._spectrum import check_mass_unit, spectrum_edges
 from skad.utils import _sklearn as sk
 from skad.utils import draw_seed, draw_seeds, requires_y
 
@@ -146,6 +146,8 @@ class BumpHunt(BaseEstimator):
     -----
     SculptingWarning
         A cut changes the spectrum in the sidebands, with ``background="sideband"``.
+    SpectrumFitWarning
+        Masses and `sqrt_s` seem to be in different units.
     LowStatisticsWarning
         The background of some rows cannot be estimated because too few events pass.
 
@@ -289,7 +291,7 @@ class BumpHunt(BaseEstimator):
         ]
         if self.spectrum == "dijet":
             # A wrong unit of sqrt_s must not cost the training first.
-            dijet_function(np.concatenate(edges), (1.0, 0.0, 0.0), sqrt_s=self.sqrt_s)
+            check_mass_unit(np.concatenate(edges), self.sqrt_s, stacklevel=3)
         if cuts:
             folds = self._score_folds(X, values, y, data, m, regions, rng)
         else:

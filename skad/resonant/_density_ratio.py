@@ -112,6 +112,13 @@ class DensityRatioDetector(PresetMixin, ResonantMixin, DetectorMixin, BaseEstima
             )
         return tuple(self.fiducial)
 
+    @property
+    def _domain(self):
+        """What the densities describe, in words."""
+        if self.fiducial is None:
+            return "the domain of the coordinates (by default the range of the training events)"
+        return f"the fiducial region {tuple(self.fiducial)}"
+
     def _fit_coordinates(self, features):
         if isinstance(self.coordinates, str):
             return None
@@ -123,8 +130,8 @@ class DensityRatioDetector(PresetMixin, ResonantMixin, DetectorMixin, BaseEstima
     def _check_events(self, used, inside, sideband):
         if self.n_outside_:
             warnings.warn(
-                f"{self.n_outside_} of {used.sum()} training events lie outside the fiducial "
-                "region; they are left out of the densities and score as least anomalous.",
+                f"{self.n_outside_} of {used.sum()} training events lie outside {self._domain}; "
+                "they are left out of the densities and score as least anomalous.",
                 FiducialWarning,
                 stacklevel=5,
             )
@@ -232,7 +239,7 @@ class DensityRatioDetector(PresetMixin, ResonantMixin, DetectorMixin, BaseEstima
         result, n_outside = self._evaluate(function, self._as_fitted(X))
         if n_outside:
             warnings.warn(
-                f"{n_outside} of {len(result)} events lie outside the fiducial region, where the "
+                f"{n_outside} of {len(result)} events lie outside {self._domain}, where the "
                 "densities know nothing; they score as least anomalous.",
                 FiducialWarning,
                 stacklevel=3,

@@ -12,13 +12,15 @@ from skad.exceptions import DomainError, RegionError, SpectrumFitWarning
 from skad.resonant._region import SignalRegion
 from skad.utils import import_optional
 
-__all__ = ["SpectrumFit", "dijet_function", "fit_spectrum", "spectrum_edges"]
+__all__ = ["SpectrumFit", "check_mass_unit", "dijet_function", "fit_spectrum", "spectrum_edges"]
 
 # Gauss-Legendre nodes per bin; the spectra are smooth on the scale of a bin.
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(8)
 _MAX_STEPS = 100
 _CANDIDATES = {"dijet": (3, 4, 5), "polynomial": (2, 3, 4)}
 _ALLOWED = {"dijet": (3, 5), "polynomial": (1, 6)}
+# No search with the dijet function reaches as low as a thousandth of the collision energy.
+_LOWEST_REACH = 1e-3
 
 
 def dijet_function(m, parameters, *, sqrt_s=13000.0):
@@ -54,6 +56,18 @@ def dijet_function(m, parameters, *, sqrt_s=13000.0):
     parameters = np.asarray(parameters, dtype=np.float64)
     basis = _dijet_basis(np.asarray(m, dtype=np.float64), len(parameters), sqrt_s)
     return parameters[0] * np.exp(basis[..., 1:] @ parameters[1:])
+
+
+def check_mass_unit(m, sqrt_s, *, stacklevel):
+    """Check that the dijet function exists at the masses m; warn of another unit than `sqrt_s`."""
+    dijet_function(m, (1.0, 0.0, 0.0), sqrt_s=sqrt_s)
+    if np.max(m) < _LOWEST_REACH * sqrt_s:
+        warnings.warn(
+            f"the masses reach to {np.max(m):g}, sqrt_s is {sqrt_s:g}: are both in the same unit? "
+            "Give sqrt_s in the unit of the masses (13.0 for TeV, 13000.0 for GeV).",
+            SpectrumFitWarning,
+            stacklevel=stacklevel + 1,
+        )
 
 
 def _dijet_basis(m, n_parameters, sqrt_s):
@@ -370,7 +384,7 @@ def fit_spectrum(
     Warns
     -----
     SpectrumFitWarning
-        The fit did not converge.
+        The fit did not converge, or masses and `sqrt_s` seem to be in different units.
 
     References
     ----------
@@ -404,6 +418,8 @@ def fit_spectrum(
     ]:
         if value not in allowed:
             raise ValueError(f"{name} must be one of {allowed}; got {value!r}.")
+    if function == "dijet":
+        check_mass_unit(edges, sqrt_s, stacklevel=2)
     fitted = _fitted_bins(edges, exclude)
     candidates = _candidates(n_parameters, function, counts, fitted)
     fit = _fit_order(counts, edges, fitted, function, sqrt_s, candidates[0], minimizer)

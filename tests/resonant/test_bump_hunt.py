@@ -17,6 +17,7 @@ from skad.exceptions import (
     MissingColumnError,
     RegionError,
     SculptingWarning,
+    SpectrumFitWarning,
 )
 from skad.resonant import (
     BumpHunt,
@@ -411,6 +412,11 @@ def test_inclusive_search_needs_the_mass_only():
     search = hunt(NoScores(), efficiencies=(1.0,)).fit(X[:, :1])
     assert search.results_["n_observed"][0] == REGION.mask(X).sum()
     assert np.isnan(search.scores_).all()
+
+
+def test_masses_in_another_unit_than_the_collision_energy():
+    with pytest.warns(SpectrumFitWarning, match=r"Give sqrt_s in the unit of the masses"):
+        hunt(efficiencies=(1.0,), sqrt_s=13000.0).fit(events()[0])
 
 
 def test_pickles():

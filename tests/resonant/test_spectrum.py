@@ -123,6 +123,11 @@ def test_agrees_with_a_written_out_likelihood():
     assert fit.deviance == pytest.approx(2 * (loss(best) - saturated), rel=1e-6)
 
 
+def test_masses_in_another_unit_than_the_collision_energy():
+    with pytest.warns(SpectrumFitWarning, match="reach to 6, sqrt_s is 13000: .* same unit"):
+        fit_spectrum(draw(0), EDGES / 1000, n_parameters=3)
+
+
 def test_region_is_blind():
     counts = draw(3)
     signal = counts.copy()
