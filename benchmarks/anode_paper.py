@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from dijet_search import REGION, make_search, performance, score_with_reference
+from reporting import band, markdown
 from sklearn.ensemble import IsolationForest
 from sklearn.frozen import FrozenEstimator
 
@@ -287,13 +288,6 @@ def run_throughput(options, store):
     )
 
 
-def band(values, digits=1):
-    if np.isnan(values).all():
-        return "-"  # too few background events survive
-    low, median, high = np.nanquantile(values, [0.16, 0.5, 0.84])
-    return f"{median:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
-
-
 def collect(results, method, fraction, shifted):
     """Results of all seeds."""
     start = name_of(method, fraction, shifted, "")
@@ -305,11 +299,6 @@ def ratios(results, method, reference, fraction, shifted):
     own = collect(results, method, fraction, shifted)
     other = collect(results, reference, fraction, shifted)
     return [own[seed]["max_sic"] / other[seed]["max_sic"] for seed in own if seed in other]
-
-
-def table(header, rows):
-    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-    return [*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)]
 
 
 def report(results):
@@ -346,13 +335,13 @@ def report(results):
                     "/ IAD",
                     "/ supervised",
                 ]
-                lines += ["", f"## {title}", "", *table([*header, "CPU s"], rows)]
+                lines += ["", f"## {title}", "", *markdown(rows, [*header, "CPU s"])]
     lines += curve_report(results)
     for method in ("ANODE", "ResidualANODE"):
         lines += closure_report(results, method)
     lines += fraction_report(results)
     if "throughput" in results:
-        lines += ["", "## Training ANODE", "", *table(["", ""], results["throughput"].items())]
+        lines += ["", "## Training ANODE", "", *markdown(results["throughput"].items(), ["", ""])]
     return lines
 
 
@@ -364,7 +353,7 @@ def curve_report(results):
             if runs:
                 curves = np.array([r["sic_at_tpr"] for r in runs.values()], dtype=np.float64)
                 row = ["shifted" if shifted else "unshifted", method]
-                rows.append([*row, *(band(values) for values in curves.T)])
+                rows.append([*row, *(band(values, 1) for values in curves.T)])
     if not rows:
         return []
     return [
@@ -374,7 +363,7 @@ def curve_report(results):
         "SIC = signal efficiency / sqrt(background efficiency), so these are the points of the ROC "
         "curves too.",
         "",
-        *table(["features", "method", *map(str, SIGNAL_EFFICIENCIES)], rows),
+        *markdown(rows, ["features", "method", *map(str, SIGNAL_EFFICIENCIES)]),
     ]
 
 
@@ -402,7 +391,7 @@ def closure_report(results, detector):
         "Median and band over seeds ± the stated error (truth included), and the share of seeds "
         "within one such error.",
         "",
-        *table(header, rows),
+        *markdown(rows, header),
     ]
 
 
@@ -416,11 +405,11 @@ def fraction_report(results):
                 w = [100 * r["signal_fraction"] for r in runs]
                 gain = [r["signal_gain"] for r in runs]
                 row = ["shifted" if shifted else "unshifted", label, len(runs), band(w, 2)]
-                rows.append([*row, f"{max(w):.2f}", band(gain), f"{max(gain):.1f}"])
+                rows.append([*row, f"{max(w):.2f}", band(gain, 1), f"{max(gain):.1f}"])
     if not rows:
         return []
     header = ["features", "data", "runs", "w in %", "largest w", "gain", "largest gain"]
-    return ["", "## Fitted signal fraction of ResidualANODE", "", *table(header, rows)]
+    return ["", "## Fitted signal fraction of ResidualANODE", "", *markdown(rows, header)]
 
 
 def main(arguments=None):

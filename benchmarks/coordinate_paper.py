@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from reporting import band, markdown
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import KFold
@@ -45,16 +46,6 @@ PUBLISHED = {
     "CNF": {"x": 0.70, "Phi(x)": 0.55, "tanh(x+2)": 0.35},
     "CWoLa network (paper)": {"x": 0.84, "Phi(x)": 0.83},
 }
-
-
-def band(values, digits=3):
-    low, median, high = np.nanquantile(values, [0.16, 0.5, 0.84])
-    return f"{median:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
-
-
-def markdown(rows, header):
-    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-    return lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]
 
 
 def gaussian_margins():
@@ -133,7 +124,7 @@ def gaussian(options):
     ]
     for name in detectors:
         part = study[study["detector"] == name]
-        cells = [band(part[part["frame"] == f]["roc_auc"]) for f in frames]
+        cells = [band(part[part["frame"] == f]["roc_auc"], 3) for f in frames]
         rows.append([name, *cells, f"{part['fit_seconds'].median():.0f}"])
         if name in PUBLISHED:
             cells = [PUBLISHED[name].get(f, "-") for f in frames]
@@ -204,7 +195,7 @@ def lhco(options):
                 [
                     name,
                     frame,
-                    band(own["roc_auc"]),
+                    band(own["roc_auc"], 3),
                     band(own["max_sic"], 2),
                     band(own["sic_at_rejection"], 2),
                     band(own["shared_with_log m" if frame == "m" else "shared_with_m"], 2),

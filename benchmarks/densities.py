@@ -22,6 +22,7 @@ from nflows.transforms import (
     MaskedAffineAutoregressiveTransform,
     ReversePermutation,
 )
+from reporting import markdown
 from scipy.special import logsumexp
 
 from skad.density import FlowDensity
@@ -266,11 +267,6 @@ def lhco(options):
         "",
         *markdown(rows, ["flow", "CPU s", "events/s", "NLL"]),
     ]
-
-
-def markdown(rows, header):
-    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-    return lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]
 
 
 def main():

@@ -17,6 +17,7 @@ import joblib
 import numpy as np
 import pandas as pd
 from dijet_search import FEATURES, REGION, make_search, performance, score_with_reference
+from reporting import band, markdown
 
 from skad.detectors import NetworkClassifier, TreeEnsembleClassifier
 from skad.exceptions import SkadWarning
@@ -150,16 +151,6 @@ def all_scores(options, seed, fraction, shifted, classifier_seed=0, methods=None
     return scores, search_of(options, seed, fraction, shifted).test[1], seconds
 
 
-def band(values, digits=2):
-    low, median, high = np.nanquantile(values, [0.16, 0.5, 0.84])
-    return f"{median:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
-
-
-def markdown(rows, header):
-    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-    return lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-
-
 def part_performance(options):
     """SIC of every method against the injected signal, unshifted and shifted."""
     records, curves = [], []
@@ -193,7 +184,7 @@ def part_performance(options):
                     band(ratio),
                     band(own["sic_at_1e3"]),
                     band(own["auc"], 3),
-                    band(own["seconds"], 0) if own["seconds"].notna().any() else "-",
+                    band(own["seconds"], 0),
                 ]
             )
         title = "shifted" if shifted else "unshifted"

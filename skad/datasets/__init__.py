@@ -1,5 +1,6 @@
 """Samples: shipped, downloaded, generated and simulated; readers of event files."""
 
+from skad.datasets._clear import clear_data_home
 from skad.datasets._dijets import load_dijets
 from skad.datasets._fetch_jets import fetch_jets
 from skad.datasets._gaussian_anomaly import make_gaussian_anomaly
@@ -11,7 +12,7 @@ from skad.datasets._lhco import (
     fetch_lhco_herwig,
     fetch_lhco_rd,
 )
-from skad.datasets._remote import clear_data_home, get_data_home
+from skad.datasets._remote import get_data_home
 from skad.datasets._resonance import make_resonance
 from skad.datasets._score_file import score_file
 from skad.datasets._simulate import simulate_dijets, simulate_jets

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from skad.exceptions import DownloadError
 
-__all__ = ["RemoteFile", "clear_data_home", "fetch_file", "get_data_home"]
+__all__ = ["RemoteFile", "fetch_file", "get_data_home"]
 
 _ZENODO = "https://zenodo.org"
 _CHUNK_BYTES = 1 << 20
@@ -250,27 +250,3 @@ def _is_final(exc):
         and 400 <= response.status_code < 500
         and (response.status_code not in (408, 429))
     )
-
-
-def clear_data_home(data_home=None):
-    """Delete all downloaded files.
-
-    Parameters
-    ----------
-    data_home : str or path-like, default=None
-        As in `get_data_home`. Only files that a fetcher of skad downloads are deleted.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from skad.datasets import clear_data_home
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     clear_data_home(folder)
-    """
-    from skad.datasets._fetch_jets import JET_FILES
-    from skad.datasets._lhco import LHCO_FILES
-
-    home = get_data_home(data_home)
-    for remote in [*LHCO_FILES.values(), *JET_FILES.values()]:
-        for suffix in ("", ".part", ".part.json"):
-            (home / (remote.name + suffix)).unlink(missing_ok=True)
