@@ -73,4 +73,5 @@ def test_ratios_pair_seeds():
         for method, seed, sic in [("ANODE", 0, 8.0), ("ANODE", 1, 9.0), ("IAD", 1, 10.0)]
     }
     assert anode_paper.ratios(results, "ANODE", "IAD", 0.006, False) == [0.9]
-    assert anode_paper.band([1.0, 2.0, 3.0]) == "2.0 (1.3-2.7)"
+    assert anode_paper.band([1.0, 2.0, 3.0], 1) == "2.0 (1.3-2.7)"
+    assert anode_paper.band([np.nan]) == "-"
