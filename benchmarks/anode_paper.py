@@ -198,7 +198,9 @@ def background_closure(detector, search, seed, n_samples):
         detector, detector.anomaly_score, thresholds, n_region=n_true, n_samples=n_samples,
         random_state=seed,
     )  # fmt: skip
-    importance = importance_background(detector.density_ratio(observed), thresholds)
+    importance = importance_background(
+        detector.density_ratio(observed), thresholds, scores=detector.anomaly_score(observed)
+    )
     # From the data to the size of the test sample.
     scale = n_true / (truth == 0).sum()
     m = REGION.values(search.X)
