@@ -21,7 +21,9 @@ extensions = [
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
+    "abort_on_example_error": True,
     "download_all_examples": False,
+    "show_memory": False,
 }
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
@@ -34,14 +36,6 @@ autodoc_default_options = {"members": True, "inherited-members": True}
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 numpydoc_xref_param_type = False
-
-sphinx_gallery_conf = {
-    "examples_dirs": "examples",
-    "gallery_dirs": "gallery",
-    "abort_on_example_error": True,
-    "download_all_examples": False,
-    "show_memory": False,
-}
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skad"

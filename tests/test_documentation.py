@@ -1,5 +1,6 @@
-"""The Python examples of README and guide run, page by page, and print what they say."""
+"""The examples of README and guide run and print what they say; what the pages name exists."""
 
+import ast
 import doctest
 import fnmatch
 import importlib
@@ -8,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from skad.utils import all_estimators
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
+GALLERY = sorted((ROOT / "docs" / "examples").glob("plot_*.py"))
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -39,6 +43,57 @@ def test_examples_run(page, tmp_path, monkeypatch):
     text = page.read_text()
     assert list(python_blocks(text)), "a page without an example"
     assert run_page(text, page.name) == 0
+
+
+def missing_names(tree):
+    """Names of skad that the imports of a script ask for and that do not exist."""
+    missing = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            wanted = [(alias.name, None) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            wanted = [(node.module, alias.name) for alias in node.names]
+        else:
+            continue
+        for module, name in wanted:
+            if module.split(".")[0] != "skad":
+                continue
+            try:
+                found = importlib.import_module(module)
+            except ModuleNotFoundError:
+                missing.append(module)
+                continue
+            if name is not None and not hasattr(found, name):
+                missing.append(f"{module}.{name}")
+    return missing
+
+
+@pytest.mark.parametrize("script", GALLERY, ids=lambda script: script.stem)
+def test_gallery_script_is_sound(script):
+    # They take a minute each: `make docs` runs them, this catches what a renaming breaks.
+    text = script.read_text()
+    tree = ast.parse(text)
+    compile(tree, script.name, "exec")
+    title, underline, *rest = (ast.get_docstring(tree) or "\n").split("\n")
+    assert title and underline == "=" * len(title), "no docstring with a title"
+    assert any(rest), "no question below the title"
+    assert re.search(r"^# %%$", text, re.MULTILINE), "no cells"
+    assert not missing_names(tree)
+
+
+def test_gallery_check_notices_missing_names():
+    script = "import numpy.no\nimport skad.no\nfrom skad.metrics import argos_score, no_score"
+    assert missing_names(ast.parse(script)) == ["skad.no", "skad.metrics.no_score"]
+
+
+def test_presets_are_named_and_exist():
+    text = (ROOT / "docs" / "guide" / "presets.md").read_text()
+    named = set(re.findall(r"(\w+)\.from_preset\(\s*\"(\w+)\"", text)) - {("FlowDensity", "paper")}
+    classes = {name: type(estimator) for name, estimator in all_estimators()}
+    presets = {(n, p) for n, each in classes.items() for p in getattr(each, "_presets", ())}
+    assert named == presets
+    for name, preset in named:
+        assert isinstance(classes[name].from_preset(preset), classes[name])
 
 
 def test_readme_lists_what_exists():

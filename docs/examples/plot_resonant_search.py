@@ -179,8 +179,8 @@ for name, scan in scans.items():
 # %%
 # The window of the smallest p-value, before the cut (left) and after it (right). What nobody sees
 # in the full spectrum stands out among the few events that pass, and only where there is a signal.
-# The global p-value in the figure counts all tests, those without a cut too. Such a small one is
-# not to be taken at its word: it rests on tails that no sideband can confirm.
+# Such a small global p-value is not to be taken at its word: it rests on tails that no sideband can
+# confirm.
 
 before, after = np.flatnonzero(hunt.results_["window"] == hunt.results_["window"][hunt.best_])
 figure, axes = plt.subplots(
@@ -188,4 +188,3 @@ figure, axes = plt.subplots(
 )
 for column, row in zip(axes.T, (before, after), strict=True):
     BumpHuntDisplay.from_estimator(hunt, row=row, axes=column, feature_name=labels[0])
-    column[0].set_ylabel("events per TeV")
