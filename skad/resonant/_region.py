@@ -334,8 +334,10 @@ class SignalRegion:
             )
         # Rounding must not cost the last region.
         n_regions = int((high - low - width) / step + 1e-9) + 1
-        starts = [low + i * step for i in range(n_regions)]
-        return [cls(start, min(start + width, high), **region) for start in starts]
+        # Sums of decimals, without their rounding: 3.3 + 0.4 is 3.7, not 3.6999999999999997.
+        starts = [float(f"{low + i * step:.12g}") for i in range(n_regions)]
+        stops = [float(f"{min(start + width, high):.12g}") for start in starts]
+        return [cls(*edges, **region) for edges in zip(starts, stops, strict=True)]
 
     def _check_resolved(self):
         if self.quantile:

@@ -161,6 +161,13 @@ def test_mass_that_is_not_a_number():
 
 def test_scan():
     regions = SignalRegion.scan(3.0, 4.0, width=0.4, step=0.1, sideband_width=0.2)
+    # The edges a user would type, not sums with their rounding.
+    assert [(r.low, r.high) for r in regions[:4]] == [
+        (3.0, 3.4),
+        (3.1, 3.5),
+        (3.2, 3.6),
+        (3.3, 3.7),
+    ]
     assert len(regions) == 7
     assert regions[0] == SignalRegion(3.0, 3.4, sideband_width=0.2)
     assert regions[-1].high == pytest.approx(4.0) and regions[-1].high <= 4.0
