@@ -39,6 +39,9 @@ def detectors(seed):
     return {
         "DensityDetector(FlowDensity())": DensityDetector(FlowDensity(random_state=seed)),
         "AutoencoderDetector()": AutoencoderDetector(random_state=seed, max_epochs=30),
+        "AutoencoderDetector, preset of the paper": AutoencoderDetector.from_preset(
+            "coordinate_study", random_state=seed
+        ),
         "VAEDetector()": VAEDetector(n_latent=2, random_state=seed, max_epochs=30),
         "PyODDetector(ECOD())": PyODDetector(ECOD()),
         "IsolationForest()": IsolationForest(random_state=seed),
