@@ -1,5 +1,6 @@
 """What every Display shares: lazy matplotlib, axes, styles of several curves, bands."""
 
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,12 +13,14 @@ __all__ = [
     "CurveDisplay",
     "as_list",
     "check_options",
+    "draw_legend",
     "get_axes",
     "grid_of_axes",
     "median_band",
     "merge_style",
     "named_scores",
     "score_folds",
+    "split_trainings",
 ]
 
 
@@ -76,6 +79,31 @@ def check_options(value, options, *, name):
         raise ValueError(f"{name} must be one of {list(options)}; got {value!r}.")
 
 
+def draw_legend(ax, loc, legend_kwargs):
+    """Draw a legend at `loc`, an upper corner with room for it, where the user names no place."""
+    legend_kwargs = legend_kwargs or {}
+    legend = ax.legend(**{"loc": loc, "fontsize": "small"} | legend_kwargs)
+    if "loc" in legend_kwargs or not loc.startswith("upper") or not ax.get_autoscaley_on():
+        return
+    box = legend.get_window_extent().transformed(ax.transAxes.inverted())
+    outlines = [line.get_path().vertices for line in ax.lines]
+    outlines += [path.vertices for band in ax.collections for path in band.get_paths()]
+    x, y = np.concatenate(outlines).T
+    low, high = ax.get_ylim()
+    # Where a band or curve has no value on the scale, or none at all, there is nothing to cover.
+    drawn = np.isfinite(y) & (y > low)
+    x, y = (ax.transData + ax.transAxes.inverted()).transform(np.column_stack([x, y])[drawn]).T
+    under = y[(x > box.x0 - 0.02) & (x < box.x1 + 0.02)]
+    # A legend that fills small axes may cover curves rather than squeeze them flat.
+    excess = under.max(initial=0) / max(box.y0 - 0.02, 0.4)
+    if excess > 1:
+        scale = ax.yaxis.get_transform()
+        low, high = scale.transform([low, high])
+        top = scale.inverted().transform([low + excess * (high - low)])[0]
+        # With auto=None the limit still follows what is drawn on the same axes later.
+        ax.set_ylim(top=top, auto=None)
+
+
 def named_scores(scores, name=None, *, estimator_X=None, signal_label=None):
     """Return a list of scores, and their name or names, from an array or a dict of arrays.
 
@@ -93,6 +121,29 @@ def named_scores(scores, name=None, *, estimator_X=None, signal_label=None):
             names = [type(last).__name__]
         values = [anomaly_response(e, estimator_X, signal_label=signal_label) for e in values]
     return values, names[0] if len(names) == 1 else names
+
+
+def split_trainings(scores, names, n_events):
+    """Return one array of scores per training, their names, and if a method has several.
+
+    Takes what `named_scores` returns, where scores may have the shape (n_seeds, n_events).
+    """
+    trainings, repeated = [], []
+    for values, name in zip(scores, as_list(names), strict=True):
+        shape = np.shape(values)
+        # A column of scores stands for one training, as everywhere in scikit-learn.
+        if len(shape) == 2 and shape != (n_events, 1):
+            if shape[0] == 0 or shape[1] != n_events:
+                raise ValueError(
+                    "scores of several trainings must have the shape (n_seeds, n_events), with "
+                    f"the {n_events} events of y_true; got {shape}."
+                )
+            values = np.asarray(values)
+        else:
+            values = [values]
+        trainings += list(values)
+        repeated += [name] * len(values)
+    return trainings, names if len(scores) == 1 else repeated, len(trainings) > len(scores)
 
 
 def score_folds(cv_results, X, *others, signal_label=None):
@@ -152,57 +203,82 @@ class CurveDisplay:
             )
         return lengths[self._lists[0]]
 
-    def _labels(self, name, values, metric, n_curves, *, aggregate):
-        """Return one legend label per drawn line; None shows nothing."""
-        name = self.name if name is None else name
-        values = None if values is None else as_list(values)
-        if aggregate or (isinstance(name, (str, type(None))) and n_curves > 1):
-            if isinstance(name, (list, tuple)):
-                if len(set(name)) > 1:
-                    raise ValueError(f"name must be one str for one band; got {list(name)}.")
-                name = name[0]
-            text = None
-            if values is not None:
-                low, middle, high = np.nanpercentile(values, [16, 50, 84])
-                text = f"{metric} = {middle:.3g} [{low:.3g}, {high:.3g}]"
-            label = _join(name, text)
-            return [label] if aggregate else [label] + [None] * (n_curves - 1)
-        names = [name] if isinstance(name, (str, type(None))) else list(name)
-        if len(names) != n_curves:
-            raise ValueError(f"name must be one str or {n_curves}, one per curve; got {names}.")
-        values = [None] * n_curves if values is None else values
-        return [
-            _join(n, None if v is None else f"{metric} = {v:.3g}")
-            for n, v in zip(names, values, strict=True)
-        ]
+    def _grouped(self, curves, *, name, values=None, metric="", median=None):
+        """Return ``(label, curves)`` of every name, in the order of their first curves.
 
-    def _draw(self, ax, curves, labels, *, curve_kwargs, error_band, band_kwargs):
-        """Draw ``(x, y, lower, upper)`` for each label; set `line_` and `band_`."""
+        The label shows the value of one curve, or the median and the 16 % and 84 % quantiles of
+        several. With `median`, a function of a list of curves, it replaces them. One curve has no
+        spread then: its statistical error would look like the band of the others and mean
+        something else.
+        """
+        name = self.name if name is None else name
+        names = [name] * len(curves) if isinstance(name, (str, type(None))) else list(name)
+        if len(names) != len(curves):
+            raise ValueError(f"name must be one str or {len(curves)}, one per curve; got {names}.")
+        members = {}
+        for i, n in enumerate(names):
+            members.setdefault(n, []).append(i)
+        if median is not None and 1 < len(members) == len(curves):
+            raise ValueError(
+                "aggregate=True takes the median of the curves of one name, but each has its own: "
+                f"{names}. Give one name to those that belong together."
+            )
+        values = None if values is None else as_list(values)
+        groups = []
+        for n, index in members.items():
+            text = None
+            if values is not None and len(index) == 1:
+                text = f"{metric} = {values[index[0]]:.3g}"
+            elif values is not None:
+                low, middle, high = np.nanpercentile([values[i] for i in index], [16, 50, 84])
+                text = f"{metric} = {middle:.3g} [{low:.3g}, {high:.3g}]"
+            group = [curves[i] for i in index]
+            if median is not None:
+                group = [median(group) if len(group) > 1 else (*group[0][:2], None, None)]
+            groups.append((_join(n, text), group))
+        return groups
+
+    def _draw(self, ax, groups, *, curve_kwargs, error_band, band_kwargs):
+        """Draw the ``(x, y, lower, upper)`` of each group; set `line_` and `band_`.
+
+        Returns whether there is anything for a legend.
+        """
         from matplotlib.lines import Line2D
 
+        n_curves = sum(len(curves) for _, curves in groups)
+        one_style_each = False
         if isinstance(curve_kwargs, (list, tuple)):
-            if len(curve_kwargs) != len(curves):
+            one_style_each = len(curve_kwargs) == n_curves
+            if not one_style_each and len(curve_kwargs) != len(groups):
                 raise ValueError(
-                    f"curve_kwargs must be a dict or a list of {len(curves)}, one per drawn curve; "
+                    f"curve_kwargs must be a dict or a list of {n_curves}, one per drawn curve; "
                     f"got {len(curve_kwargs)}."
                 )
-            styles = list(curve_kwargs)
+            styles = iter(curve_kwargs)
         else:
-            styles = [curve_kwargs] * len(curves)
-        same_style = len(curves) > 1 and not isinstance(curve_kwargs, (list, tuple))
-        lines, bands, shared = [], [], {}
-        for (x, y, lower, upper), label, style in zip(curves, labels, styles, strict=True):
-            lines += ax.plot(x, y, **merge_style(Line2D, {"label": label}, shared, style))
-            if same_style and labels[1:] == [None] * (len(curves) - 1):
-                # One legend entry stands for all curves, so they must look alike.
-                shared = {"color": lines[0].get_color(), "alpha": 0.5}
-                lines[-1].set(**merge_style(Line2D, shared, style))
-            if error_band and lower is not None:
-                band_style = {"color": lines[-1].get_color(), "alpha": 0.2, "linewidth": 0}
-                bands.append(ax.fill_between(x, lower, upper, **band_style | (band_kwargs or {})))
+            styles = itertools.repeat(curve_kwargs)
+        lines, bands = [], []
+        for label, curves in groups:
+            style = None if one_style_each else next(styles)
+            shared = {}
+            for x, y, lower, upper in curves:
+                if one_style_each:
+                    style = next(styles)
+                lines += ax.plot(x, y, **merge_style(Line2D, {"label": label}, shared, style))
+                # One entry of the legend stands for all curves of a group.
+                label = None
+                if len(curves) > 1 and not one_style_each:
+                    # So they must look alike.
+                    shared = {"color": lines[-1].get_color(), "alpha": 0.5}
+                    lines[-1].set(**merge_style(Line2D, shared, style))
+                if error_band and lower is not None:
+                    band_style = {"color": lines[-1].get_color(), "alpha": 0.2, "linewidth": 0}
+                    bands.append(
+                        ax.fill_between(x, lower, upper, **band_style | (band_kwargs or {}))
+                    )
         self.line_ = lines[0] if len(lines) == 1 else lines
         self.band_ = bands[0] if len(bands) == 1 else (bands or None)
-        return any(label is not None for label in labels)
+        return any(label is not None for label, _ in groups)
 
 
 def _join(name, text):

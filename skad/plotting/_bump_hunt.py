@@ -1,5 +1,7 @@
 """The spectrum of a bump hunt with its fit, the pulls and the scan of p-values."""
 
+import re
+
 import numpy as np
 from scipy.stats import norm
 from sklearn.utils.validation import check_is_fitted
@@ -33,10 +35,12 @@ class BumpHuntDisplay:
     scan : dict of float to (low, high, p_local)
         For every efficiency the edges and local p-values of the windows.
     p_global : float, default=None
+        Global p-value of all that `scan` holds: every window at every efficiency.
     title : str, default=None
         Shown above the spectrum.
     feature_name : str, default="m"
-        Name and unit of the resonant feature.
+        Name of the resonant feature. A unit in square brackets at its end, as in "m [TeV]", is
+        also that of the spectrum, "events per TeV".
 
     Attributes
     ----------
@@ -71,6 +75,8 @@ class BumpHuntDisplay:
     >>> display = BumpHuntDisplay.from_estimator(hunt, feature_name="m [TeV]")
     >>> len(display.axes_), list(display.scan_)
     (3, [1.0, 0.1])
+    >>> display.axes_[0].get_ylabel()
+    'events per TeV'
     """
 
     def __init__(
@@ -115,7 +121,8 @@ class BumpHuntDisplay:
         row : int, default=None
             Row of `hunt.results_` whose spectrum is shown; None means the smallest p-value.
         feature_name : str, default=None
-            Label of the mass axis; None means the column's name, or "m".
+            Label of the mass axis, with the unit in square brackets; None means the column's
+            name, or "m".
         axes : array of 3 matplotlib Axes, default=None
         **plot_options
             Further parameters of `plot`.
@@ -164,6 +171,10 @@ class BumpHuntDisplay:
 
     def plot(self, axes=None, *, fit_kwargs=None, data_kwargs=None, bar_kwargs=None):
         """Draw the three panels, one above the other on a common mass axis.
+
+        The spectrum is cut off at 0.3 of the density that one event makes in the widest bin, so
+        that error bars down to zero leave the panel. The dotted lines among the p-values are 1,
+        2, 5 or 10 standard deviations apart, the smallest step whose labels have room.
 
         Parameters
         ----------
@@ -216,8 +227,15 @@ class BumpHuntDisplay:
         )
         m = np.linspace(self.edges[0], self.edges[-1], 500)
         (self.line_,) = ax.plot(m, self.density(m), **({"label": "sideband fit"} | fit_kwargs))
-        numbers = f"{self.n_observed:.0f} observed, {self.background:.1f} ± {self.uncertainty:.1f}"
-        ax.set(yscale="log", ylabel="events per unit of m")
+        numbers = (
+            f"{self.n_observed:.0f} observed, "
+            f"{self.background:.1f} ± {self.uncertainty:.1f} expected"
+        )
+        unit = re.search(r"\[([^\[\]]+)\]\s*$", self.feature_name)
+        per = f"unit of {self.feature_name}" if unit is None else unit[1]
+        ax.set(yscale="log", ylabel=f"events per {per}")
+        # Far in the tail the fit expects millionths of an event: no data can tell there.
+        ax.set_ylim(bottom=max(ax.get_ylim()[0], 0.3 / widths.max()))
         ax.set_title(numbers if self.title is None else f"{self.title}: {numbers}", fontsize=10)
         ax.legend()
 
@@ -232,22 +250,49 @@ class BumpHuntDisplay:
         ax.set_ylabel("pull")
 
     def _draw_scan(self, ax):
-        smallest = 0.1
+        smallest, place = 0.1, self.edges[0]
         self.scan_ = {}
         for i, (efficiency, (low, high, p_local)) in enumerate(self.scan.items()):
             # A p-value that underflows still has a place on the logarithmic axis.
             p_local = np.maximum(p_local, 1e-300)
+            # Where the axis spans many decades, p = 1 lies on the frame: draw above it.
             self.scan_[efficiency] = ax.hlines(
-                p_local, low, high, color=f"C{i}", label=f"efficiency {efficiency:g}"
+                p_local, low, high, color=f"C{i}", label=f"efficiency {efficiency:g}", zorder=3
             )
-            smallest = np.nanmin([smallest, *p_local])
-        ax.set(yscale="log", ylabel="local p-value", ylim=(0.1 * smallest, 2.0))
-        edge = self.edges[-1]
-        for sigma in range(1, 6):
+            for p_value, center in zip(p_local, np.add(low, high) / 2, strict=True):
+                if p_value < smallest:
+                    smallest, place = p_value, center
+        lowest = max(0.3 * smallest**1.05, 1e-305)
+        ax.set(yscale="log", ylabel="local p-value", ylim=(lowest, 2.0))
+        for sigma in _sigma_levels(lowest):
             p_value = norm.sf(sigma)
-            if p_value > 0.1 * smallest:
-                ax.axhline(p_value, color="0.6", linestyle=":", linewidth=0.8)
-                ax.text(edge, p_value, f" {sigma}σ", va="center", fontsize=8, color="0.4")
+            ax.axhline(p_value, color="0.6", linestyle=":", linewidth=0.8)
+            # Beside the axes wherever their limits are, and gone with a line out of the limits.
+            ax.annotate(
+                f"{sigma}σ",
+                (1, p_value),
+                xycoords=ax.get_yaxis_transform(),
+                xytext=(3, 0),
+                textcoords="offset points",
+                annotation_clip=True,
+                va="center",
+                fontsize=8,
+                color="0.4",
+            )
         if self.p_global is not None:
-            ax.set_title(f"global p-value {self.p_global:.2g}", fontsize=10)
-        ax.legend(fontsize=8)
+            counted = "all windows, all efficiencies" if len(self.scan) > 1 else "all windows"
+            ax.set_title(f"global p-value {self.p_global:.2g} ({counted})", fontsize=10)
+        # The "best" place of matplotlib does not look at the windows, only at the dotted lines.
+        side = "right" if place < np.mean(ax.get_xlim()) else "left"
+        ax.legend(loc=f"lower {side}", fontsize=8)
+
+
+def _sigma_levels(lowest):
+    """Return multiples of 1, 2, 5 or 10 standard deviations whose p-values lie above `lowest`."""
+    for step in (1, 2, 5, 10):
+        # The first two are the closest, as log p falls like a square. A label takes 6 % of a panel
+        # two inches high.
+        closest = (norm.logsf(step) - norm.logsf(2 * step)) / -np.log(lowest)
+        if closest > 0.08:
+            break
+    return range(step, int(np.ceil(norm.isf(lowest))), step)

@@ -91,13 +91,12 @@ class ScoreMassDisplay(CurveDisplay):
         -------
         self : ScoreMassDisplay
         """
-        labels = self._labels(name, None, "", self._check_lengths(), aggregate=False)
+        self._check_lengths()
         self.ax_, self.figure_ = get_axes(ax, self)
         curves = list(zip(*(as_list(getattr(self, key)) for key in self._lists), strict=True))
         legend = self._draw(
             self.ax_,
-            curves,
-            labels,
+            self._grouped(curves, name=name),
             curve_kwargs=curve_kwargs,
             error_band=error_band,
             band_kwargs=band_kwargs,
@@ -412,7 +411,7 @@ class DecorrelationDisplay(CurveDisplay):
         -------
         self : DecorrelationDisplay
         """
-        labels = self._labels(name, None, "", self._check_lengths(), aggregate=False)
+        self._check_lengths()
         self.ax_, self.figure_ = get_axes(ax, self)
         curves = [
             (x, y, None, None)
@@ -421,7 +420,11 @@ class DecorrelationDisplay(CurveDisplay):
         if curve_kwargs is None:
             curve_kwargs = {"marker": "."}
         legend = self._draw(
-            self.ax_, curves, labels, curve_kwargs=curve_kwargs, error_band=False, band_kwargs=None
+            self.ax_,
+            self._grouped(curves, name=name),
+            curve_kwargs=curve_kwargs,
+            error_band=False,
+            band_kwargs=None,
         )
         self.ax_.set(xlabel="Signal efficiency", ylabel="1 / JSD", yscale="log")
         if legend:

@@ -90,7 +90,8 @@ class OverlapDisplay(CurveDisplay):
         band_kwargs : dict, default=None
             Keyword arguments of matplotlib's `fill_between`.
         aggregate : bool, default=False
-            Draw the median of all curves with their 16-84 % band instead of each.
+            Draw the median of the curves of each name with their 16-84 % band, instead of each
+            curve.
         chance_level_kw : dict, default=None
             Keyword arguments of the line of independent scores.
 
@@ -99,16 +100,13 @@ class OverlapDisplay(CurveDisplay):
         self : OverlapDisplay
         """
         check_options(kind, ("shared", "excess"), name="kind")
-        n_curves = self._check_lengths()
-        labels = self._labels(name, None, "", n_curves, aggregate=aggregate)
+        self._check_lengths()
+        median = _median_over if aggregate else None
+        groups = self._grouped(self._curves(kind), name=name, median=median)
         self.ax_, self.figure_ = get_axes(ax, self)
-        curves = self._curves(kind)
-        if aggregate:
-            curves = [_median_over(curves)]
         legend = self._draw(
             self.ax_,
-            curves,
-            labels,
+            groups,
             curve_kwargs=curve_kwargs,
             error_band=error_band,
             band_kwargs=band_kwargs,

@@ -1,5 +1,7 @@
 """ROC curves of detectors."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.metrics import auc
 
@@ -8,10 +10,12 @@ from skad.plotting._axes import (
     CurveDisplay,
     as_list,
     check_options,
+    draw_legend,
     get_axes,
     median_band,
     named_scores,
     score_folds,
+    split_trainings,
 )
 
 __all__ = ["ROCDisplay"]
@@ -53,6 +57,18 @@ class ROCDisplay(CurveDisplay):
     >>> display = ROCDisplay.from_estimator(forest, X, np.repeat([0, 1], [900, 100]))
     >>> bool(display.roc_auc[0] > 0.9)
     True
+
+    Scores of four trainings, of which the median is drawn with a band:
+
+    >>> scores = [
+    ...     -IsolationForest(n_estimators=20, random_state=seed).fit(X).score_samples(X)
+    ...     for seed in range(4)
+    ... ]
+    >>> display = ROCDisplay.from_predictions(
+    ...     np.repeat([0, 1], [900, 100]), scores, name="forest"
+    ... )
+    >>> len(display.roc_auc), display.line_.get_label().split(" = ")[0]
+    (4, 'forest (AUC')
     """
 
     _lists = ("tpr", "fpr")
@@ -77,6 +93,7 @@ class ROCDisplay(CurveDisplay):
         aggregate=False,
         plot_chance_level=True,
         chance_level_kw=None,
+        legend_kwargs=None,
     ):
         """Draw the curves.
 
@@ -87,37 +104,45 @@ class ROCDisplay(CurveDisplay):
         kind : {"roc", "rejection"}, default="roc"
             tpr against fpr, or background rejection 1 / fpr (logarithmic) against tpr.
         name : str or list of str, default=None
-            Replaces `name` of the display. One str for several curves gives one entry in the
-            legend, with the median and the 16 % and 84 % quantiles of the areas.
+            Replaces `name` of the display. Curves of the same name share one entry in the legend,
+            with the median and the 16 % and 84 % quantiles of the areas.
         curve_kwargs : dict or list of dict, default=None
-            Keyword arguments of matplotlib's `plot`, for all curves or one for each.
+            Keyword arguments of matplotlib's `plot`, for all curves, or one for each curve or
+            name.
         error_band : bool, default=True
             Draw the bands.
         band_kwargs : dict, default=None
             Keyword arguments of matplotlib's `fill_between`.
         aggregate : bool, default=False
-            Draw the median of all curves with their 16-84 % band (over folds or seeds) instead of
-            each with its statistical error.
+            Draw the median of the curves of each name with their 16-84 % band (over folds or
+            seeds), instead of each with its statistical error. It is drawn where all of them have
+            values; the curve of a name that has only one gets no band.
         plot_chance_level : bool, default=True
-            Draw the curve of a random choice.
+            Draw the curve of a random choice; False where the axes already show it.
         chance_level_kw : dict, default=None
             Keyword arguments of its line.
+        legend_kwargs : dict, default=None
+            Keyword arguments of matplotlib's `legend`. Without "loc" it stands below the diagonal,
+            or for the rejection in the upper right corner, and that vertical axis is extended
+            until no curve is under it, unless its limits have been set.
 
         Returns
         -------
         self : ROCDisplay
         """
         check_options(kind, ("roc", "rejection"), name="kind")
-        n_curves = self._check_lengths()
-        labels = self._labels(name, self.roc_auc, "AUC", n_curves, aggregate=aggregate)
+        self._check_lengths()
+        groups = self._grouped(
+            self._curves(kind),
+            name=name,
+            values=self.roc_auc,
+            metric="AUC",
+            median=partial(median_band, logarithmic=False) if aggregate else None,
+        )
         self.ax_, self.figure_ = get_axes(ax, self)
-        curves = self._curves(kind)
-        if aggregate:
-            curves = [median_band(curves, logarithmic=False)]
         legend = self._draw(
             self.ax_,
-            curves,
-            labels,
+            groups,
             curve_kwargs=curve_kwargs,
             error_band=error_band,
             band_kwargs=band_kwargs,
@@ -144,9 +169,12 @@ class ROCDisplay(CurveDisplay):
                 xlim=(0, 1),
                 yscale="log",
             )
-            self.ax_.set_ylim(bottom=1)
+            # With auto=None the upper limit still follows what is drawn on the same axes later.
+            self.ax_.set_ylim(bottom=1, auto=None)
         if legend or plot_chance_level:
-            self.ax_.legend()
+            # Below the diagonal, or above curves that fall.
+            loc = "lower right" if kind == "roc" else "upper right"
+            draw_legend(self.ax_, loc, legend_kwargs)
         return self
 
     @classmethod
@@ -198,6 +226,7 @@ class ROCDisplay(CurveDisplay):
         signal_label=None,
         name=None,
         ax=None,
+        aggregate=None,
         **plot_options,
     ):
         """Draw the curve of anomaly scores, or of several.
@@ -206,13 +235,17 @@ class ROCDisplay(CurveDisplay):
         ----------
         y_true : array-like of shape (n_events,)
             Truth: 1 = signal, 0 = background, or any labels with `signal_label`.
-        scores : array-like of shape (n_events,), or dict of str to such arrays
-            Anomaly scores, higher = more anomalous.
+        scores : array-like of shape (n_events,) or (n_seeds, n_events), or dict of str to such
+            Anomaly scores, higher = more anomalous. The rows of a two-dimensional array are those
+            of several trainings, for the same events.
         sample_weight : array-like of shape (n_events,), default=None
         signal_label : int, str or None, default=None
             The label of signal; required for y in {-1, +1}.
         name : str, default=None
         ax : matplotlib Axes, default=None
+        aggregate : bool, default=None
+            Draw the median and the 16-84 % band over the trainings of each method; False draws
+            every training. None means True where any method has several.
         **plot_options
             Further parameters of `plot`.
 
@@ -220,11 +253,12 @@ class ROCDisplay(CurveDisplay):
         -------
         display : ROCDisplay
         """
-        scores, names = named_scores(scores, name)
+        scores, names, several = split_trainings(*named_scores(scores, name), len(y_true))
         display = cls._from_scores(
             [(y_true, s, sample_weight) for s in scores], names, signal_label
         )
-        return display.plot(ax, **plot_options)
+        aggregate = several if aggregate is None else aggregate
+        return display.plot(ax, aggregate=aggregate, **plot_options)
 
     @classmethod
     def from_cv_results(

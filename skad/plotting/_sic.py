@@ -1,5 +1,7 @@
 """Significance improvement curves."""
 
+from functools import partial
+
 import numpy as np
 
 from skad.metrics import max_significance_improvement, significance_improvement_curve
@@ -7,10 +9,12 @@ from skad.plotting._axes import (
     CurveDisplay,
     as_list,
     check_options,
+    draw_legend,
     get_axes,
     median_band,
     named_scores,
     score_folds,
+    split_trainings,
 )
 
 __all__ = ["SICDisplay"]
@@ -52,6 +56,15 @@ class SICDisplay(CurveDisplay):
     >>> display = SICDisplay.from_predictions(y, {"near": near, "far": far})
     >>> len(display.line_)
     2
+
+    Scores of three trainings, as median and band beside another method:
+
+    >>> trainings = near + rng.normal(size=(3, len(y)))
+    >>> display = SICDisplay.from_predictions(y, {"near": trainings, "far": far})
+    >>> display.name
+    ['near', 'near', 'near', 'far']
+    >>> len(display.line_)
+    2
     """
 
     _lists = ("tpr", "fpr", "sic")
@@ -76,6 +89,7 @@ class SICDisplay(CurveDisplay):
         aggregate=False,
         plot_random=True,
         random_kwargs=None,
+        legend_kwargs=None,
     ):
         """Draw the curves.
 
@@ -86,37 +100,46 @@ class SICDisplay(CurveDisplay):
         x : {"tpr", "fpr", "rejection"}, default="tpr"
             Horizontal axis; the last two are logarithmic.
         name : str or list of str, default=None
-            Replaces `name` of the display. One str for several curves gives one entry in the
-            legend, with the median and the 16 % and 84 % quantiles of the maxima.
+            Replaces `name` of the display. Curves of the same name share one entry in the legend,
+            with the median and the 16 % and 84 % quantiles of the maxima.
         curve_kwargs : dict or list of dict, default=None
-            Keyword arguments of matplotlib's `plot`, for all curves or one for each.
+            Keyword arguments of matplotlib's `plot`, for all curves, or one for each curve or
+            name.
         error_band : bool, default=True
             Draw the bands.
         band_kwargs : dict, default=None
             Keyword arguments of matplotlib's `fill_between`.
         aggregate : bool, default=False
-            Draw the median of all curves with their 16-84 % band (over folds or seeds) instead of
-            each with its statistical error.
+            Draw the median of the curves of each name with their 16-84 % band (over folds or
+            seeds), instead of each with its statistical error. It is drawn where all of them have
+            values; the curve of a name that has only one gets no band.
         plot_random : bool, default=True
-            Draw the significance improvement of a random choice.
+            Draw the significance improvement of a random choice; False where the axes already
+            show it.
         random_kwargs : dict, default=None
             Keyword arguments of its line.
+        legend_kwargs : dict, default=None
+            Keyword arguments of matplotlib's `legend`. Without "loc" it stands in the upper
+            corner where all events pass, and the vertical axis is extended until no curve is
+            under it, unless its limits have been set.
 
         Returns
         -------
         self : SICDisplay
         """
         check_options(x, _AXES, name="x")
-        n_curves = self._check_lengths()
-        labels = self._labels(name, self.max_sic, "max SIC", n_curves, aggregate=aggregate)
+        self._check_lengths()
+        groups = self._grouped(
+            self._curves(x),
+            name=name,
+            values=self.max_sic,
+            metric="max SIC",
+            median=partial(median_band, logarithmic=x != "tpr") if aggregate else None,
+        )
         self.ax_, self.figure_ = get_axes(ax, self)
-        curves = self._curves(x)
-        if aggregate:
-            curves = [median_band(curves, logarithmic=x != "tpr")]
         legend = self._draw(
             self.ax_,
-            curves,
-            labels,
+            groups,
             curve_kwargs=curve_kwargs,
             error_band=error_band,
             band_kwargs=band_kwargs,
@@ -128,11 +151,14 @@ class SICDisplay(CurveDisplay):
             ylabel=r"Significance improvement $\epsilon_S/\sqrt{\epsilon_B}$",
             xscale=scale,
         )
-        self.ax_.set_ylim(bottom=0)
+        # With auto=None the upper limit still follows what is drawn on the same axes later.
+        self.ax_.set_ylim(bottom=0, auto=None)
         if x == "tpr":
             self.ax_.set_xlim(0, 1)
         if legend or plot_random:
-            self.ax_.legend()
+            # Every curve ends at a SIC of 1 where all events pass.
+            loc = "upper left" if x == "rejection" else "upper right"
+            draw_legend(self.ax_, loc, legend_kwargs)
         return self
 
     @classmethod
@@ -190,6 +216,7 @@ class SICDisplay(CurveDisplay):
         min_background_events=25,
         name=None,
         ax=None,
+        aggregate=None,
         **plot_options,
     ):
         """Draw the curve of anomaly scores, or of several.
@@ -198,8 +225,9 @@ class SICDisplay(CurveDisplay):
         ----------
         y_true : array-like of shape (n_events,)
             Truth: 1 = signal, 0 = background, or any labels with `signal_label`.
-        scores : array-like of shape (n_events,), or dict of str to such arrays
-            Anomaly scores, higher = more anomalous.
+        scores : array-like of shape (n_events,) or (n_seeds, n_events), or dict of str to such
+            Anomaly scores, higher = more anomalous. The rows of a two-dimensional array are those
+            of several trainings, for the same events.
         sample_weight : array-like of shape (n_events,), default=None
         signal_label : int, str or None, default=None
             The label of signal; required for y in {-1, +1}.
@@ -207,6 +235,9 @@ class SICDisplay(CurveDisplay):
             Cuts that leave fewer background events are not drawn.
         name : str, default=None
         ax : matplotlib Axes, default=None
+        aggregate : bool, default=None
+            Draw the median and the 16-84 % band over the trainings of each method; False draws
+            every training. None means True where any method has several.
         **plot_options
             Further parameters of `plot`.
 
@@ -214,11 +245,12 @@ class SICDisplay(CurveDisplay):
         -------
         display : SICDisplay
         """
-        scores, names = named_scores(scores, name)
+        scores, names, several = split_trainings(*named_scores(scores, name), len(y_true))
         display = cls._from_scores(
             [(y_true, s, sample_weight) for s in scores], names, signal_label, min_background_events
         )
-        return display.plot(ax, **plot_options)
+        aggregate = several if aggregate is None else aggregate
+        return display.plot(ax, aggregate=aggregate, **plot_options)
 
     @classmethod
     def from_cv_results(

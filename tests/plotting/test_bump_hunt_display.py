@@ -1,8 +1,11 @@
 """The display of a bump hunt shows the numbers of the hunt."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 from sklearn.ensemble import IsolationForest
 
 from skad.datasets import make_resonance
@@ -87,3 +90,115 @@ def test_row_without_a_fit():
         BumpHuntDisplay.from_estimator(hunt, row=1)
     display = BumpHuntDisplay.from_estimator(hunt)
     assert display.axes_[2].get_ylim()[0] > 0
+
+
+def make_display(p_local=(0.3, 0.02, 0.5), **options):
+    """A spectrum that falls from a thousand events in a bin to far below one."""
+    edges = np.concatenate([np.linspace(2.0, 4.0, 11), np.linspace(4.4, 8.0, 10)])
+    low = np.array([2.2, 3.4, 6.0])
+    numbers = {
+        "edges": edges,
+        "counts": np.concatenate([[900, 300, 80, 30, 9, 4, 1, 1], np.zeros(12)]),
+        "expected": 1e3 * np.exp(-6 * (edges[:-1] - 2)),
+        "fitted": edges[:-1] < 3.4,
+        "density": lambda m: 5e3 * np.exp(-6 * (m - 2)),
+        "region": (3.4, 3.8),
+        "background": 1.0,
+        "uncertainty": 0.5,
+        "n_observed": 2,
+        "scan": {1.0: (low, low + 0.4, np.array(p_local))},
+    }
+    return BumpHuntDisplay(**(numbers | options)).plot()
+
+
+def test_spectrum_ends_below_one_event():
+    display = make_display()
+    assert display.line_.get_ydata().min() < 1e-10
+    # The widest bins measure 0.4.
+    assert display.axes_[0].get_ylim()[0] == pytest.approx(0.3 / 0.4)
+    many = make_display(
+        counts=np.full(20, 1e4), expected=np.full(20, 1e4), density=lambda m: np.full_like(m, 4e4)
+    )
+    low, high = many.axes_[0].get_ylim()
+    assert 1e4 < low < 1e4 / 0.4 and high > 1e4 / 0.2
+
+
+@pytest.mark.parametrize(
+    ("z", "levels"),
+    [
+        (1, [1]),
+        (3.2, [1, 2, 3]),
+        (9, [2, 4, 6, 8]),
+        (13, [5, 10]),
+        (26, [5, 10, 15, 20, 25]),
+        (37, [10, 20, 30]),
+    ],
+)
+def test_sigma_levels_thin_out(z, levels):
+    ax = make_display(p_local=(0.3, norm.sf(z), 0.5)).axes_[2]
+    assert [text.get_text() for text in ax.texts] == [f"{level}σ" for level in levels]
+    np.testing.assert_allclose([text.xy[1] for text in ax.texts], norm.sf(levels))
+    dotted = [line.get_ydata()[0] for line in ax.lines]
+    np.testing.assert_allclose(dotted, norm.sf(levels))
+
+
+@pytest.mark.parametrize("z", range(1, 38, 3))
+def test_sigma_labels_do_not_touch(z):
+    display = make_display(p_local=(0.3, norm.sf(z), 0.5))
+    display.figure_.canvas.draw()
+    boxes = [text.get_window_extent() for text in display.axes_[2].texts]
+    assert boxes
+    assert all(upper.y0 > lower.y1 for upper, lower in itertools.pairwise(boxes))
+    pyplot.close(display.figure_)
+
+
+def test_sigma_labels_follow_the_axes():
+    display = make_display(p_local=(0.3, norm.sf(5), 0.5))
+    ax = display.axes_[2]
+    ax.set(xlim=(3.0, 4.0), ylim=(1e-5, 1.0))
+    display.figure_.canvas.draw()
+    frame = ax.get_window_extent()
+    # Out of the limits a label is not drawn and has no extent, or it would stand below the panel.
+    shown = [text for text in ax.texts if text.get_window_extent().width > 1]
+    assert [text.get_text() for text in ax.texts] == ["1σ", "2σ", "3σ", "4σ", "5σ"]
+    assert [text.get_text() for text in shown] == ["1σ", "2σ", "3σ", "4σ"]
+    for text in shown:
+        box = text.get_window_extent()
+        assert frame.x1 < box.x0 < box.x1 < display.figure_.bbox.x1
+        position = ax.transData.transform((3.5, text.xy[1]))[1]
+        assert 0.5 * (box.y0 + box.y1) == pytest.approx(position, abs=2)
+
+
+@pytest.mark.parametrize(("place", "side"), [(0, "right"), (2, "left")])
+def test_legend_of_the_scan_avoids_the_smallest_p_value(place, side):
+    p_local = np.full(3, 0.4)
+    p_local[place] = 1e-8
+    display = make_display(p_local=p_local)
+    display.figure_.canvas.draw()
+    ax = display.axes_[2]
+    box = ax.get_legend().get_window_extent().transformed(ax.transData.inverted())
+    low, high, _ = display.scan[1.0]
+    assert high[place] < box.x0 if side == "right" else box.x1 < low[place]
+
+
+@pytest.mark.parametrize(
+    ("feature_name", "label"),
+    [
+        ("m [TeV]", "events per TeV"),
+        (r"$m_{jj}$ [GeV/$c^2$]", "events per GeV/$c^2$"),
+        ("x[0] [GeV] ", "events per GeV"),
+        ("mjj", "events per unit of mjj"),
+        ("m[jj] / TeV", "events per unit of m[jj] / TeV"),
+    ],
+)
+def test_unit_of_the_spectrum(feature_name, label):
+    display = make_display(feature_name=feature_name)
+    assert display.axes_[0].get_ylabel() == label
+    assert display.axes_[2].get_xlabel() == feature_name
+
+
+def test_title_says_what_the_global_p_value_counts(hunt):
+    title = BumpHuntDisplay.from_estimator(hunt).axes_[2].get_title()
+    assert title == f"global p-value {hunt.p_global_:.2g} (all windows, all efficiencies)"
+    one = make_display(p_global=0.25)
+    assert one.axes_[2].get_title() == "global p-value 0.25 (all windows)"

@@ -21,6 +21,7 @@ from skad.metrics import (
 from skad.plotting import OverlapDisplay, ROCDisplay, SICDisplay
 
 plt = pytest.importorskip("matplotlib.pyplot")
+to_rgb = pytest.importorskip("matplotlib.colors").to_rgb
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +196,147 @@ def test_folds_one_by_one_look_alike(events, folds):
     assert [line.get_color() for line in separate.line_] == ["C0", "C1", "C2", "C3"]
 
 
+@pytest.fixture(scope="module")
+def trainings(events):
+    X, y = events
+    rng = np.random.default_rng(3)
+    return {
+        "weak": X[:, 0] + rng.normal(0, [[0.8], [1.0], [1.5], [2.0], [2.5]], size=(5, len(y))),
+        "strong": X.sum(axis=1) + rng.normal(0, 0.8, size=(4, len(y))),
+    }
+
+
+def curve_of(display_class, y, scores):
+    """Return x and y of one training, straight from the metrics."""
+    if display_class is SICDisplay:
+        curve = significance_improvement_curve(y, scores)
+        allowed = curve.background_events >= 25
+        return curve.tpr[allowed], curve.sic[allowed]
+    return roc_curve(y, scores, drop_intermediate=False)[:2]
+
+
+@pytest.mark.parametrize("display_class", [SICDisplay, ROCDisplay])
+def test_trainings_as_bands(events, trainings, display_class):
+    _, y = events
+    one = trainings["strong"][0] + 1.0
+    display = display_class.from_predictions(y, trainings | {"one": one})
+    assert len(display.line_) == 3
+    # One training has no spread.
+    assert len(display.band_) == 2
+    assert len({line.get_color() for line in display.line_}) == 3
+    for line, band, scores in zip(display.line_, display.band_, trainings.values(), strict=False):
+        curves = [curve_of(display_class, y, row) for row in scores]
+        grid, middle = line.get_data()
+        assert grid[0] == pytest.approx(max(x[0] for x, _ in curves))
+        assert grid[-1] == pytest.approx(1)
+        values = [np.interp(grid, *curve) for curve in curves]
+        expected = np.quantile(values, [0.16, 0.5, 0.84], axis=0)
+        np.testing.assert_allclose(middle, expected[1], atol=1e-12)
+        _, lower, upper = band_edges(band)
+        # matplotlib closes the outline on its first and last points.
+        inside = slice(1, len(lower) - 1)
+        np.testing.assert_allclose(lower[inside], expected[0][inside], atol=1e-9)
+        np.testing.assert_allclose(upper[inside], expected[2][inside], atol=1e-9)
+        np.testing.assert_array_equal(band.get_facecolor()[0, :3], to_rgb(line.get_color()))
+    np.testing.assert_allclose(display.line_[2].get_data(), curve_of(display_class, y, one))
+    metrics = display.max_sic if display_class is SICDisplay else display.roc_auc
+    for label, part in zip(labels(display), (metrics[:5], metrics[5:9]), strict=False):
+        low, median, high = np.quantile(part, [0.16, 0.5, 0.84])
+        assert f"= {median:.3g} [{low:.3g}, {high:.3g}]" in label
+    assert labels(display)[2].startswith("one (") and "[" not in labels(display)[2]
+
+
+def test_trainings_of_one_method_need_no_name(events, trainings):
+    _, y = events
+    alone = ROCDisplay.from_predictions(y, list(trainings["weak"]), kind="rejection")
+    named = ROCDisplay.from_predictions(y, {"weak": trainings["weak"]}, kind="rejection")
+    np.testing.assert_array_equal(alone.line_.get_xydata(), named.line_.get_xydata())
+    assert (alone.name, named.name) == (None, "weak")
+    column = ROCDisplay.from_predictions(y, trainings["weak"][0][:, None])
+    row = ROCDisplay.from_predictions(y, trainings["weak"][0])
+    np.testing.assert_array_equal(column.line_.get_xydata(), row.line_.get_xydata())
+    assert len(column.roc_auc) == 1 and column.band_ is not None
+
+
+def test_trainings_one_by_one_look_alike(events, trainings):
+    _, y = events
+    display = SICDisplay.from_predictions(
+        y, trainings, aggregate=False, curve_kwargs=[{"color": "red"}, {"color": "blue", "lw": 3}]
+    )
+    assert [line.get_color() for line in display.line_] == ["red"] * 5 + ["blue"] * 4
+    assert [line.get_linewidth() for line in display.line_[5:]] == [3] * 4
+    assert len(display.band_) == 9
+    assert [label.split(" (")[0] for label in labels(display)] == ["weak", "strong", "random"]
+    for line, scores in zip(display.line_, np.concatenate([*trainings.values()]), strict=True):
+        np.testing.assert_array_equal(line.get_data(), curve_of(SICDisplay, y, scores))
+
+
+@pytest.mark.parametrize("display_class", [SICDisplay, ROCDisplay])
+def test_methods_drawn_one_after_the_other(events, folds, trainings, display_class):
+    X, y = events
+    option = {"kind": "rejection"} if display_class is ROCDisplay else {}
+    chance = "plot_chance_level" if display_class is ROCDisplay else "plot_random"
+    first = display_class.from_predictions(y, trainings["weak"], name="weak", **option)
+    second = display_class.from_cv_results(
+        folds, X, y, name="forest", ax=first.ax_, **option | {chance: False}
+    )
+    third = display_class.from_predictions(
+        y, trainings["strong"] + 20 * y, name="perfect", ax=first.ax_, **option | {chance: False}
+    )
+    names = [label.split(" (")[0] for label in labels(third)]
+    assert names == ["weak", "random", "forest", "perfect"]
+    assert len({d.line_.get_color() for d in (first, second, third)}) == 3
+    bottom, top = third.ax_.get_ylim()
+    assert bottom == (1 if display_class is ROCDisplay else 0)
+    assert top > third.line_.get_ydata().max()
+
+
+@pytest.mark.parametrize(
+    ("display_class", "option", "corner"),
+    [
+        (SICDisplay, {"x": "tpr"}, (1, 1)),
+        (SICDisplay, {"x": "fpr"}, (1, 1)),
+        (SICDisplay, {"x": "rejection"}, (0, 1)),
+        (ROCDisplay, {"kind": "roc"}, (1, 0)),
+        (ROCDisplay, {"kind": "rejection"}, (1, 1)),
+    ],
+)
+def test_legend_covers_no_curve(events, trainings, display_class, option, corner):
+    _, y = events
+    many = {f"a rather long name, {key} {i}": trainings[key] for key in trainings for i in (0, 1)}
+    display = display_class.from_predictions(y, many, **option)
+    display.figure_.canvas.draw()
+    box = display.ax_.get_legend().get_window_extent()
+    frame = display.ax_.get_window_extent()
+    assert ((box.x0 + box.x1) / 2 > (frame.x0 + frame.x1) / 2) == corner[0]
+    assert ((box.y0 + box.y1) / 2 > (frame.y0 + frame.y1) / 2) == corner[1]
+    for line, band in zip(display.line_, display.band_, strict=True):
+        outline = np.concatenate([line.get_xydata(), band.get_paths()[0].vertices])
+        outline = outline[np.isfinite(outline).all(axis=1) & (outline[:, 1] > 0)]
+        x, height = display.ax_.transData.transform(outline).T
+        covered = (x > box.x0) & (x < box.x1) & (height > box.y0) & (height < box.y1)
+        assert not covered.any()
+
+
+def test_users_legend_and_limits_stay(events, models):
+    X, y = events
+    options = {"legend_kwargs": {"loc": "lower left", "fontsize": 5, "title": "methods"}}
+    for display in (
+        SICDisplay.from_estimator(models, X, y, **options),
+        ROCDisplay.from_estimator(models, X, y, **options),
+    ):
+        display.figure_.canvas.draw()
+        legend, frame = display.ax_.get_legend(), display.ax_.get_window_extent()
+        assert legend.get_title().get_text() == "methods"
+        assert {text.get_fontsize() for text in legend.get_texts()} == {5}
+        box = legend.get_window_extent()
+        assert box.x0 - frame.x0 < 10 and box.y0 - frame.y0 < 10
+    _, ax = plt.subplots()
+    ax.set_ylim(0, 1.5)
+    SICDisplay.from_estimator(models, X, y, ax=ax)
+    assert ax.get_ylim() == (0, 1.5)
+
+
 def test_styles_reach_the_artists(events, models):
     X, y = events
     display = SICDisplay.from_estimator(
@@ -258,6 +400,18 @@ def test_overlap_of_estimators_and_folds(events, models, folds):
         (
             lambda X, y, m, f: ROCDisplay(tpr=[y, y], fpr=[y]).plot(),
             "one entry per curve in each list; got tpr: 2, fpr: 1",
+        ),
+        (
+            lambda X, y, m, f: SICDisplay.from_predictions(y, np.zeros((3, 7))),
+            r"shape \(n_seeds, n_events\), with the 1000 events of y_true; got \(3, 7\)",
+        ),
+        (
+            lambda X, y, m, f: ROCDisplay.from_estimator(m, X, y, aggregate=True),
+            r"each has its own: \['forest', 'mixture'\]",
+        ),
+        (
+            lambda X, y, m, f: ROCDisplay.from_estimator(m, X, y).plot(name=["a"]),
+            "name must be one str or 2, one per curve",
         ),
         (
             lambda X, y, m, f: ROCDisplay.from_estimator(m, X, y, curve_kwargs=[{}]),
