@@ -92,8 +92,9 @@ class BumpHunt(BaseEstimator):
         Pseudo-experiments of the scan for the global p-value.
     sculpting_alpha : float, default=1e-3
         Warn when the p-value of `sideband_sculpting_test` is below.
-    calibration : None or SignificanceCalibration, default=None
-        Applied to every significance, see `pseudo_experiments`.
+    calibration : None, SignificanceCalibration or dict, default=None
+        Applied to every significance, or a dict with one for each of `efficiencies`, as
+        `SignificanceCalibration.by_efficiency` makes it from `pseudo_experiments`.
     checkpoint : None or path, default=None
         Folder in which fitted detectors and scores are kept, named after a hash of everything
         that determines them; a later fit resumes there. Needs an int `random_state`. The files
@@ -201,7 +202,7 @@ class BumpHunt(BaseEstimator):
         "n_toys": [sk.Interval(Integral, 0, None, closed="left")],
         "n_global_toys": [sk.Interval(Integral, 1, None, closed="left")],
         "sculpting_alpha": [sk.Interval(Real, 0, 1, closed="both")],
-        "calibration": [None, SignificanceCalibration],
+        "calibration": [None, SignificanceCalibration, dict],
         "checkpoint": [None, str, os.PathLike],
         "n_jobs": [None, Integral],
         "random_state": ["random_state"],
@@ -313,6 +314,13 @@ class BumpHunt(BaseEstimator):
             raise ValueError(
                 f"efficiencies must hold fractions in (0, 1]; got {self.efficiencies!r}."
             )
+        if isinstance(self.calibration, dict):
+            missing = sorted(set(efficiencies) - set(self.calibration))
+            if missing:
+                raise ValueError(
+                    f"calibration holds none for the efficiencies {missing}, only for "
+                    f"{sorted(self.calibration)}; run the pseudo-experiments with the same ones."
+                )
         return efficiencies
 
     def _check_detector(self):
@@ -455,7 +463,10 @@ class BumpHunt(BaseEstimator):
         counts = row["n_observed"], row["background"], np.hypot(row["stat"], row["syst"])
         usable = counts[1] > 0 and np.isfinite(counts[2])
         z_raw = float(p_to_z(local_p_value(*counts))) if usable else np.nan
-        z_local = z_raw if self.calibration is None else self.calibration.apply(z_raw)
+        calibration = self.calibration
+        if isinstance(calibration, dict):
+            calibration = calibration[row["efficiency"]]
+        z_local = z_raw if calibration is None else calibration.apply(z_raw)
         local = {"z_raw": z_raw, "p_local": float(z_to_p(z_local)), "z_local": z_local}
         if self.n_toys:
             local["p_toys"] = np.nan

@@ -76,6 +76,32 @@ class SignificanceCalibration:
             )
         return cls(float(z.mean()), float(z.std(ddof=1)), len(z))
 
+    @classmethod
+    def by_efficiency(cls, results):
+        """Measure one calibration for every efficiency of background-only pseudo-experiments.
+
+        Without signal mean and width differ between loose and tight cuts.
+
+        Parameters
+        ----------
+        results : DataFrame
+            What `pseudo_experiments` returns; all windows of an efficiency count together.
+
+        Returns
+        -------
+        calibrations : dict of float to SignificanceCalibration
+            For the parameter `calibration` of `BumpHunt`.
+
+        Warns
+        -----
+        LowStatisticsWarning
+            Fewer than 50 experiments.
+        """
+        return {
+            float(efficiency): cls.from_significances(part["z_raw"])
+            for efficiency, part in results.groupby("efficiency")
+        }
+
     def apply(self, significance):
         """Return the calibrated significance."""
         return (significance - self.mean) / self.std

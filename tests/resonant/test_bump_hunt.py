@@ -310,10 +310,29 @@ def test_calibration():
     assert calibrated.results_["z_local"][0] == pytest.approx(
         (raw - calibration.mean) / calibration.std
     )
+    other = SignificanceCalibration(0.5, 2.0, 100)
+    both = {0.1: calibration, 0.3: other}
+    search.set_params(efficiencies=(0.1, 0.3), calibration=both).fit(X)
+    rows = search.results_.set_index("efficiency")
+    for efficiency, own in both.items():
+        expected = own.apply(rows["z_raw"][efficiency])
+        assert rows["z_local"][efficiency] == pytest.approx(expected)
+    with pytest.raises(ValueError, match=r"none for the efficiencies \[0.3\]"):
+        search.set_params(calibration={0.1: calibration}).fit(X)
     with pytest.warns(LowStatisticsWarning, match="from 10 pseudo-experiments"):
         SignificanceCalibration.from_significances(z[:10])
     with pytest.raises(ValueError, match="at least 2"):
         SignificanceCalibration.from_significances([1.0, np.nan])
+
+
+def test_calibration_by_efficiency():
+    rng = np.random.default_rng(0)
+    loose, tight = rng.normal(0.1, 1.1, 100), rng.normal(1.5, 0.3, 100)
+    table = pd.DataFrame({"efficiency": np.repeat([0.1, 0.01], 100), "z_raw": [*loose, *tight]})
+    calibrations = SignificanceCalibration.by_efficiency(table)
+    assert set(calibrations) == {0.1, 0.01}
+    assert calibrations[0.01] == SignificanceCalibration.from_significances(tight)
+    assert calibrations[0.1].std == pytest.approx(loose.std(ddof=1))
 
 
 def test_resumes_from_its_checkpoint(tmp_path, monkeypatch):
