@@ -140,6 +140,10 @@ class ResidualANODE(DensityRatioDetector):
     0.99, where the flow learns the data as `ANODE` does, and falls geometrically to its value
     within five sixths of the training; the flow sheds the background on the way.
 
+    p_b is taken with a floor: one of the events of the region may lie anywhere in their range. A
+    learned density underestimates its tails by orders of magnitude, and a single event there would
+    outweigh all others in w and in the gain.
+
     A flow takes up fluctuations of the events that it is fitted to, so the w it learns with them
     is too large, also without any signal. `signal_fraction_` and `signal_gain_` therefore come from
     held-out events, where such a flow is a bad description. Two things remain. A background
@@ -208,6 +212,8 @@ class ResidualANODE(DensityRatioDetector):
 
     def _fit_region(self, X, sample_weight, rows, n_events, rng):
         density = self._signal_settings()
+        width = np.ptp(np.asarray(self._features(X), dtype=np.float64), axis=0)
+        self._log_floor = -np.log(len(X)) - np.log(width[width > 0]).sum()
         tensors = self._tensors(X)
         n_folds = min(self.n_folds, len(X))
         folds = list(KFold(n_folds, shuffle=True, random_state=draw_seed(rng)).split(X))
@@ -242,7 +248,7 @@ class ResidualANODE(DensityRatioDetector):
 
     def _tensors(self, X):
         """Return features, m and log p_b in the coordinates of the fit."""
-        log_background = self._log_density(self.background_density_, X)
+        log_background = self._log_background(X)
         x = features = self._features(X)
         if self.coordinates_ is not None:
             x = self.coordinates_.transform(features)
@@ -252,6 +258,14 @@ class ResidualANODE(DensityRatioDetector):
             "m": X[:, [self.resonance_index_]],
             "log_background": log_background,
         }
+
+    def _log_background(self, X):
+        """Return log p_b with its floor, in the coordinates of X.
+
+        Events at the ends of the range get log densities of -50: no density learned from n events
+        can know that, and a single one of them would pass for a signal.
+        """
+        return np.logaddexp(self._log_density(self.background_density_, X), self._log_floor)
 
     def _train(self, density, X, tensors, sample_weight, folds, rng):
         """Train the flows of all folds, those of one fold next to each other."""
@@ -317,9 +331,7 @@ class ResidualANODE(DensityRatioDetector):
         self.signal_density_ = framed.fit(self._named(X))
 
     def _log_score(self, values):
-        return self._log_density(self.signal_density_, values) - self._log_density(
-            self.background_density_, values
-        )
+        return self._log_density(self.signal_density_, values) - self._log_background(values)
 
     def _log_ratio(self, values):
         w = self.signal_fraction_
