@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 from reporting import band, markdown
 from sklearn.ensemble import IsolationForest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
@@ -96,6 +97,10 @@ def gaussian(options):
             CWoLaDetector(
                 NetworkClassifier(n_estimators=5, max_epochs=2 if options.quick else 10), cv=None
             ),
+        ),
+        # The simplest classifier, which has the right form here: what the networks lose is noise.
+        "CWoLa logistic regression, margins made Gaussian first": make_pipeline(
+            gaussian_margins(), CWoLaDetector(LogisticRegression(), cv=None)
         ),
     }
     detectors = {k: d for k, d in detectors.items() if not options.only or options.only in k}
