@@ -80,4 +80,4 @@ docs: $(VENV)/.installed-docs
 
 clean:
 	@echo "== Removing $(VENV), caches, demo-output and built documentation"
-	@rm -rf $(VENV) build dist *.egg-info .ruff_cache .mypy_cache .pytest_cache .hypothesis demo-output docs/_build docs/api docs/gallery
+	@rm -rf $(VENV) build dist *.egg-info .ruff_cache .mypy_cache .pytest_cache .hypothesis demo-output docs/_build docs/api docs/gallery docs/sg_execution_times.rst
