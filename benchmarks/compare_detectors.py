@@ -101,8 +101,8 @@ def main():
     lines = [
         "# Detectors side by side",
         "",
-        f"`OMP_NUM_THREADS=1 python benchmarks/compare_detectors.py --seeds {seeds} --events "
-        f"{n_fit}` on LHC Olympics signal-region events: four features, {n_fit} events of "
+        f"`OMP_NUM_THREADS=1 python benchmarks/compare_detectors.py --data FOLDER --seeds {seeds} "
+        f"--events {n_fit}` on LHC Olympics signal-region events: four features, {n_fit} events of "
         f"data_train with 0.66 % signal to fit on, tested on {len(T)} background events of "
         f"data_val and {len(S)} of signal_extra; median over seeds of the events, the trainings "
         "and the splits, 68 % band in brackets; processor time of one core. CWoLa also sees "

@@ -243,7 +243,10 @@ def part_closure(options):
     truth = search.background
     ks = template_closure(samples, truth, features=[1, 2, 3, 4], n_seeds=options.seeds)
     rows = [
-        [name, *(band(part[part["feature"] == f]["ks"], 4) for f in part["feature"].unique())]
+        [
+            name,
+            *(band(part[part["feature"] == f]["statistic"], 4) for f in part["feature"].unique()),
+        ]
         for name, part in ks.groupby("template", sort=False)
     ]
     expected = ks.groupby("template")["expected"].median()
@@ -403,7 +406,7 @@ def part_wall(options):
     ]
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parts = {name[5:]: part for name, part in globals().items() if name.startswith("part_")}
     parser.add_argument("--part", choices=sorted(parts), required=True)
@@ -414,7 +417,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=1, help="processes of the part wall")
     parser.add_argument("--cache", help="folder for samples and scores")
     parser.add_argument("--quick", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     warnings.simplefilter("ignore", SkadWarning)
     memory = joblib.Memory(options.cache, verbose=0)
     for function in (draw_template, scores_of):
@@ -433,6 +436,7 @@ def main():
     if not options.quick:
         suffix = "_shifted" if options.part == "performance" and options.shifts == [1] else ""
         (RESULTS / f"interplay_{options.part}{suffix}.md").write_text(text)
+    return text
 
 
 if __name__ == "__main__":
