@@ -146,10 +146,11 @@ class ResidualANODE(DensityRatioDetector):
 
     A flow takes up fluctuations of the events that it is fitted to, so the w it learns with them
     is too large, also without any signal. `signal_fraction_` and `signal_gain_` therefore come from
-    held-out events, where such a flow is a bad description. Two things remain. A background
+    held-out events, where such a flow is a bad description. Two things remain, so that neither is
+    evidence before it has been compared with pseudo-experiments, see the guide. A background
     density that is wrong in the region looks like a signal in both. And what the flow keeps of the
     background counts as signal in w (the likelihood cannot tell), so that w is rather an upper
-    estimate, up to twice the truth or more for weak signals; the gain does not suffer.
+    estimate, two to three times the truth for weak signals; the gain does not suffer.
 
     References
     ----------
