@@ -84,7 +84,7 @@ class ANODE(DensityRatioDetector):
 
     See Also
     --------
-    ResidualANODE : Fits the signal alone on top of the background; finds much weaker ones.
+    ResidualANODE : Fits the signal alone on top of the background; better where it finds one.
 
     Notes
     -----
