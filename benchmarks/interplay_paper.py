@@ -94,22 +94,16 @@ def combine(samples, rng, n_each=150_000):
     return np.concatenate(X), weight / weight.mean()
 
 
-def score_template(options, sample, search, seed):
-    """Score the test events by a classifier of the region's data against template events."""
+def fit_on_template(sample, search, seed, classifier, cv=None):
+    """Fit a classifier of the region's data against template events."""
     X, weight = sample
     data = search.X[REGION.mask(search.X)]
-    detector = TemplateDetector(
-        GivenReference(region=(REGION.low, REGION.high)),
-        classifier(options.quick),
-        cv=None,
-        random_state=seed,
-    )
-    detector.fit(
+    reference = GivenReference(region=(REGION.low, REGION.high))
+    return TemplateDetector(reference, classifier, cv=cv, random_state=seed).fit(
         np.concatenate([data, X]),
         np.repeat([1, 0], [len(data), len(X)]),
         sample_weight=np.concatenate([np.ones(len(data)), weight]),
     )
-    return -detector.score_samples(search.test[0])
 
 
 def scores_of(options, method, seed, fraction, shifted, classifier_seed=0):
@@ -131,7 +125,8 @@ def scores_of(options, method, seed, fraction, shifted, classifier_seed=0):
     sample = samples[0]
     if len(samples) > 1:
         sample = combine(samples, np.random.RandomState(seed))
-    scores = score_template(options, sample, search, seed_of_fit)
+    detector = fit_on_template(sample, search, seed_of_fit, classifier(options.quick))
+    scores = -detector.score_samples(search.test[0])
     return scores, time.process_time() - start
 
 
@@ -374,19 +369,12 @@ def part_wall(options):
         network = NetworkClassifier.from_preset("interplay", n_estimators=n_networks)
         if options.quick:
             network.set_params(max_epochs=2)
-        X, weight = template.sample_background(random_state=0)
-        data = search.X[REGION.mask(search.X)]
-        detector = TemplateDetector(
-            GivenReference(region=(REGION.low, REGION.high)), network, random_state=0
-        ).fit(
-            np.concatenate([data, X]),
-            np.repeat([1, 0], [len(data), len(X)]),
-            sample_weight=np.concatenate([np.ones(len(data)), weight]),
-        )
+        sample = template.sample_background(random_state=0)
+        detector = fit_on_template(sample, search, 0, network, cv=5)
         trained = time.perf_counter()
         events, truth = search.test
         result = performance(truth, -detector.score_samples(events))
-        return name, len(X), fitted - start, trained - fitted, result["max_sic"]
+        return name, len(sample[0]), fitted - start, trained - fitted, result["max_sic"]
 
     start = time.perf_counter()
     runs = joblib.Parallel(options.jobs)(joblib.delayed(run)(name) for name in TEMPLATES)
