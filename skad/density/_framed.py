@@ -1,5 +1,7 @@
 """A density fitted in one coordinate frame and read in any other."""
 
+import warnings
+
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.metaestimators import available_if
@@ -9,6 +11,7 @@ from skad.base import DensityMixin
 from skad.coordinates import InverseCoordinates, inverse_transform, log_abs_det_jacobian
 from skad.density._flow import FlowDensity
 from skad.density._protocol import draw_events, fit_density, fit_or_frozen
+from skad.exceptions import FiducialWarning
 from skad.utils import _sklearn as sk
 from skad.utils import resolve_columns
 
@@ -108,6 +111,11 @@ class FramedDensity(DensityMixin, BaseEstimator):
         Returns
         -------
         self : FramedDensity
+
+        Raises
+        ------
+        ValueError
+            Events that the coordinates map to NaN.
         """
         X = self._validated(X, reset=True)
         names = self._names = getattr(self, "feature_names_in_", None)
@@ -122,7 +130,15 @@ class FramedDensity(DensityMixin, BaseEstimator):
             self.coordinates_ = fit_or_frozen(clone(self.coordinates), self.features(X))
         self._example = X[:2]
         density = FlowDensity() if self.density is None else clone(self.density)
-        self.density_ = fit_density(density, self._to_fit_frame(X), sample_weight)
+        events = self._to_fit_frame(X)
+        outside = self._outside(events)
+        if outside.any():
+            raise ValueError(
+                f"{outside.sum()} of {len(outside)} events lie outside the domain of coordinates="
+                f"{self.coordinates!r}, which maps them to NaN; drop these events or widen the "
+                "domain."
+            )
+        self.density_ = fit_density(density, events, sample_weight)
         return self
 
     def score_samples(self, X):
@@ -135,13 +151,30 @@ class FramedDensity(DensityMixin, BaseEstimator):
         Returns
         -------
         log_density : ndarray of float64, shape (n_events,)
-            In nats.
+            In nats; -inf, a density of zero, for events that the coordinates map to NaN because
+            they lie outside their domain.
+
+        Warns
+        -----
+        FiducialWarning
+            Events lie outside the domain of the coordinates.
         """
         check_is_fitted(self)
         X = self._validated(X, reset=False)
-        log_density = np.asarray(
-            self.density_.score_samples(self._to_fit_frame(X)), dtype=np.float64
-        )
+        events = self._to_fit_frame(X)
+        outside = self._outside(events)
+        if outside.any():
+            warnings.warn(
+                f"{outside.sum()} of {len(outside)} events lie outside the domain of the "
+                "coordinates; their density is zero, its logarithm -inf.",
+                FiducialWarning,
+                stacklevel=2,
+            )
+            log_density = np.full(len(outside), -np.inf)
+            if not outside.all():
+                log_density[~outside] = self.score_samples(X[~outside])
+            return log_density
+        log_density = np.asarray(self.density_.score_samples(events), dtype=np.float64)
         if self.coordinates_ is None:
             return log_density
         return log_density + log_abs_det_jacobian(self.coordinates_, self.features(X))
@@ -263,6 +296,10 @@ class FramedDensity(DensityMixin, BaseEstimator):
         if hasattr(X, "iloc"):
             return X.iloc[:, self.feature_indices_]
         return np.asarray(X)[:, self.feature_indices_]
+
+    def _outside(self, events):
+        """Return which events of the fit's frame the coordinates could not map."""
+        return np.isnan(np.asarray(events, dtype=np.float64)[:, self.feature_indices_]).any(axis=1)
 
     def _to_fit_frame(self, X):
         features = self.features(X)

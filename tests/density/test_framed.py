@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skad.coordinates import LogitTransformer, LogTransformer, NormalCDFTransformer
 from skad.density import FlowDensity, FramedDensity
+from skad.exceptions import FiducialWarning
 
 
 def lognormal(n, seed=0):
@@ -115,3 +116,20 @@ def test_conditions_for_a_density_without_any():
     density = FramedDensity(None, KernelDensity()).fit(lognormal(50))
     with pytest.raises(TypeError, match="KernelDensity has no condition_features"):
         density.sample(2, conditions=[1.0, 2.0])
+
+
+@pytest.mark.parametrize("frame", [np.asarray, pd.DataFrame])
+def test_events_outside_the_domain_have_no_density(frame):
+    rng = np.random.RandomState(0)
+    X = rng.uniform(size=(500, 2))
+    coordinates = LogitTransformer(lower=0, upper=1, outside="nan")
+    density = FramedDensity(coordinates, GaussianMixture(random_state=0)).fit(frame(X))
+    mixed = frame(np.concatenate([[[0.5, 1.5]], X[:3], [[-1.0, 0.5]]]))
+    with pytest.warns(FiducialWarning, match="2 of 5 events"):
+        log_density = density.score_samples(mixed)
+    np.testing.assert_array_equal(np.isneginf(log_density), [True, False, False, False, True])
+    np.testing.assert_allclose(log_density[1:4], density.score_samples(frame(X[:3])))
+    with pytest.warns(FiducialWarning):
+        assert np.isneginf(density.score_samples(frame(X[:2] + 2))).all()
+    with pytest.raises(ValueError, match="2 of 5 events.*NaN; drop"):
+        FramedDensity(coordinates, GaussianMixture()).fit(mixed)
