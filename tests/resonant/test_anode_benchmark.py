@@ -5,29 +5,16 @@ import json
 import anode_paper
 import numpy as np
 import pytest
-from dijet_search import REGION, Search
-
-from skad.datasets import make_resonance
+from small_search import make_search
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::skad.exceptions.SkadWarning"),
 ]
 
 
-def search(folder, seed, *, signal_fraction=0.006, shifted=False, n_data=12_000):
-    X, truth = make_resonance(
-        n_data, round(20 * signal_fraction * 1000), random_state=seed, return_X_y=True
-    )
-    fresh, fresh_truth = make_resonance(20_000, 1000, random_state=seed + 1, return_X_y=True)
-    inside = REGION.mask(fresh)
-    fresh, fresh_truth = fresh[inside], fresh_truth[inside]
-    signal = fresh[fresh_truth == 1]
-    return Search(X, truth, X, fresh[fresh_truth == 0], signal[::2], signal[1::2])
-
-
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(anode_paper, "make_search", search)
+    monkeypatch.setattr(anode_paper, "make_search", make_search)
     monkeypatch.setattr(
         anode_paper, "METHODS", ("ANODE", "ResidualANODE", "IsolationForest", *anode_paper.PAPER)
     )

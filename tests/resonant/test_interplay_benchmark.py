@@ -3,29 +3,14 @@
 import interplay_paper
 import numpy as np
 import pytest
-from dijet_search import REGION, Search
-
-from skad.datasets import make_resonance
+from small_search import make_search
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def search(folder, seed, *, signal_fraction=0.006, shifted=False, features=(), n_data=0):
-    def events(n, n_signal, seed):
-        return make_resonance(n, n_signal, n_features=4, random_state=seed, return_X_y=True)
-
-    X, truth = events(6000, round(20_000 * signal_fraction), seed)
-    simulation, _ = events(6000, 0, seed + 50)
-    fresh, fresh_truth = events(12_000, 1000, seed + 1)
-    inside = REGION.mask(fresh)
-    fresh, fresh_truth = fresh[inside], fresh_truth[inside]
-    signal = fresh[fresh_truth == 1]
-    return Search(X, truth, simulation, fresh[fresh_truth == 0], signal[::2], signal[1::2])
-
-
 @pytest.fixture
 def run(monkeypatch):
-    monkeypatch.setattr(interplay_paper, "make_search", search)
+    monkeypatch.setattr(interplay_paper, "make_search", make_search)
 
     def of_part(part, *arguments):
         common = ["--data", "nowhere", "--part", part, "--quick", "--seeds", "1", "--shifts", "0"]

@@ -1,0 +1,105 @@
+"""The settings of TreeEnsembleClassifier, chosen on simulated dijets against a true reference.
+
+Run: OMP_NUM_THREADS=1 python benchmarks/tree_ensembles.py --data FOLDER --seeds 5
+Writes benchmarks/results/tree_ensembles.md; ``--quick`` is small and writes nothing. The seeds are
+apart from those of the other studies on these events, so that nothing is chosen on their tests.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+from dijet_search import REGION, make_search, performance
+from reporting import band, markdown
+from sklearn.model_selection import KFold
+
+from skad.detectors import TreeEnsembleClassifier
+
+RESULTS = Path(__file__).parent / "results"
+FIRST_SEED = 100
+LEAVES = (20, 40, 100, 200)
+SIGNAL_FRACTION = 0.0066
+
+
+def score_parts(search, seed, leaf, n_boosted, n_trees, n_folds):
+    """Return log odds of the test events of the boosted members and of the forest, and seconds.
+
+    The test background is the reference, a fold of it left out in turn, as in `dijet_search`.
+    """
+    data = search.X[REGION.mask(search.X)][:, 1:]
+    background, signal = search.background[:, 1:], search.signal[:, 1:]
+    scores = {part: np.empty(len(background)) for part in ("boosted", "forest", "both")}
+    of_signal = {part: [] for part in scores}
+    seconds = []
+    for rest, left_out in KFold(n_folds, shuffle=True, random_state=seed).split(background):
+        classifier = TreeEnsembleClassifier(
+            n_boosted, n_forest_trees=n_trees, min_samples_leaf=leaf, random_state=seed
+        )
+        start = time.process_time()
+        X = np.concatenate([data, background[rest]])
+        classifier.fit(X, np.repeat([1, 0], [len(data), len(rest)]))
+        seconds.append(time.process_time() - start)
+        for events, keep in (
+            (background[left_out], lambda part, s, rows=left_out: scores[part].put(rows, s)),
+            (signal, lambda part, s: of_signal[part].append(s)),
+        ):
+            both = classifier.decision_function(events)
+            boosted = np.mean([m.decision_function(events) for m in classifier.estimators_], axis=0)
+            # The mean of both has half the weight for each.
+            for part, score in (
+                ("boosted", boosted), ("forest", 2 * both - boosted), ("both", both)
+            ):  # fmt: skip
+                keep(part, score)
+    whole = {p: np.concatenate([scores[p], np.mean(of_signal[p], axis=0)]) for p in scores}
+    return whole, np.median(seconds)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True, help="folder of the simulated dijets")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args(arguments)
+    n_boosted, n_trees, n_folds = (2, 10, 2) if options.quick else (20, 100, 5)
+    sizes = {"n_data": 20_000} if options.quick else {}
+    measured, seconds = {}, {}
+    for seed in range(FIRST_SEED, FIRST_SEED + options.seeds):
+        search = make_search(options.data, seed, signal_fraction=SIGNAL_FRACTION, **sizes)
+        truth = search.test[1]
+        for leaf in LEAVES:
+            scores, cost = score_parts(search, seed, leaf, n_boosted, n_trees, n_folds)
+            seconds.setdefault(leaf, []).append(cost)
+            for part, score in scores.items():
+                measured.setdefault((part, leaf), []).append(performance(truth, score))
+                print(seed, part, leaf, measured[part, leaf][-1], flush=True)
+    rows = [
+        [part, leaf, *(band([m[k] for m in runs], 3 if k == "auc" else 1)
+                       for k in ("max_sic", "sic_at_1e3", "auc")),
+         f"{np.median(seconds[leaf]):.0f}" if part == "both" else ""]
+        for (part, leaf), runs in sorted(measured.items())
+    ]  # fmt: skip
+    header = ["trees", "events a leaf", "max SIC", "SIC at rejection 1e3", "AUC", "CPU s"]
+    text = "\n".join(
+        [
+            "# Trees for weak labels on simulated dijets",
+            "",
+            "`OMP_NUM_THREADS=1 python benchmarks/tree_ensembles.py --data FOLDER --seeds "
+            f"{options.seeds}`",
+            "",
+            f"Data with S/B = {SIGNAL_FRACTION:.2%} in the signal region against true background; "
+            f"{n_boosted} boosted members and {n_trees} random trees, the other settings at their "
+            f"defaults; median and 68 % band over {options.seeds} partitions and injections.",
+            "",
+            *markdown(rows, header),
+            "",
+        ]
+    )
+    print(text)
+    if not options.quick:
+        (RESULTS / "tree_ensembles.md").write_text(text)
+    return text
+
+
+if __name__ == "__main__":
+    main()
