@@ -95,7 +95,10 @@ class Detectors:
     def __init__(self, search, seed, quick):
         self.search, self.seed, self.quick = search, seed, quick
         self.flows = flows(quick)
-        self.trees = TreeEnsembleClassifier(2 if quick else 20, n_forest_trees=30)
+        # The leaves of the recorded runs; 40 events, the default since, find a little more.
+        self.trees = TreeEnsembleClassifier(
+            2 if quick else 20, n_forest_trees=30, min_samples_leaf=100
+        )
         self.n_samples = 20_000 if quick else 200_000
         self.anode = None
 
