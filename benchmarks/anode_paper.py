@@ -95,10 +95,7 @@ class Detectors:
     def __init__(self, search, seed, quick):
         self.search, self.seed, self.quick = search, seed, quick
         self.flows = flows(quick)
-        # The leaves of the recorded runs; 40 events, the default since, find a little more.
-        self.trees = TreeEnsembleClassifier(
-            2 if quick else 20, n_forest_trees=30, min_samples_leaf=100
-        )
+        self.trees = TreeEnsembleClassifier(2 if quick else 20, n_forest_trees=30)
         self.n_samples = 20_000 if quick else 200_000
         self.anode = None
 

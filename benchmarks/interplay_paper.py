@@ -50,10 +50,7 @@ INJECTED = 0.006
 
 
 def classifier(quick=False):
-    # The leaves of the recorded runs; 40 events, the default since, find a little more.
-    return TreeEnsembleClassifier(
-        2 if quick else 10, n_forest_trees=12 if quick else 60, min_samples_leaf=100
-    )
+    return TreeEnsembleClassifier(2 if quick else 10, n_forest_trees=12 if quick else 60)
 
 
 def fit_template(name, search, seed, quick):
@@ -221,7 +218,7 @@ def part_performance(options):
         "signal, template and classifier. 300 000 data events, about 41 500 in the region; tested "
         "on 27 700 background and 12 500 signal events, max SIC with >= 25 background events. "
         "The templates are learned with an injected signal of 0.6 % and used for all injections. "
-        "Classifier: 10 boosted and 60 random trees of 100 events a leaf, no cross-fitting.",
+        "Classifier: 10 boosted and 60 random trees, no cross-fitting.",
         "",
         *lines,
     ]

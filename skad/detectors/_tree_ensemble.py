@@ -46,7 +46,7 @@ class TreeEnsembleClassifier(PresetMixin, TwoClassMixin, BaseEstimator):
         Shrinkage of each tree.
     max_leaf_nodes : int, default=31
         Largest number of leaves of a tree.
-    min_samples_leaf : int, default=40
+    min_samples_leaf : int, default=100
         Smallest number of events of a leaf, of boosted and random trees; lower it for samples of
         a few hundred events.
     l2_regularization : float, default=10.0
@@ -135,7 +135,7 @@ class TreeEnsembleClassifier(PresetMixin, TwoClassMixin, BaseEstimator):
         max_iter=100,
         learning_rate=0.1,
         max_leaf_nodes=31,
-        min_samples_leaf=40,
+        min_samples_leaf=100,
         l2_regularization=10.0,
         max_bins=127,
         n_iter_no_change=10,
