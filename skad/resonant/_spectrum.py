@@ -16,6 +16,7 @@ __all__ = ["SpectrumFit", "check_mass_unit", "dijet_function", "fit_spectrum", "
 
 # Gauss-Legendre nodes per bin; the spectra are smooth on the scale of a bin.
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(8)
+_SMALLEST_MEAN = 1e-280
 _MAX_STEPS = 100
 _CANDIDATES = {"dijet": (3, 4, 5), "polynomial": (2, 3, 4)}
 _ALLOWED = {"dijet": (3, 5), "polynomial": (1, 6)}
@@ -182,8 +183,8 @@ class SpectrumFit:
         -------
         expected, uncertainty : float
         """
-        expected, gradient = self._moments(np.linspace(low, high, 9))
-        gradient = gradient.sum(axis=0)
+        expected, slopes = self._moments(np.linspace(low, high, 9))
+        gradient = expected @ slopes
         variance = gradient @ self.covariance @ gradient
         return float(expected.sum()), float(np.sqrt(max(variance, 0.0)))
 
@@ -197,9 +198,9 @@ class SpectrumFit:
         -------
         response : ndarray, shape (n_bins,)
         """
-        gradient = self._moments(np.linspace(low, high, 9))[1].sum(axis=0)
-        expected, slopes = self._moments(self.edges)
-        response = slopes @ (self.covariance @ gradient) / expected
+        expected, slopes = self._moments(np.linspace(low, high, 9))
+        gradient = expected @ slopes
+        response = self._moments(self.edges)[1] @ (self.covariance @ gradient)
         return np.where(self.fitted, response, 0.0)
 
     def toys(self, n_toys, random_state=None):
@@ -252,8 +253,11 @@ class SpectrumFit:
         )
 
     def _moments(self, edges):
+        """Expected events of every bin and the derivatives of their logarithm."""
         nodes, weights = _quadrature(np.asarray(edges, dtype=np.float64))
-        return _integrate(self._basis(nodes), weights, self.log_parameters)
+        basis = self._basis(nodes)
+        log_mu, parts = _integrate(basis, weights, self.log_parameters)
+        return np.exp(log_mu), np.einsum("bq,bqk->bk", parts, basis)
 
 
 def _basis(m, function, n_parameters, sqrt_s, low, high):
@@ -268,9 +272,16 @@ def _quadrature(edges):
 
 
 def _integrate(basis, weights, log_parameters):
-    """Expected events per bin and their derivatives by the log parameters."""
-    values = weights * np.exp(basis @ log_parameters)
-    return values.sum(axis=1), np.einsum("bq,bqk->bk", values, basis)
+    """Log of the expected events per bin, and the part of every node in them.
+
+    Logarithms, because a function fitted to a steep spectrum can be zero to machine precision in
+    some bins and its derivatives divide by it.
+    """
+    exponents = basis @ log_parameters
+    highest = exponents.max(axis=1, keepdims=True)
+    values = weights * np.exp(exponents - highest)
+    total = values.sum(axis=1, keepdims=True)
+    return (highest + np.log(total))[:, 0], values / total
 
 
 def spectrum_edges(m, region, *, bins_per_region=4, max_bins=200):
@@ -504,7 +515,7 @@ def _fit_order(counts, edges, fitted, function, sqrt_s, n_parameters, minimizer)
     minimize = _minimize_newton if minimizer == "newton" else _minimize_minuit
     theta, covariance, converged = minimize(basis, weights, n, start)
     back = np.linalg.inv(triangular)
-    deviance = _deviance(n, _integrate(basis, weights, theta)[0])
+    deviance = 2 * _negative_log_likelihood(basis, weights, n, theta)[0]
     return SpectrumFit(
         edges=edges,
         counts=counts,
@@ -528,30 +539,31 @@ def _start(basis, weights, n):
     return np.linalg.lstsq(center * root[:, None], log_density * root, rcond=None)[0]
 
 
-def _deviance(n, mu):
-    return float(2 * np.sum(mu - n + xlogy(n, n / mu)))
-
-
 def _negative_log_likelihood(basis, weights, n, theta):
-    """Poisson likelihood up to a constant, its gradient and expected Hessian."""
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        mu, slopes = _integrate(basis, weights, theta)
-        value = 0.5 * _deviance(n, mu)
-        gradient = slopes.T @ (1 - n / mu)
-        fisher = (slopes / mu[:, None]).T @ slopes
+    """Poisson likelihood, zero where every bin is met, its gradient and expected Hessian."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        log_mu, parts = _integrate(basis, weights, theta)
+        mu = np.exp(log_mu)
+        slopes = np.einsum("bq,bqk->bk", parts, basis)
+        # The logarithm of the ratio is exact where n is near mu; below, n / mu would overflow.
+        floored = np.maximum(mu, _SMALLEST_MEAN)
+        beyond = np.where(mu < floored, n * (np.log(_SMALLEST_MEAN) - log_mu), 0.0)
+        value = float(np.sum(mu - n + xlogy(n, n / floored) + beyond))
+        gradient = slopes.T @ (mu - n)
+        fisher = (slopes * mu[:, None]).T @ slopes
     return value, gradient, fisher
 
 
 def _observed_covariance(basis, weights, n, theta):
-    values = weights * np.exp(basis @ theta)
-    mu = values.sum(axis=1)
-    slopes = np.einsum("bq,bqk->bk", values, basis)
-    hessian = np.einsum("b,bq,bqk,bql->kl", 1 - n / mu, values, basis, basis)
-    hessian += (slopes * (n / mu**2)[:, None]).T @ slopes
+    log_mu, parts = _integrate(basis, weights, theta)
+    mu = np.exp(log_mu)
+    slopes = np.einsum("bq,bqk->bk", parts, basis)
+    hessian = np.einsum("b,bq,bqk,bql->kl", mu - n, parts, basis, basis)
+    hessian += (slopes * n[:, None]).T @ slopes
     try:
         np.linalg.cholesky(hessian)
     except np.linalg.LinAlgError:
-        hessian = (slopes / mu[:, None]).T @ slopes
+        hessian = (slopes * mu[:, None]).T @ slopes
     return np.linalg.pinv(hessian, hermitian=True)
 
 

@@ -283,3 +283,21 @@ def test_dijets_close(shared_data):
     assert fit.p_value > 0.01
     assert error / background < 0.01
     assert abs(observed - background) < 3 * np.hypot(error, np.sqrt(background))
+
+
+@pytest.mark.filterwarnings("ignore::skad.exceptions.SpectrumFitWarning")
+@pytest.mark.parametrize("minimizer", ["newton", "minuit"])
+def test_few_filled_bins_give_a_finite_fit(minimizer):
+    """After a hard cut all events may lie in a few bins; the function is zero in the others."""
+    edges = np.linspace(2.3, 8, 101)
+    rng = np.random.RandomState(0)
+    for _ in range(20):
+        counts = np.zeros(100)
+        first = rng.randint(5, 24)
+        counts[first : first + 5] = 1 + rng.poisson(rng.uniform(1, 60), size=5)
+        fit = fit_spectrum(
+            counts, edges, exclude=(edges[30], edges[35]), sqrt_s=13.0, minimizer=minimizer
+        )
+        assert np.isfinite(fit.covariance).all() and np.isfinite(fit.deviance)
+        expected, error = fit.yield_in(edges[30], edges[35])
+        assert np.isfinite(expected) and np.isfinite(error)
