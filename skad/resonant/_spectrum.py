@@ -257,7 +257,9 @@ class SpectrumFit:
         nodes, weights = _quadrature(np.asarray(edges, dtype=np.float64))
         basis = self._basis(nodes)
         log_mu, parts = _integrate(basis, weights, self.log_parameters)
-        return np.exp(log_mu), np.einsum("bq,bqk->bk", parts, basis)
+        # Not zero: pulls divide by it.
+        mu = np.maximum(np.exp(log_mu), _SMALLEST_MEAN)
+        return mu, np.einsum("bq,bqk->bk", parts, basis)
 
 
 def _basis(m, function, n_parameters, sqrt_s, low, high):

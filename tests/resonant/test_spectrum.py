@@ -299,5 +299,6 @@ def test_few_filled_bins_give_a_finite_fit(minimizer):
             counts, edges, exclude=(edges[30], edges[35]), sqrt_s=13.0, minimizer=minimizer
         )
         assert np.isfinite(fit.covariance).all() and np.isfinite(fit.deviance)
+        assert np.isfinite(fit.pulls).all()
         expected, error = fit.yield_in(edges[30], edges[35])
         assert np.isfinite(expected) and np.isfinite(error)
