@@ -2,9 +2,10 @@
 
 Run: OMP_NUM_THREADS=1 python benchmarks/anode_paper.py --data FOLDER --seeds 5
 Recorded with ``--null-seeds 6`` in several runs, both cores busy, which costs up to a half more
-processor time; four searches with 0.15 % of signal and one without. Every result goes to benchmarks/results/anode_paper.json as soon as
-it is there, and a later run computes what is missing; anode_paper.md is written from it. ``--part``
-limits a run, ``--quick`` is small and writes nothing.
+processor time; four searches with 0.15 % of signal and one without. Every result goes to
+benchmarks/results/anode_paper.json as soon as it is there, and a later run computes what is
+missing; anode_paper.md is written from it. ``--part`` limits a run, ``--quick`` is small and
+writes nothing.
 """
 
 import argparse
