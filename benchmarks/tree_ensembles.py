@@ -21,33 +21,35 @@ LEAVES = (20, 40, 100, 200)
 SIGNAL_FRACTION = 0.0066
 
 
+def parts_of(classifier, events):
+    """Return the log odds of the boosted members, of the forest and of their mean."""
+    both = classifier.decision_function(events)
+    boosted = np.mean([m.decision_function(events) for m in classifier.estimators_], axis=0)
+    return {"boosted": boosted, "forest": 2 * both - boosted, "both": both}
+
+
 def score_parts(search, seed, leaf, n_boosted, n_trees, n_folds):
-    """Return log odds of the test events: of the boosted members, of the forest, of both.
+    """Return the log odds of the test events, part by part.
 
     The test background is the reference, a fold of it left out in turn, as in `dijet_search`.
     """
     data = search.X[REGION.mask(search.X)][:, 1:]
     background, signal = search.background[:, 1:], search.signal[:, 1:]
-    scores = {part: np.empty(len(background)) for part in ("boosted", "forest", "both")}
-    of_signal = {part: [] for part in scores}
+    of_background, of_signal = {}, {}
     for rest, left_out in KFold(n_folds, shuffle=True, random_state=seed).split(background):
         classifier = TreeEnsembleClassifier(
             n_boosted, n_forest_trees=n_trees, min_samples_leaf=leaf, random_state=seed
         )
         X = np.concatenate([data, background[rest]])
         classifier.fit(X, np.repeat([1, 0], [len(data), len(rest)]))
-        for events, keep in (
-            (background[left_out], lambda part, s, rows=left_out: scores[part].put(rows, s)),
-            (signal, lambda part, s: of_signal[part].append(s)),
-        ):
-            both = classifier.decision_function(events)
-            boosted = np.mean([m.decision_function(events) for m in classifier.estimators_], axis=0)
-            # The mean of both has half the weight for each.
-            for part, score in (
-                ("boosted", boosted), ("forest", 2 * both - boosted), ("both", both)
-            ):  # fmt: skip
-                keep(part, score)
-    return {p: np.concatenate([scores[p], np.mean(of_signal[p], axis=0)]) for p in scores}
+        for part, scores in parts_of(classifier, background[left_out]).items():
+            of_background.setdefault(part, np.empty(len(background)))[left_out] = scores
+        for part, scores in parts_of(classifier, signal).items():
+            of_signal.setdefault(part, []).append(scores)
+    return {
+        part: np.concatenate([of_background[part], np.mean(of_signal[part], axis=0)])
+        for part in of_background
+    }
 
 
 def report(measured, n_seeds, n_boosted, n_trees):

@@ -16,6 +16,7 @@ __all__ = ["SpectrumFit", "check_mass_unit", "dijet_function", "fit_spectrum", "
 
 # Gauss-Legendre nodes per bin; the spectra are smooth on the scale of a bin.
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(8)
+# Expected events of a bin that stand for none, so that ratios to them stay finite.
 _SMALLEST_MEAN = 1e-280
 _MAX_STEPS = 100
 _CANDIDATES = {"dijet": (3, 4, 5), "polynomial": (2, 3, 4)}
