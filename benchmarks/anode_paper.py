@@ -1,8 +1,8 @@
 """The search of arXiv:2001.04990 on simulated dijets: ANODE, ResidualANODE and their rivals.
 
 Run: OMP_NUM_THREADS=1 python benchmarks/anode_paper.py --data FOLDER --seeds 5
-Recorded with ``--null-seeds 6`` in several runs, both cores busy, which costs up to a half more
-processor time; four searches with 0.15 % of signal and one without. Every result goes to
+Recorded with ``--null-seeds 6 --paper-seeds 2`` in several runs, both cores busy, which costs up to
+a half more processor time; one search of the scan without signal. Every result goes to
 benchmarks/results/anode_paper.json as soon as it is there, and a later run computes what is
 missing; anode_paper.md is written from it. ``--part`` limits a run, ``--quick`` is small and
 writes nothing.
