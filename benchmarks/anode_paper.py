@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from dijet_search import REGION, make_search, performance, score_with_reference
 from reporting import band, markdown
+from sklearn.base import clone
 from sklearn.ensemble import IsolationForest
 from sklearn.frozen import FrozenEstimator
 
@@ -91,10 +92,13 @@ def flows(quick):
 
 
 class Detectors:
-    """The detectors of one search; both flows share one background density."""
+    """The detectors of one search; both flows share one background density.
 
-    def __init__(self, search, seed, quick):
-        self.search, self.seed, self.quick = search, seed, quick
+    With `halves` the bias of ANODE's importance weights is corrected too, by two further fits.
+    """
+
+    def __init__(self, search, seed, quick, halves=False):
+        self.search, self.seed, self.quick, self.halves = search, seed, quick, halves
         self.flows = flows(quick)
         self.trees = TreeEnsembleClassifier(2 if quick else 20, n_forest_trees=30)
         self.n_samples = 20_000 if quick else 200_000
@@ -117,11 +121,27 @@ class Detectors:
             ).fit(self.search.X)
         return self.anode
 
-    def _closure(self, detector):
-        return background_closure(detector, self.search, self.seed, self.n_samples)
+    def _closure(self, detector, halves=()):
+        return background_closure(detector, self.search, self.seed, self.n_samples, halves)
+
+    def _fitted_halves(self):
+        """ANODE with data densities of one random half of the events each."""
+        anode = self.fitted_anode()
+        one = np.random.RandomState(self.seed).permutation(len(self.search.X)) % 2 == 0
+        return [
+            clone(anode)
+            .set_params(
+                background_density=FrozenEstimator(anode.background_density_),
+                coordinates=FrozenEstimator(anode.coordinates_),
+            )
+            .fit(self.search.X[half])
+            for half in (one, ~one)
+        ]
 
     def _anode(self, paper):
-        detector = self.fitted_anode()
+        detector, halves = self.fitted_anode(), ()
+        if self.halves and not paper:
+            halves = self._fitted_halves()
         if paper:
             options = {"data_density__max_epochs": 1, "background_density__max_epochs": 1}
             detector = ANODE.from_preset(
@@ -129,7 +149,7 @@ class Detectors:
             ).set_params(**(options if self.quick else {}))
             detector.fit(self.search.X)
         events, truth = self.search.test
-        facts = self._closure(detector)
+        facts = self._closure(detector, halves)
         # The paper counts relative to the events of the fiducial region.
         kept = detector.fiducial_mask(events)
         facts["fiducial_efficiency"] = [float(kept[truth == label].mean()) for label in (0, 1)]
@@ -189,11 +209,12 @@ def residual_anode(X, background, densities, seed):
     ).fit(X)
 
 
-def background_closure(detector, search, seed, n_samples):
+def background_closure(detector, search, seed, n_samples, halves=()):
     """Predicted over true background of the region, with error, after cuts of known efficiency.
 
     The truth are background events that the data do not hold; they and as many signal events as
-    the data have per background event are the "data" of the importance weights.
+    the data have per background event are the "data" of the importance weights. Detectors fitted to
+    `halves` of the data correct these.
     """
     inside = REGION.mask(search.X)
     truth = search.truth[inside]
@@ -207,19 +228,26 @@ def background_closure(detector, search, seed, n_samples):
         detector, detector.anomaly_score, thresholds, n_region=n_true, n_samples=n_samples,
         random_state=seed,
     )  # fmt: skip
-    importance = importance_background(
-        detector.density_ratio(observed), thresholds, scores=detector.anomaly_score(observed)
-    )
+    ratio, observed_scores = detector.density_ratio(observed), detector.anomaly_score(observed)
+    estimates = {
+        "direct": direct,
+        "importance": importance_background(ratio, thresholds, scores=observed_scores),
+    }
+    if halves:
+        estimates["halves"] = importance_background(
+            ratio,
+            thresholds,
+            scores=observed_scores,
+            halves=[half.density_ratio(observed) for half in halves],
+        )
     # From the data to the size of the test sample.
     scale = n_true / (truth == 0).sum()
+    predicted = {name: (e.background, e.uncertainty) for name, e in estimates.items()}
+    predicted["sideband"] = scale * fit_sidebands(detector, search, thresholds)
     closure = {}
-    for method, background, stat in (
-        ("direct", direct.background, direct.stat),
-        ("importance", importance.background, importance.stat),
-        ("sideband", *(scale * fit_sidebands(detector, search, thresholds))),
-    ):
+    for method, (background, uncertainty) in predicted.items():
         ratio = background / passed
-        error = np.hypot(stat / passed, ratio / np.sqrt(passed))
+        error = np.hypot(uncertainty / passed, ratio / np.sqrt(passed))
         closure[method] = np.round([ratio, error], 4).tolist()
     return {"n_passed": passed.tolist(), "background": closure}
 
@@ -248,7 +276,7 @@ def run_search(options, store, fraction, shifted, seed, methods, n_data=300_000)
     )
     if options.quick:
         search.background = search.background[:3000]
-    detectors = Detectors(search, seed, options.quick)
+    detectors = Detectors(search, seed, options.quick, halves=fraction == FRACTIONS[0])
     truth = search.test[1]
     for method in missing:
         scores, facts = detectors.scores(method)
@@ -390,13 +418,16 @@ def curve_report(results):
 
 
 def closure_report(results, detector):
+    both = {shifted: collect(results, detector, FRACTIONS[0], shifted) for shifted in (False, True)}
+    methods = ["direct", "importance", "halves", "sideband"]
+    if not all("halves" in r["background"] for runs in both.values() for r in runs.values()):
+        methods.remove("halves")
     rows = []
-    for shifted in (False, True):
-        runs = collect(results, detector, FRACTIONS[0], shifted)
+    for shifted, runs in both.items():
         for i, efficiency in enumerate(EFFICIENCIES if runs else ()):
             row = ["shifted" if shifted else "unshifted", f"{efficiency:g}"]
             row.append(int(np.median([r["n_passed"][i] for r in runs.values()])))
-            for method in ("direct", "importance", "sideband"):
+            for method in methods:
                 ratio, error = np.array([r["background"][method] for r in runs.values()]).transpose(
                     1, 2, 0
                 )
@@ -405,7 +436,9 @@ def closure_report(results, detector):
             rows.append(row)
     if not rows:
         return []
-    header = ["features", "efficiency", "surviving background", "direct", "importance", "sideband"]
+    titles = {"halves": "importance, corrected by halves"}
+    header = ["features", "efficiency", "surviving background"]
+    header += [titles.get(method, method) for method in methods]
     return [
         "",
         f"## Predicted over true background of {detector}, S/B = 0.6 %",

@@ -122,7 +122,7 @@ class DensityDetector(DetectorMixin, BaseEstimator):
         self.density_ = self._framed.density_
         self.frame_ = None
         if self.frame is not None:
-            self.frame_ = clone(self.frame).fit(self._framed.features(X))
+            self.frame_ = clone(self.frame).fit(self._framed.features(X), None)
         self._set_offset(self.anomaly_score(X), sample_weight)
         return self
 

@@ -125,7 +125,8 @@ class DensityRatioDetector(PresetMixin, ResonantMixin, DetectorMixin, BaseEstima
         coordinates = self.coordinates
         if coordinates is None:
             coordinates = LogitTransformer(outside="nan")
-        return clone(coordinates).fit(features)
+        # A FrozenEstimator demands y.
+        return clone(coordinates).fit(features, None)
 
     def _check_events(self, used, inside, sideband):
         if self.n_outside_:

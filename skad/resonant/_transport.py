@@ -44,7 +44,7 @@ class TransportTemplate(PresetMixin, Template):
             coordinates = None
         self.coordinates_ = None
         if coordinates is not None:
-            self.coordinates_ = clone(coordinates).fit(self._features_of(X))
+            self.coordinates_ = clone(coordinates).fit(self._features_of(X), None)
         return None if density is None else clone(density)
 
     def _features_of(self, X):

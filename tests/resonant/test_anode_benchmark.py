@@ -31,7 +31,12 @@ def test_study_runs(small):
     ratio, error = one["background"]["direct"]
     # Two epochs leave the densities rough; the efficiency of one tenth is about right all the same.
     assert 0.3 < ratio[0] < 1.5 and 0 < error[0] < 0.2
+    # Two halves of a few events say that the weights are too small.
+    plain, corrected = (one["background"][name] for name in ("importance", "halves"))
+    assert corrected[0][0] > plain[0][0] and corrected[1][0] > plain[1][0]
+    assert "halves" not in results["ResidualANODE | 0.006 | unshifted | 0"]["background"]
     text = "\n".join(lines)
+    assert "corrected by halves" in text
     assert "## S/B = 0.60%, shifted features" in text
     assert "## Predicted over true background" in text
 

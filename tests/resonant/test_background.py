@@ -159,6 +159,54 @@ def test_importance_by_another_score():
     assert estimate.efficiency[0] == 0.25
 
 
+def histogram_ratios(rng, n_events, n_bins=400):
+    """Ratios of two histograms, all events and each half, for fresh events, and what they are."""
+    shape = 1 + 0.5 * np.sin(np.linspace(0, 6 * np.pi, n_bins)) ** 8  # true ratio of data to flat
+    probability = shape / shape.sum()
+    fitted = rng.choice(n_bins, n_events, p=probability)
+    second = rng.permutation(n_events) % 2 == 0
+    ratios = [
+        (np.bincount(part, minlength=n_bins) + 0.5) * n_bins / (len(part) + n_bins / 2)
+        for part in (fitted, fitted[second], fitted[~second])
+    ]
+    fresh = rng.choice(n_bins, n_events, p=probability)
+    return ratios, fresh
+
+
+@pytest.mark.parametrize("efficiency", [0.3, 0.1, 0.03])
+def test_halves_correct_the_importance_weights(efficiency):
+    rng = np.random.RandomState(0)
+    naive, corrected, covered = [], [], []
+    for _ in range(40):
+        (ratio, *halves), fresh = histogram_ratios(rng, 20_000)
+        threshold = np.quantile(ratio, 1 - efficiency)
+        # The background is flat over the bins.
+        truth = np.mean(ratio > threshold) * len(fresh)
+        plain = importance_background(ratio[fresh], [threshold])
+        better = importance_background(
+            ratio[fresh], [threshold], halves=[half[fresh] for half in halves]
+        )
+        naive.append(plain.background[0] / truth)
+        corrected.append(better.background[0] / truth)
+        covered.append(abs(better.background[0] - truth) < better.uncertainty[0])
+    assert np.mean(naive) < 0.94
+    assert np.mean(corrected) == pytest.approx(1, abs=0.05)
+    assert np.mean(covered) > 0.9
+    assert plain.syst[0] == 0
+
+
+def test_halves_leave_an_exact_ratio_alone():
+    ratio = np.random.RandomState(0).uniform(0.5, 3, size=5000)
+    plain = importance_background(ratio, [1.0, 2.0, 9.0])
+    same = importance_background(ratio, [1.0, 2.0, 9.0], halves=[ratio, ratio])
+    np.testing.assert_allclose(same.background, plain.background)
+    np.testing.assert_allclose(same.syst, 0, atol=1e-9)
+    with pytest.raises(ValueError, match="two arrays of 5000 ratios"):
+        importance_background(ratio, [1.0], halves=[ratio])
+    with pytest.raises(ValueError, match="positive and finite"):
+        importance_background(ratio, [1.0], halves=[ratio, 0 * ratio])
+
+
 def test_importance_needs_positive_ratios():
     with pytest.raises(ValueError, match="1 events pass a cut with a density ratio"):
         importance_background([0.0, 2.0], [-1.0])
