@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import IsolationForest
 from sklearn.feature_selection import SelectKBest
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KernelDensity, LocalOutlierFactor
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
@@ -123,7 +124,9 @@ def comparable(estimator):
     if tags.estimator_type == "outlier_detector":
         return IsolationForest() if weighted else LocalOutlierFactor(novelty=True)
     if tags.estimator_type == "classifier":
-        return SVC() if weighted else LinearDiscriminantAnalysis()
+        if weighted:
+            return SVC() if "class_weight" in estimator.get_params() else GaussianNB()
+        return LinearDiscriminantAnalysis()
     if hasattr(estimator, "transform"):
         if tags.target_tags.required:
             return SelectKBest(k="all")

@@ -1,6 +1,7 @@
 """Detectors: rarity, reconstruction and weak supervision."""
 
 from skad.detectors._autoencoder import AutoencoderDetector
+from skad.detectors._cascade import CascadeClassifier
 from skad.detectors._cwola import CWoLaDetector
 from skad.detectors._density import DensityDetector
 from skad.detectors._match_mass import mass_matching_weight, match_mass
@@ -13,6 +14,7 @@ from skad.detectors._voting import VotingDetector
 __all__ = [
     "AutoencoderDetector",
     "CWoLaDetector",
+    "CascadeClassifier",
     "DensityDetector",
     "NetworkClassifier",
     "PyODDetector",

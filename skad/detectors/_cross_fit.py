@@ -6,9 +6,10 @@ from sklearn.model_selection import check_cv
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
+from skad.detectors._two_classes import class_balanced_weight
 from skad.utils import _sklearn as sk
 
-__all__ = ["cross_fit", "fit_classifier", "log_odds"]
+__all__ = ["balanced", "cross_fit", "fit_classifier", "log_odds"]
 
 # Probabilities of 0 and 1 from a classifier without a decision function.
 _SMALLEST = np.finfo(np.float64).eps
@@ -24,6 +25,17 @@ def log_odds(classifier, X):
         return classifier.decision_function(X)
     p = np.clip(classifier.predict_proba(X)[:, 1].astype(np.float64), _SMALLEST, 1 - _SMALLEST)
     return np.log(p) - np.log1p(-p)
+
+
+def balanced(classifier, y, sample_weight):
+    """Return weights that balance the classes, and the log odds that remain to be subtracted.
+
+    Balanced weights make h/(1-h) the ratio of normalised densities; a classifier that takes none
+    learns it times the ratio of the sizes.
+    """
+    if sample_weight is not None or has_fit_parameter(classifier, "sample_weight"):
+        return class_balanced_weight(y, sample_weight), 0.0
+    return None, float(np.log(np.mean(y == 1)) - np.log(np.mean(y == 0)))
 
 
 def fit_classifier(classifier, X, y, sample_weight, random_state):

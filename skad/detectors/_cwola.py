@@ -3,12 +3,12 @@
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import ClassifierTags, check_random_state
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skad.base import ScoreMixin
-from skad.detectors._cross_fit import cross_fit, fit_classifier, log_odds
-from skad.detectors._tree_ensemble import TreeEnsembleClassifier
-from skad.detectors._two_classes import class_balanced_weight, encode_two_classes
+from skad.detectors._cascade import CascadeClassifier
+from skad.detectors._cross_fit import balanced, cross_fit, fit_classifier, log_odds
+from skad.detectors._two_classes import encode_two_classes
 from skad.utils import _sklearn as sk
 
 __all__ = ["CWoLaDetector"]
@@ -23,7 +23,7 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
     Parameters
     ----------
     classifier : estimator, default=None
-        Any scikit-learn classifier with `predict_proba`; None is ``TreeEnsembleClassifier()``.
+        Any scikit-learn classifier with `predict_proba`; None is ``CascadeClassifier()``.
     cv : int, splitter or None, default=None
         Cross-fitting: training events are scored by a classifier that has not seen them, new
         events by the mean of all. None fits one classifier on all events, the best for new
@@ -129,20 +129,13 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
                 "y must be 1 for mixed and 0 for reference events; got -1 and +1, which "
                 "scikit-learn reads as outlier and inlier. Pass (y == label_of_mixed).astype(int)."
             )
-        classifier = TreeEnsembleClassifier() if self.classifier is None else self.classifier
+        classifier = CascadeClassifier() if self.classifier is None else self.classifier
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
-        balanced = sample_weight
-        # Balanced weights make h/(1-h) the ratio of normalised densities; a classifier that
-        # takes none learns it times the ratio of the sizes.
-        self._log_prior = 0.0
-        if sample_weight is not None or has_fit_parameter(classifier, "sample_weight"):
-            balanced = class_balanced_weight(y, sample_weight)
-        else:
-            self._log_prior = float(np.log(np.mean(y == 1)) - np.log(np.mean(y == 0)))
+        weight, self._log_prior = balanced(classifier, y, sample_weight)
         rng = check_random_state(self.random_state)
         if self.cv is None:
-            self.classifiers_ = [fit_classifier(classifier, X, y, balanced, rng)]
+            self.classifiers_ = [fit_classifier(classifier, X, y, weight, rng)]
             log_ratio = self._log_ratio(X)
         else:
             self.classifiers_, held_out = cross_fit(
@@ -150,7 +143,7 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
                 X,
                 y,
                 cv=self.cv,
-                sample_weight=balanced,
+                sample_weight=weight,
                 random_state=rng,
                 n_jobs=self.n_jobs,
             )

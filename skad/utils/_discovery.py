@@ -15,6 +15,7 @@ _FAST: dict = {
     "AutoencoderDetector": {"max_epochs": 2, "hidden_layer_sizes": (8,)},
     "VAEDetector": {"max_epochs": 2, "hidden_layer_sizes": (8,), "n_latent": 2},
     "FlowDensity": {"max_epochs": 2, "n_transforms": 2, "hidden_layer_sizes": (8,)},
+    "CascadeClassifier": lambda: {"classifier": _tree(), "final_classifier": _tree(), "cv": 2},
     "CWoLaDetector": lambda: {"classifier": _tree(), "cv": 2},
     "DensityDetector": lambda: {"density": _density("KernelDensity")},
     "NetworkClassifier": {"hidden_layer_sizes": (8,), "max_epochs": 15, "learning_rate": 0.1},

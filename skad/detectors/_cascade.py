@@ -1,0 +1,204 @@
+"""Classification in two stages: all events, then those that look most like the second class."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skad.detectors._cross_fit import balanced, cross_fit, fit_classifier, log_odds
+from skad.detectors._tree_ensemble import TreeEnsembleClassifier
+from skad.detectors._two_classes import TwoClassMixin, encode_two_classes
+from skad.utils import _sklearn as sk
+from skad.utils import weighted_quantile
+
+__all__ = ["CascadeClassifier"]
+
+# With fewer selected events of a class there is nothing to learn a second time.
+_FEW_EVENTS = 50
+
+
+class CascadeClassifier(TwoClassMixin, BaseEstimator):
+    """A classifier in two stages for a rare signal: of all events, then of the selected ones.
+
+    Where one class holds a small signal, nearly all that a classifier sees is background, and it
+    stops learning when the background is described. The first stage here selects the most
+    signal-like part of both classes, a signal ten times as strong or more. The second stage learns
+    from these alone. Both classes pass the same cut, so their ratio stays what it was.
+
+    Parameters
+    ----------
+    classifier : estimator, default=None
+        Classifier with `predict_proba`. None is
+        ``TreeEnsembleClassifier(10, n_forest_trees=60, min_samples_leaf=40)``.
+    final_classifier : estimator, default=None
+        Classifier of the second stage; None takes `classifier` again.
+    fraction : float in (0, 1), default=0.02
+        Part of the first class (the reference) that the second stage sees, with all events of the
+        second class beyond the same cut.
+    cv : int or splitter, default=5
+        Folds of the first stage. Events are selected by a classifier that has not seen them.
+    n_jobs : int, default=None
+        Folds fitted in parallel.
+    random_state : int, RandomState or None, default=None
+        Seed of folds and classifiers.
+
+    Attributes
+    ----------
+    classifiers_ : list of estimators
+        Fitted classifiers of the first stage, one per fold.
+    final_classifier_ : estimator or None
+        Fitted classifier of the second stage; None with fewer than 50 selected events of a class,
+        where the first stage decides alone.
+    threshold_ : float
+        Log ratio of the first stage above which the second one speaks.
+    n_selected_ : ndarray of int, shape (2,)
+        Training events of both classes that the second stage has seen.
+    classes_ : ndarray of shape (2,)
+        Class labels.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, if X had any.
+
+    See Also
+    --------
+    CWoLaDetector : The detector that it is made for.
+
+    Notes
+    -----
+    Beyond the cut the log odds are the mean of both stages, with the second one corrected for the
+    parts of the classes that pass; the average over the folds of the first stage makes the
+    transition smooth. Both classes count alike, whatever their sums of weights.
+
+    On simulated dijets with S/B = 0.66 % the maximal significance improvement rose from 15.4 to 17,
+    at 0.33 % from 9.4 to 12.9 (``benchmarks/results/cascade.md``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skad.detectors import CascadeClassifier
+    >>> rng = np.random.RandomState(0)
+    >>> background, signal = rng.normal(size=(20_000, 2)), rng.normal(3, 0.3, size=(200, 2))
+    >>> X, y = np.concatenate([background, signal]), np.repeat([0, 1], [10_000, 10_200])
+    >>> cascade = CascadeClassifier(LogisticRegression(), random_state=0).fit(X, y)
+    >>> low, high = cascade.decision_function([[0.0, 0.0], [3.0, 3.0]])
+    >>> bool(low < 0.2 < high)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "classifier": [None, sk.HasMethods(["fit", "predict_proba"])],
+        "final_classifier": [None, sk.HasMethods(["fit", "predict_proba"])],
+        "fraction": [sk.Interval(Real, 0, 1, closed="neither")],
+        "cv": ["cv_object"],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        classifier=None,
+        final_classifier=None,
+        *,
+        fraction=0.02,
+        cv=5,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.classifier = classifier
+        self.final_classifier = final_classifier
+        self.fraction = fraction
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @sk.fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None):
+        """Fit both stages.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+        y : array-like of shape (n_events,)
+            Two classes; the second one in sorted order holds the signal.
+        sample_weight : array-like of shape (n_events,), default=None
+            Non-negative weights, for classifiers that take them.
+
+        Returns
+        -------
+        self : CascadeClassifier
+        """
+        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        self.classes_, y = encode_two_classes(y)
+        if sample_weight is not None:
+            sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
+        rng = check_random_state(self.random_state)
+        first = self.classifier
+        if first is None:
+            first = TreeEnsembleClassifier(10, n_forest_trees=60, min_samples_leaf=40)
+        final = first if self.final_classifier is None else self.final_classifier
+        selected, log_ratio = self._fit_first(first, X, y, sample_weight, rng)
+        weight = np.ones(len(y)) if sample_weight is None else sample_weight
+        reference = selected & (y == 0)
+        self.threshold_ = weighted_quantile(
+            log_ratio[reference], 1 - self.fraction, weight[reference]
+        )
+        selected &= log_ratio > self.threshold_
+        self.n_selected_ = np.bincount(y[selected & (weight > 0)], minlength=2)
+        self.final_classifier_ = None
+        if self.n_selected_.min() >= _FEW_EVENTS:
+            self._fit_final(final, X, y, sample_weight, weight, selected, rng)
+        return self
+
+    def _fit_first(self, classifier, X, y, sample_weight, rng):
+        """Fit the folds; return which events one of them has left out, and their log ratios."""
+        weight, self._log_prior = balanced(classifier, y, sample_weight)
+        cv = self.cv
+        if isinstance(cv, int):
+            cv = min(cv, np.bincount(y).min())
+            if cv < 2:
+                # A class of one event cannot be held out.
+                self.classifiers_ = [fit_classifier(classifier, X, y, weight, rng)]
+                return np.ones(len(y), dtype=bool), self._log_ratios(X)[0]
+        self.classifiers_, held_out = cross_fit(
+            classifier, X, y, cv=cv, sample_weight=weight, random_state=rng, n_jobs=self.n_jobs
+        )
+        log_ratio = np.full(len(y), np.nan)
+        for fitted, rows in zip(self.classifiers_, held_out, strict=True):
+            log_ratio[rows] = log_odds(fitted, X[rows]) - self._log_prior
+        return ~np.isnan(log_ratio), log_ratio
+
+    def _fit_final(self, classifier, X, y, sample_weight, weight, selected, rng):
+        some = None if sample_weight is None else sample_weight[selected]
+        some, log_prior = balanced(classifier, y[selected], some)
+        self.final_classifier_ = fit_classifier(classifier, X[selected], y[selected], some, rng)
+        passed = [weight[selected & (y == k)].sum() / weight[y == k].sum() for k in (0, 1)]
+        self._final_offset = np.log(passed[1] / passed[0]) - log_prior
+
+    def _log_ratios(self, X):
+        return np.array([log_odds(fitted, X) - self._log_prior for fitted in self.classifiers_])
+
+    def decision_function(self, X):
+        """Log odds of the second class, both classes counted alike.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+
+        Returns
+        -------
+        log_odds : ndarray of float64, shape (n_events,)
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        first = self._log_ratios(X)
+        selected = first > self.threshold_
+        rows = selected.any(axis=0)
+        if self.final_classifier_ is None or not rows.any():
+            return first.mean(axis=0)
+        final = np.zeros(len(X))
+        final[rows] = log_odds(self.final_classifier_, X[rows]) + self._final_offset
+        return np.where(selected, 0.5 * (first + final), first).mean(axis=0)

@@ -1,0 +1,119 @@
+"""The cascade: unbiased selection, calibrated ratio, more signal than one stage finds."""
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+from sklearn.base import clone
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+from skad.detectors import CascadeClassifier, CWoLaDetector, TreeEnsembleClassifier
+from skad.metrics import significance_improvement_at
+
+CENTRE, WIDTH = 1.5, 0.7
+TREES = TreeEnsembleClassifier(3, n_forest_trees=15, min_samples_leaf=20)
+
+
+def draw(n, n_signal, seed, n_features=5):
+    """Reference and mixed events of a narrow signal in its tail, truth last."""
+    rng = np.random.RandomState(seed)
+    reference, mixed = rng.normal(size=(n, n_features)), rng.normal(size=(n, n_features))
+    mixed[:n_signal] = rng.normal(CENTRE, WIDTH, size=(n_signal, n_features))
+    truth = np.zeros(2 * n, dtype=int)
+    truth[n : n + n_signal] = 1
+    return np.concatenate([reference, mixed]), np.repeat([0, 1], n), truth
+
+
+def log_signal_ratio(X):
+    n = X.shape[1]
+    signal = multivariate_normal(np.full(n, CENTRE), WIDTH**2 * np.eye(n)).logpdf(X)
+    return signal - multivariate_normal(np.zeros(n)).logpdf(X)
+
+
+def test_finds_more_than_one_stage():
+    gains = []
+    for seed in range(3):
+        X, y, _ = draw(10_000, 50, seed)
+        T, _, truth = draw(15_000, 1000, seed + 100)
+        cascade = CascadeClassifier(TREES, random_state=seed).fit(X, y)
+        first = np.mean([c.decision_function(T) for c in cascade.classifiers_], axis=0)
+        both = cascade.decision_function(T)
+        sic = [significance_improvement_at(truth, s, fpr=3e-3) for s in (first, both)]
+        gains.append(sic[1] / sic[0])
+    assert np.mean(gains) > 1.05
+
+
+def test_log_odds_are_those_of_the_mixture():
+    """The correction for the parts that pass makes both stages estimate the same ratio."""
+    X, y, _ = draw(40_000, 4000, seed=0, n_features=2)
+    T, _, _ = draw(20_000, 2000, seed=1, n_features=2)
+    fitted = CascadeClassifier(
+        TreeEnsembleClassifier(5, n_forest_trees=0), fraction=0.1, cv=3, random_state=0
+    ).fit(X, y)
+    exact = np.log1p(0.1 * np.expm1(log_signal_ratio(T)))
+    ratio = fitted.decision_function(T)
+    strong = exact > 1
+    assert strong.sum() > 500
+    assert np.median(ratio[strong] - exact[strong]) == pytest.approx(0, abs=0.15)
+    assert np.median(np.abs(ratio - exact)) < 0.1
+    # The mean of the ratio over reference events is one.
+    assert np.exp(ratio[:20_000]).mean() == pytest.approx(1, abs=0.05)
+
+
+def test_both_classes_pass_alike_without_signal():
+    """Selected in sample, more of the mixed events would pass."""
+    parts = []
+    for seed in range(3):
+        X, y, _ = draw(8000, 0, seed)
+        cascade = CascadeClassifier(TREES, fraction=0.05, random_state=seed)
+        parts.append(cascade.fit(X, y).n_selected_ / 8000)
+    reference, mixed = np.mean(parts, axis=0)
+    assert reference == pytest.approx(0.05, abs=1e-3)
+    assert mixed == pytest.approx(reference, abs=4 * np.sqrt(2 * 0.05 / 24_000))
+
+
+def test_classes_count_alike_with_and_without_weights():
+    X, y, _ = draw(20_000, 800, seed=0)
+    few = np.flatnonzero((y == 1) | (np.arange(len(y)) % 4 == 0))
+    settings = {"fraction": 0.1, "cv": 3, "random_state": 0}
+    # No weights in the fit of a discriminant analysis: its prior is taken out instead.
+    plain = CascadeClassifier(LinearDiscriminantAnalysis(), **settings)
+    all_events = plain.fit(X, y).decision_function(X)
+    fewer = plain.fit(X[few], y[few]).decision_function(X)
+    np.testing.assert_allclose(np.median(all_events), np.median(fewer), atol=0.05)
+    weighted = CascadeClassifier(LogisticRegression(), **settings)
+    weight = np.where(y == 1, 7.0, 1.0)
+    np.testing.assert_allclose(
+        weighted.fit(X, y, sample_weight=weight).decision_function(X),
+        weighted.fit(X, y).decision_function(X),
+        atol=0.02,
+    )
+
+
+def test_few_selected_events_leave_the_first_stage():
+    X, y, _ = draw(1000, 20, seed=0)
+    cascade = CascadeClassifier(LogisticRegression(), fraction=0.02, random_state=0)
+    fitted = cascade.fit(X, y)
+    assert fitted.final_classifier_ is None and fitted.n_selected_[0] == 20
+    assert clone(cascade).set_params(fraction=0.2).fit(X, y).final_classifier_ is not None
+    one = clone(cascade).fit(X[:1001], y[:1001])
+    assert len(one.classifiers_) == 1
+
+
+def test_folds_that_repeat_or_leave_events_out_are_no_matter():
+    X, y, _ = draw(4000, 100, seed=0)
+    folds = list(StratifiedKFold(4, shuffle=True, random_state=0).split(X, y))[:2]
+    cascade = CascadeClassifier(LogisticRegression(), cv=folds, fraction=0.1, random_state=0)
+    cascade.fit(X, y)
+    assert len(cascade.classifiers_) == 2
+    # Only the events that some fold has left out can be selected.
+    assert cascade.n_selected_[0] == pytest.approx(0.1 * 2000, abs=1)
+
+
+def test_inside_the_detector():
+    X, y, truth = draw(10_000, 150, seed=0)
+    cascade = CascadeClassifier(TREES, cv=2)
+    detector = CWoLaDetector(cascade, cv=2, random_state=0).fit(X, y)
+    sic = significance_improvement_at(truth[y == 1], detector.training_scores_[y == 1], fpr=0.01)
+    assert sic > 5
