@@ -23,11 +23,12 @@ N_FOLDS = 3
 
 
 def classifiers(quick):
-    size = {"n_estimators": 2 if quick else 10, "n_forest_trees": 5 if quick else 60}
+    size = {"n_estimators": 2 if quick else 20, "n_forest_trees": 5 if quick else 120}
+    small = TreeEnsembleClassifier(2, n_forest_trees=5)
     return {
         "one stage, leaves of 100 events": TreeEnsembleClassifier(**size),
         "one stage, leaves of 40 events": TreeEnsembleClassifier(min_samples_leaf=40, **size),
-        "cascade": CascadeClassifier(TreeEnsembleClassifier(min_samples_leaf=40, **size)),
+        "cascade": CascadeClassifier(small if quick else None),
     }
 
 

@@ -19,6 +19,10 @@ __all__ = ["CascadeClassifier"]
 _FEW_EVENTS = 50
 
 
+def _trees(n_boosted, n_random):
+    return TreeEnsembleClassifier(n_boosted, n_forest_trees=n_random, min_samples_leaf=40)
+
+
 class CascadeClassifier(TwoClassMixin, BaseEstimator):
     """A classifier in two stages for a rare signal: of all events, then of the selected ones.
 
@@ -30,10 +34,12 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
     Parameters
     ----------
     classifier : estimator, default=None
-        Classifier with `predict_proba`. None is
-        ``TreeEnsembleClassifier(10, n_forest_trees=60, min_samples_leaf=40)``.
+        Classifier of the first stage, with `predict_proba`. None is
+        ``TreeEnsembleClassifier(5, n_forest_trees=30, min_samples_leaf=40)``, whose trees the
+        folds multiply.
     final_classifier : estimator, default=None
-        Classifier of the second stage; None takes `classifier` again.
+        Classifier of the second stage. None takes `classifier` again or, where that is None too,
+        ``TreeEnsembleClassifier(20, n_forest_trees=100, min_samples_leaf=40)``.
     fraction : float in (0, 1), default=0.02
         Part of the first class (the reference) that the second stage sees, with all events of the
         second class beyond the same cut.
@@ -136,10 +142,11 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
         rng = check_random_state(self.random_state)
-        first = self.classifier
+        first, final = self.classifier, self.final_classifier
+        if final is None:
+            final = _trees(20, 100) if first is None else first
         if first is None:
-            first = TreeEnsembleClassifier(10, n_forest_trees=60, min_samples_leaf=40)
-        final = first if self.final_classifier is None else self.final_classifier
+            first = _trees(5, 30)
         selected, log_ratio = self._fit_first(first, X, y, sample_weight, rng)
         weight = np.ones(len(y)) if sample_weight is None else sample_weight
         reference = selected & (y == 0)

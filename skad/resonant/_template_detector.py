@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
 
 from skad.base import DetectorMixin, PresetMixin, ScoreMixin
-from skad.detectors import CWoLaDetector, NetworkClassifier, TreeEnsembleClassifier
+from skad.detectors import CascadeClassifier, CWoLaDetector, NetworkClassifier
 from skad.detectors._breakdown import agreement_test
 from skad.exceptions import LowStatisticsWarning
 from skad.resonant._cathode import CATHODE
@@ -44,8 +44,7 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         `LaCATHODE`, `SALAD`, `CURTAINS`, `FETA`, `CombinedTemplate`. It holds `region` and
         `resonance`.
     classifier : estimator, default=None
-        Any scikit-learn classifier with `predict_proba`. None is
-        ``TreeEnsembleClassifier(10, n_forest_trees=60)``, whose trees the folds multiply.
+        Any scikit-learn classifier with `predict_proba`. None is ``CascadeClassifier()``.
     cv : int, splitter or None, default=5
         Cross-fitting: training events are scored by a classifier that has not seen them, other
         events by the mean log odds of all. None fits one classifier on all events; take it inside
@@ -221,7 +220,7 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         label = np.repeat([1, 0], [len(rows), len(background)])
         classifier = self.classifier
         if classifier is None:
-            classifier = TreeEnsembleClassifier(10, n_forest_trees=60)
+            classifier = CascadeClassifier()
         data_weight = np.ones(len(rows)) if weight is None else weight[rows]
         both = np.concatenate([data_weight, template_weight])
         if (both == 1).all() and not has_fit_parameter(classifier, "sample_weight"):
