@@ -11,7 +11,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skad.detectors import CWoLaDetector, TreeEnsembleClassifier
+from skad.detectors import CascadeClassifier, CWoLaDetector
 from skad.detectors._breakdown import BreakdownTest, agreement_test
 from skad.detectors._two_classes import encode_two_classes
 from skad.exceptions import LowStatisticsWarning
@@ -248,5 +248,5 @@ def _of_cwola(detector, X, y, sample_weight):
         weight = sk.check_sample_weight(sample_weight, values, dtype=np.float64)
     classifier = detector.classifier
     if classifier is None:
-        classifier = TreeEnsembleClassifier()
+        classifier = CascadeClassifier()
     return classifier, detector.cv, values, labels, weight
