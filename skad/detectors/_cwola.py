@@ -33,7 +33,7 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
     threshold : float or None, default=None
         Absolute threshold on the anomaly score, in place of `contamination`.
     n_jobs : int, default=None
-        Folds fitted in parallel.
+        Folds fitted in parallel: those of `cv`, or where it is None of the default classifier.
     random_state : int, RandomState or None, default=None
         Seed of folds and classifiers.
 
@@ -129,7 +129,9 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
                 "y must be 1 for mixed and 0 for reference events; got -1 and +1, which "
                 "scikit-learn reads as outlier and inlier. Pass (y == label_of_mixed).astype(int)."
             )
-        classifier = CascadeClassifier() if self.classifier is None else self.classifier
+        classifier = self.classifier
+        if classifier is None:
+            classifier = CascadeClassifier(n_jobs=self.n_jobs if self.cv is None else None)
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
         weight, self._log_prior = balanced(classifier, y, sample_weight)

@@ -59,7 +59,7 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         more than fluctuations. See `skad.inspection.breakdown_test`; it costs 5 to 20 more passes
         over the events.
     n_jobs : int, default=None
-        Folds fitted in parallel.
+        Folds fitted in parallel: those of `cv`, or where it is None of the default classifier.
     random_state : int, RandomState or None, default=None
         Seed of template, folds and classifiers.
 
@@ -220,7 +220,7 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         label = np.repeat([1, 0], [len(rows), len(background)])
         classifier = self.classifier
         if classifier is None:
-            classifier = CascadeClassifier()
+            classifier = CascadeClassifier(n_jobs=self.n_jobs if self.cv is None else None)
         data_weight = np.ones(len(rows)) if weight is None else weight[rows]
         both = np.concatenate([data_weight, template_weight])
         if (both == 1).all() and not has_fit_parameter(classifier, "sample_weight"):

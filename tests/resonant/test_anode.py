@@ -127,6 +127,14 @@ class TestJacobian:
         np.testing.assert_allclose(a, b, atol=1e-2)
         np.testing.assert_allclose(*log_p, atol=1e-2)
 
+    def test_fitted_coordinates_are_kept(self, resonance, learned):
+        """Two fits on parts of the events share one frame when it comes fitted."""
+        X = resonance.data
+        shared = FrozenEstimator(learned.coordinates_)
+        half = clone(learned).set_params(coordinates=shared).fit(X[::2])
+        assert half.coordinates_.estimator is learned.coordinates_
+        assert np.isfinite(half.log_density_ratio(X[REGION.mask(X)])).all()
+
 
 class TestFiducial:
     def test_events_outside_are_reported_and_left_out(self, resonance):
