@@ -257,6 +257,7 @@ def idealised(options):
         mixed, background, truth = mixed[:3000], background[:3000], truth[:3000]
     candidates = {
         "default: CWoLaDetector()": CWoLaDetector(),
+        "one stage, 50 + 300 trees": CWoLaDetector(TreeEnsembleClassifier()),
         "leaves of 40 events": CWoLaDetector(TreeEnsembleClassifier(min_samples_leaf=40)),
         "10 + 60 trees a fold, 5 folds": CWoLaDetector(
             TreeEnsembleClassifier(10, n_forest_trees=60), cv=5

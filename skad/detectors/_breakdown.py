@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils import check_random_state
 
-from skad.detectors._cross_fit import cross_fit, fit_classifier, log_odds
+from skad.detectors._cross_fit import cross_fit, fit_classifier, held_out_log_odds, log_odds
 from skad.detectors._two_classes import class_balanced_weight
 from skad.metrics import selection_overlap
 from skad.utils import draw_seed
@@ -120,10 +120,7 @@ def _between_seeds(classifier, X, y, weight, fraction, n_trainings, cv, n_jobs, 
             random_state=np.random.RandomState(draw_seed(rng)),
             n_jobs=n_jobs,
         )
-        score = np.empty(len(y))
-        for model, rows in zip(fitted, held_out, strict=True):
-            score[rows] = log_odds(model, X[rows])
-        scores.append(score[data])
+        scores.append(held_out_log_odds(fitted, held_out, X)[data])
     return _pairwise(scores, fraction, None if weight is None else weight[data])
 
 

@@ -7,7 +7,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skad.detectors._cross_fit import balanced, cross_fit, fit_classifier, log_odds
+from skad.detectors._cross_fit import (
+    balanced,
+    cross_fit,
+    fit_classifier,
+    held_out_log_odds,
+    log_odds,
+)
 from skad.detectors._tree_ensemble import TreeEnsembleClassifier
 from skad.detectors._two_classes import TwoClassMixin, encode_two_classes
 from skad.utils import _sklearn as sk
@@ -173,9 +179,7 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
         self.classifiers_, held_out = cross_fit(
             classifier, X, y, cv=cv, sample_weight=weight, random_state=rng, n_jobs=self.n_jobs
         )
-        log_ratio = np.full(len(y), np.nan)
-        for fitted, rows in zip(self.classifiers_, held_out, strict=True):
-            log_ratio[rows] = log_odds(fitted, X[rows]) - self._log_prior
+        log_ratio = held_out_log_odds(self.classifiers_, held_out, X) - self._log_prior
         return ~np.isnan(log_ratio), log_ratio
 
     def _fit_final(self, classifier, X, y, sample_weight, weight, selected, rng):

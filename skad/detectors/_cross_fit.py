@@ -9,7 +9,7 @@ from sklearn.utils.validation import has_fit_parameter
 from skad.detectors._two_classes import class_balanced_weight
 from skad.utils import _sklearn as sk
 
-__all__ = ["balanced", "cross_fit", "fit_classifier", "log_odds"]
+__all__ = ["balanced", "cross_fit", "fit_classifier", "held_out_log_odds", "log_odds"]
 
 # Probabilities of 0 and 1 from a classifier without a decision function.
 _SMALLEST = np.finfo(np.float64).eps
@@ -101,3 +101,12 @@ def cross_fit(classifier, X, y, *, cv, sample_weight=None, random_state=None, n_
             for (train, _), seed in zip(splits, seeds, strict=True)
         )
     return fitted, [test for _, test in splits]
+
+
+def held_out_log_odds(classifiers, held_out, X):
+    """Mean log odds of every event over the classifiers that have not seen it; NaN without any."""
+    total, times = np.zeros(len(X)), np.zeros(len(X))
+    for fitted, rows in zip(classifiers, held_out, strict=True):
+        total[rows] += log_odds(fitted, X[rows])
+        times[rows] += 1
+    return np.divide(total, times, out=np.full(len(X), np.nan), where=times > 0)

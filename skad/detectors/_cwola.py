@@ -7,7 +7,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skad.base import ScoreMixin
 from skad.detectors._cascade import CascadeClassifier
-from skad.detectors._cross_fit import balanced, cross_fit, fit_classifier, log_odds
+from skad.detectors._cross_fit import (
+    balanced,
+    cross_fit,
+    fit_classifier,
+    held_out_log_odds,
+    log_odds,
+)
 from skad.detectors._two_classes import encode_two_classes
 from skad.utils import _sklearn as sk
 
@@ -149,9 +155,7 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
                 random_state=rng,
                 n_jobs=self.n_jobs,
             )
-            log_ratio = np.full(len(y), np.nan)
-            for fitted, rows in zip(self.classifiers_, held_out, strict=True):
-                log_ratio[rows] = log_odds(fitted, X[rows]) - self._log_prior
+            log_ratio = held_out_log_odds(self.classifiers_, held_out, X) - self._log_prior
         self.training_scores_ = np.exp(log_ratio)
         mixed = (y == 1) & ~np.isnan(log_ratio)
         self._set_offset(

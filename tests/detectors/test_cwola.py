@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, RepeatedStratifiedKFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -78,6 +78,18 @@ def test_training_events_are_scored_out_of_fold():
     ):
         alone = memory.fit(X[train], y[train])
         np.testing.assert_array_equal(alone.predict(X[test]), classifier.predict(X[test]))
+
+
+def test_repeated_folds_average_what_has_not_seen_an_event():
+    X, y, _ = samples(300, 300)
+    folds = RepeatedStratifiedKFold(n_splits=3, n_repeats=2, random_state=0)
+    detector = CWoLaDetector(GaussianNB(), cv=folds).fit(X, y)
+    splits = list(folds.split(X, y))
+    held_out = [k for k, (_, test) in enumerate(splits) if 5 in test]
+    assert len(held_out) == 2
+    p = [detector.classifiers_[k].predict_proba(X[[5]])[0] for k in held_out]
+    expected = np.mean([np.log(mixed / reference) for reference, mixed in p])
+    assert np.log(detector.training_scores_[5]) == pytest.approx(expected)
 
 
 def test_folds_of_networks_train_as_one_and_as_alone():
