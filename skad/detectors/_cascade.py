@@ -1,5 +1,6 @@
 """Classification in two stages: all events, then those that look most like the second class."""
 
+from dataclasses import dataclass
 from numbers import Integral, Real
 
 import numpy as np
@@ -51,6 +52,8 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
         second class beyond the same cut.
     cv : int or splitter, default=5
         Folds of the first stage. Events are selected by a classifier that has not seen them.
+    n_estimators : int, default=1
+        Cascades of other folds and seeds, whose log odds are averaged.
     n_jobs : int, default=None
         Folds fitted in parallel.
     random_state : int, RandomState or None, default=None
@@ -58,15 +61,12 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
 
     Attributes
     ----------
-    classifiers_ : list of estimators
-        Fitted classifiers of the first stage, one per fold.
-    final_classifier_ : estimator or None
-        Fitted classifier of the second stage; None with fewer than 50 selected events of a class,
-        where the first stage decides alone.
-    threshold_ : float
-        Log ratio of the first stage above which the second one speaks.
-    n_selected_ : ndarray of int, shape (2,)
-        Training events of both classes that the second stage has seen.
+    estimators_ : list of objects
+        The fitted cascades, each with `classifiers`, those of the folds of its first stage;
+        `threshold`, the log ratio of the first stage above which the second one speaks;
+        `final_classifier`, the second stage, or None with fewer than 50 selected events of a class,
+        where the first stage decides alone; `n_selected`, the training events of both classes that
+        the second stage has seen.
     classes_ : ndarray of shape (2,)
         Class labels.
     n_features_in_ : int
@@ -106,6 +106,7 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
         "final_classifier": [None, sk.HasMethods(["fit", "predict_proba"])],
         "fraction": [sk.Interval(Real, 0, 1, closed="neither")],
         "cv": ["cv_object"],
+        "n_estimators": [sk.Interval(Integral, 1, None, closed="left")],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
     }
@@ -117,6 +118,7 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
         *,
         fraction=0.02,
         cv=5,
+        n_estimators=1,
         n_jobs=None,
         random_state=None,
     ):
@@ -124,6 +126,7 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
         self.final_classifier = final_classifier
         self.fraction = fraction
         self.cv = cv
+        self.n_estimators = n_estimators
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -147,50 +150,19 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
         self.classes_, y = encode_two_classes(y)
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
-        rng = check_random_state(self.random_state)
         first, final = self.classifier, self.final_classifier
         if final is None:
             final = _trees(20, 100) if first is None else first
         if first is None:
             first = _trees(5, 30)
-        selected, log_ratio = self._fit_first(first, X, y, sample_weight, rng)
-        weight = np.ones(len(y)) if sample_weight is None else sample_weight
-        reference = selected & (y == 0)
-        self.threshold_ = weighted_quantile(
-            log_ratio[reference], 1 - self.fraction, weight[reference]
-        )
-        selected &= log_ratio > self.threshold_
-        self.n_selected_ = np.bincount(y[selected & (weight > 0)], minlength=2)
-        self.final_classifier_ = None
-        if self.n_selected_.min() >= _FEW_EVENTS:
-            self._fit_final(final, X, y, sample_weight, weight, selected, rng)
+        rng = check_random_state(self.random_state)
+        self.estimators_ = [
+            _TwoStages(first, final, self.fraction, self.cv, self.n_jobs).fit(
+                X, y, sample_weight, rng
+            )
+            for _ in range(self.n_estimators)
+        ]
         return self
-
-    def _fit_first(self, classifier, X, y, sample_weight, rng):
-        """Fit the folds; return which events one of them has left out, and their log ratios."""
-        weight, self._log_prior = balanced(classifier, y, sample_weight)
-        cv = self.cv
-        if isinstance(cv, int):
-            cv = min(cv, np.bincount(y).min())
-            if cv < 2:
-                # A class of one event cannot be held out.
-                self.classifiers_ = [fit_classifier(classifier, X, y, weight, rng)]
-                return np.ones(len(y), dtype=bool), self._log_ratios(X)[0]
-        self.classifiers_, held_out = cross_fit(
-            classifier, X, y, cv=cv, sample_weight=weight, random_state=rng, n_jobs=self.n_jobs
-        )
-        log_ratio = held_out_log_odds(self.classifiers_, held_out, X) - self._log_prior
-        return ~np.isnan(log_ratio), log_ratio
-
-    def _fit_final(self, classifier, X, y, sample_weight, weight, selected, rng):
-        some = None if sample_weight is None else sample_weight[selected]
-        some, log_prior = balanced(classifier, y[selected], some)
-        self.final_classifier_ = fit_classifier(classifier, X[selected], y[selected], some, rng)
-        passed = [weight[selected & (y == k)].sum() / weight[y == k].sum() for k in (0, 1)]
-        self._final_offset = np.log(passed[1] / passed[0]) - log_prior
-
-    def _log_ratios(self, X):
-        return np.array([log_odds(fitted, X) - self._log_prior for fitted in self.classifiers_])
 
     def decision_function(self, X):
         """Log odds of the second class, both classes counted alike.
@@ -205,11 +177,65 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        return np.mean([cascade.log_ratio(X) for cascade in self.estimators_], axis=0)
+
+
+@dataclass
+class _TwoStages:
+    """One cascade; y is encoded as 0 and 1."""
+
+    first: BaseEstimator
+    final: BaseEstimator
+    fraction: float
+    cv: object
+    n_jobs: int | None
+
+    def fit(self, X, y, sample_weight, rng):
+        log_ratio = self._fit_first(X, y, sample_weight, rng)
+        weight = np.ones(len(y)) if sample_weight is None else sample_weight
+        reference = (y == 0) & ~np.isnan(log_ratio)
+        self.threshold = weighted_quantile(
+            log_ratio[reference], 1 - self.fraction, weight[reference]
+        )
+        # False for events that no fold has left out.
+        selected = log_ratio > self.threshold
+        self.n_selected = np.bincount(y[selected & (weight > 0)], minlength=2)
+        self.final_classifier = None
+        if self.n_selected.min() >= _FEW_EVENTS:
+            some = None if sample_weight is None else sample_weight[selected]
+            some, log_prior = balanced(self.final, y[selected], some)
+            self.final_classifier = fit_classifier(self.final, X[selected], y[selected], some, rng)
+            known = ~np.isnan(log_ratio)
+            passed = [
+                weight[selected & (y == k)].sum() / weight[known & (y == k)].sum() for k in (0, 1)
+            ]
+            self._final_offset = np.log(passed[1] / passed[0]) - log_prior
+        return self
+
+    def _fit_first(self, X, y, sample_weight, rng):
+        """Fit the folds; return the log ratio of every event, NaN where no fold left it out."""
+        weight, self._log_prior = balanced(self.first, y, sample_weight)
+        cv = self.cv
+        if isinstance(cv, int):
+            cv = min(cv, np.bincount(y).min())
+            if cv < 2:
+                # A class of one event cannot be held out.
+                self.classifiers = [fit_classifier(self.first, X, y, weight, rng)]
+                return self._log_ratios(X)[0]
+        self.classifiers, held_out = cross_fit(
+            self.first, X, y, cv=cv, sample_weight=weight, random_state=rng, n_jobs=self.n_jobs
+        )
+        return held_out_log_odds(self.classifiers, held_out, X) - self._log_prior
+
+    def _log_ratios(self, X):
+        return np.array([log_odds(fitted, X) - self._log_prior for fitted in self.classifiers])
+
+    def log_ratio(self, X):
         first = self._log_ratios(X)
-        selected = first > self.threshold_
+        selected = first > self.threshold
         rows = selected.any(axis=0)
-        if self.final_classifier_ is None or not rows.any():
+        if self.final_classifier is None or not rows.any():
             return first.mean(axis=0)
         final = np.zeros(len(X))
-        final[rows] = log_odds(self.final_classifier_, X[rows]) + self._final_offset
+        final[rows] = log_odds(self.final_classifier, X[rows]) + self._final_offset
         return np.where(selected, 0.5 * (first + final), first).mean(axis=0)

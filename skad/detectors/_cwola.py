@@ -29,7 +29,8 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
     Parameters
     ----------
     classifier : estimator, default=None
-        Any scikit-learn classifier with `predict_proba`; None is ``CascadeClassifier()``.
+        Any scikit-learn classifier with `predict_proba`; None is
+        ``CascadeClassifier(n_estimators=3)``.
     cv : int, splitter or None, default=None
         Cross-fitting: training events are scored by a classifier that has not seen them, new
         events by the mean of all. None fits one classifier on all events, the best for new
@@ -137,7 +138,8 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
             )
         classifier = self.classifier
         if classifier is None:
-            classifier = CascadeClassifier(n_jobs=self.n_jobs if self.cv is None else None)
+            n_jobs = self.n_jobs if self.cv is None else None
+            classifier = CascadeClassifier(n_estimators=3, n_jobs=n_jobs)
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
         weight, self._log_prior = balanced(classifier, y, sample_weight)

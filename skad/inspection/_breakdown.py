@@ -248,5 +248,5 @@ def _of_cwola(detector, X, y, sample_weight):
         weight = sk.check_sample_weight(sample_weight, values, dtype=np.float64)
     classifier = detector.classifier
     if classifier is None:
-        classifier = CascadeClassifier()
+        classifier = CascadeClassifier(n_estimators=3)
     return classifier, detector.cv, values, labels, weight

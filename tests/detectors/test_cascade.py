@@ -37,7 +37,10 @@ def test_finds_more_than_one_stage():
         X, y, _ = draw(10_000, 50, seed)
         T, _, truth = draw(15_000, 1000, seed + 100)
         cascade = CascadeClassifier(TREES, random_state=seed).fit(X, y)
-        first = np.mean([c.decision_function(T) for c in cascade.classifiers_], axis=0)
+        stage = cascade.estimators_[0].classifiers
+        first = np.mean([c.decision_function(T) for c in stage], axis=0)
+            [c.decision_function(T) for c in cascade.estimators_[0].classifiers], axis=0
+        )
         both = cascade.decision_function(T)
         sic = [significance_improvement_at(truth, s, fpr=3e-3) for s in (first, both)]
         gains.append(sic[1] / sic[0])
@@ -67,7 +70,7 @@ def test_both_classes_pass_alike_without_signal():
     for seed in range(3):
         X, y, _ = draw(8000, 0, seed)
         cascade = CascadeClassifier(TREES, fraction=0.05, random_state=seed)
-        parts.append(cascade.fit(X, y).n_selected_ / 8000)
+        parts.append(cascade.fit(X, y).estimators_[0].n_selected / 8000)
     reference, mixed = np.mean(parts, axis=0)
     assert reference == pytest.approx(0.05, abs=1e-3)
     assert mixed == pytest.approx(reference, abs=4 * np.sqrt(2 * 0.05 / 24_000))
@@ -94,21 +97,33 @@ def test_classes_count_alike_with_and_without_weights():
 def test_few_selected_events_leave_the_first_stage():
     X, y, _ = draw(1000, 20, seed=0)
     cascade = CascadeClassifier(LogisticRegression(), fraction=0.02, random_state=0)
-    fitted = cascade.fit(X, y)
-    assert fitted.final_classifier_ is None and fitted.n_selected_[0] == 20
-    assert clone(cascade).set_params(fraction=0.2).fit(X, y).final_classifier_ is not None
-    one = clone(cascade).fit(X[:1001], y[:1001])
-    assert len(one.classifiers_) == 1
+    (fitted,) = cascade.fit(X, y).estimators_
+    assert fitted.final_classifier is None and fitted.n_selected[0] == 20
+    (fitted,) = cascade.set_params(fraction=0.2).fit(X, y).estimators_
+    assert fitted.final_classifier is not None
+    (fitted,) = cascade.fit(X[:1001], y[:1001]).estimators_
+    assert len(fitted.classifiers) == 1
 
 
 def test_folds_that_repeat_or_leave_events_out_are_no_matter():
     X, y, _ = draw(4000, 100, seed=0)
     folds = list(StratifiedKFold(4, shuffle=True, random_state=0).split(X, y))[:2]
     cascade = CascadeClassifier(LogisticRegression(), cv=folds, fraction=0.1, random_state=0)
-    cascade.fit(X, y)
-    assert len(cascade.classifiers_) == 2
+    (fitted,) = cascade.fit(X, y).estimators_
+    assert len(fitted.classifiers) == 2
     # Only the events that some fold has left out can be selected.
-    assert cascade.n_selected_[0] == pytest.approx(0.1 * 2000, abs=1)
+    assert fitted.n_selected[0] == pytest.approx(0.1 * 2000, abs=1)
+
+
+def test_several_cascades_are_averaged():
+    X, y, _ = draw(3000, 100, seed=0)
+    cascade = CascadeClassifier(LogisticRegression(), fraction=0.1, n_estimators=3, random_state=0)
+    cascade.fit(X, y)
+    single = clone(cascade).set_params(n_estimators=1).fit(X, y)
+    parts = [member.log_ratio(X) for member in cascade.estimators_]
+    np.testing.assert_allclose(cascade.decision_function(X), np.mean(parts, axis=0))
+    np.testing.assert_allclose(parts[0], single.decision_function(X))
+    assert np.abs(parts[1] - parts[0]).max() > 1e-3
 
 
 def test_inside_the_detector():
