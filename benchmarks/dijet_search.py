@@ -17,7 +17,14 @@ from skad.coordinates import DijetCoordinates
 from skad.metrics import max_significance_improvement, significance_improvement_at
 from skad.resonant import SignalRegion
 
-__all__ = ["REGION", "Search", "make_search", "performance", "score_with_reference"]
+__all__ = [
+    "REGION",
+    "Search",
+    "make_search",
+    "performance",
+    "score_parts",
+    "score_with_reference",
+]
 
 REGION = SignalRegion(3.3, 3.7)
 FEATURES = ("mjj", "mj1", "delta_mj", "tau21_j1", "tau21_j2")
@@ -100,6 +107,29 @@ def score_with_reference(detector, search, seed, *, supervised=False, n_folds=5)
         scores[left_out] = detector.anomaly_score(search.background[left_out])
         signal.append(detector.anomaly_score(search.signal))
     return np.concatenate([scores, np.mean(signal, axis=0)])
+
+
+def score_parts(classifier, parts_of, search, seed, n_folds):
+    """Score the test events by parts of a classifier with a true reference, as above.
+
+    ``parts_of(classifier, events)`` returns a dict of scores; so does this function, of
+    `search.test`.
+    """
+    data = search.X[REGION.mask(search.X)][:, 1:]
+    background, signal = search.background[:, 1:], search.signal[:, 1:]
+    of_background, of_signal = {}, {}
+    for rest, left_out in KFold(n_folds, shuffle=True, random_state=seed).split(background):
+        X = np.concatenate([data, background[rest]])
+        y = np.repeat([1, 0], [len(data), len(rest)])
+        classifier.set_params(random_state=seed).fit(X, y)
+        for part, scores in parts_of(classifier, background[left_out]).items():
+            of_background.setdefault(part, np.empty(len(background)))[left_out] = scores
+        for part, scores in parts_of(classifier, signal).items():
+            of_signal.setdefault(part, []).append(scores)
+    return {
+        part: np.concatenate([of_background[part], np.mean(of_signal[part], axis=0)])
+        for part in of_background
+    }
 
 
 def performance(truth, scores):

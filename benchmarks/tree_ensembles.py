@@ -9,9 +9,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from dijet_search import REGION, make_search, performance
+from dijet_search import make_search, performance, score_parts
 from reporting import band, markdown
-from sklearn.model_selection import KFold
 
 from skad.detectors import TreeEnsembleClassifier
 
@@ -26,30 +25,6 @@ def parts_of(classifier, events):
     both = classifier.decision_function(events)
     boosted = np.mean([m.decision_function(events) for m in classifier.estimators_], axis=0)
     return {"boosted": boosted, "forest": 2 * both - boosted, "both": both}
-
-
-def score_parts(search, seed, leaf, n_boosted, n_trees, n_folds):
-    """Return the log odds of the test events, part by part.
-
-    The test background is the reference, a fold of it left out in turn, as in `dijet_search`.
-    """
-    data = search.X[REGION.mask(search.X)][:, 1:]
-    background, signal = search.background[:, 1:], search.signal[:, 1:]
-    of_background, of_signal = {}, {}
-    for rest, left_out in KFold(n_folds, shuffle=True, random_state=seed).split(background):
-        classifier = TreeEnsembleClassifier(
-            n_boosted, n_forest_trees=n_trees, min_samples_leaf=leaf, random_state=seed
-        )
-        X = np.concatenate([data, background[rest]])
-        classifier.fit(X, np.repeat([1, 0], [len(data), len(rest)]))
-        for part, scores in parts_of(classifier, background[left_out]).items():
-            of_background.setdefault(part, np.empty(len(background)))[left_out] = scores
-        for part, scores in parts_of(classifier, signal).items():
-            of_signal.setdefault(part, []).append(scores)
-    return {
-        part: np.concatenate([of_background[part], np.mean(of_signal[part], axis=0)])
-        for part in of_background
-    }
 
 
 def report(measured, n_seeds, n_boosted, n_trees):
@@ -89,7 +64,10 @@ def main(arguments=None):
         search = make_search(options.data, seed, signal_fraction=SIGNAL_FRACTION, **sizes)
         truth = search.test[1]
         for leaf in LEAVES:
-            scores = score_parts(search, seed, leaf, n_boosted, n_trees, n_folds)
+            classifier = TreeEnsembleClassifier(
+                n_boosted, n_forest_trees=n_trees, min_samples_leaf=leaf
+            )
+            scores = score_parts(classifier, parts_of, search, seed, n_folds)
             for part, score in scores.items():
                 measured.setdefault((part, leaf), []).append(performance(truth, score))
                 print(seed, part, leaf, measured[part, leaf][-1], flush=True)

@@ -39,8 +39,6 @@ def test_finds_more_than_one_stage():
         cascade = CascadeClassifier(TREES, random_state=seed).fit(X, y)
         stage = cascade.estimators_[0].classifiers
         first = np.mean([c.decision_function(T) for c in stage], axis=0)
-            [c.decision_function(T) for c in cascade.estimators_[0].classifiers], axis=0
-        )
         both = cascade.decision_function(T)
         sic = [significance_improvement_at(truth, s, fpr=3e-3) for s in (first, both)]
         gains.append(sic[1] / sic[0])

@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 import tree_ensembles
+from dijet_search import score_parts
 from sklearn.metrics import roc_auc_score
 from small_search import make_search
+
+from skad.detectors import TreeEnsembleClassifier
 
 
 def test_parts_add_up_and_find_the_signal():
     search = make_search("nowhere", 0, signal_fraction=0.05)
-    scores = tree_ensembles.score_parts(search, 0, 40, 2, 10, 2)
+    classifier = TreeEnsembleClassifier(2, n_forest_trees=10, min_samples_leaf=40)
+    scores = score_parts(classifier, tree_ensembles.parts_of, search, 0, 2)
     np.testing.assert_allclose(scores["both"], (scores["boosted"] + scores["forest"]) / 2)
     truth = search.test[1]
     for score in scores.values():
