@@ -431,7 +431,7 @@ def curve_report(results):
 def closure_report(results, detector):
     both = {shifted: collect(results, detector, FRACTIONS[0], shifted) for shifted in (False, True)}
     methods = ["direct", "importance", "halves", "sideband"]
-    if not all("halves" in r["background"] for runs in both.values() for r in runs.values()):
+    if not any("halves" in r["background"] for runs in both.values() for r in runs.values()):
         methods.remove("halves")
     rows = []
     for shifted, runs in both.items():
@@ -439,9 +439,13 @@ def closure_report(results, detector):
             row = ["shifted" if shifted else "unshifted", f"{efficiency:g}"]
             row.append(int(np.median([r["n_passed"][i] for r in runs.values()])))
             for method in methods:
-                ratio, error = np.array([r["background"][method] for r in runs.values()]).transpose(
-                    1, 2, 0
-                )
+                known = [
+                    r["background"][method] for r in runs.values() if method in r["background"]
+                ]
+                if not known:
+                    row.append("")
+                    continue
+                ratio, error = np.array(known).transpose(1, 2, 0)
                 pull = np.mean(np.abs(ratio[i] - 1) < error[i])
                 row.append(f"{band(ratio[i], 2)} ± {np.nanmedian(error[i]):.2f}, {pull:.0%}")
             rows.append(row)

@@ -22,6 +22,8 @@ __all__ = [
 
 # The bias of importance weights over that with half of the events: between 1/2 and its root.
 _OF_HALVES = 0.6
+# R is at least the share of the background; a half with a hole in its density must not decide.
+_SMALLEST_RATIO = 0.1
 
 
 @dataclass(frozen=True)
@@ -277,7 +279,8 @@ def importance_background(ratio, thresholds, *, scores=None, halves=None):
     1/R is not. With all events the bias is smaller than with half of them: by a factor of 2, as the
     variance of the noise, where the cut lies far out in a wide spectrum of R, by its root where the
     noise decides what passes. The middle, 0.6 of the relative difference of the two sums, is
-    corrected. Both halves take a turn. The events should be none that the densities were learned
+    corrected. Both halves take a turn. Their ratios below 0.1, which no sample of mostly
+    background has, are holes in a learned density and count as 0.1. The events should be none that the densities were learned
     from.
 
     References
@@ -333,6 +336,7 @@ def _relative_bias(halves, passed):
     if not all((half > 0).all() and np.isfinite(half).all() for half in halves):
         raise ValueError("halves must hold positive and finite ratios; select fiducial events.")
     n_passed = passed.sum(axis=0)
+    halves = [half.clip(_SMALLEST_RATIO) for half in halves]
     own, other = np.zeros(len(n_passed)), np.zeros(len(n_passed))
     for cut, weigh in (halves, halves[::-1]):
         order = np.argsort(-cut, kind="stable")

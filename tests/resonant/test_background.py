@@ -201,6 +201,11 @@ def test_halves_leave_an_exact_ratio_alone():
     same = importance_background(ratio, [1.0, 2.0, 9.0], halves=[ratio, ratio])
     np.testing.assert_allclose(same.background, plain.background)
     np.testing.assert_allclose(same.syst, 0, atol=1e-9)
+    # One event in a hole of one of the densities is no matter.
+    hole = ratio.copy()
+    hole[np.argmax(ratio)] = 1e-9
+    other = importance_background(ratio, [1.0], halves=[ratio, hole])
+    assert other.background[0] == pytest.approx(plain.background[0], rel=0.01)
     with pytest.raises(ValueError, match="two arrays of 5000 ratios"):
         importance_background(ratio, [1.0], halves=[ratio])
     with pytest.raises(ValueError, match="positive and finite"):
