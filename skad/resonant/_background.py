@@ -280,8 +280,8 @@ def importance_background(ratio, thresholds, *, scores=None, halves=None):
     variance of the noise, where the cut lies far out in a wide spectrum of R, by its root where the
     noise decides what passes. The middle, 0.6 of the relative difference of the two sums, is
     corrected. Both halves take a turn. Their ratios below 0.1, which no sample of mostly
-    background has, are holes in a learned density and count as 0.1. The events should be none that the densities were learned
-    from.
+    background has, are holes in a learned density and count as 0.1. The events should be none that
+    the densities were learned from.
 
     References
     ----------
