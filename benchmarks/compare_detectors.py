@@ -48,9 +48,10 @@ def detectors(seed):
         "LocalOutlierFactor(novelty=True)": LocalOutlierFactor(novelty=True),
         "OneClassSVM()": OneClassSVM(),
         "EllipticEnvelope()": EllipticEnvelope(random_state=seed),
-        "CWoLaDetector(), weak labels": CWoLaDetector(
-            TreeEnsembleClassifier(), cv=None, random_state=seed
+        "CWoLaDetector(TreeEnsembleClassifier()), weak labels": CWoLaDetector(
+            TreeEnsembleClassifier(), random_state=seed
         ),
+        "CWoLaDetector(), weak labels": CWoLaDetector(random_state=seed),
     }
 
 

@@ -84,8 +84,8 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
     parts of the classes that pass; the average over the folds of the first stage makes the
     transition smooth. Both classes count alike, whatever their sums of weights.
 
-    On simulated dijets with S/B = 0.66 % the maximal significance improvement rose from 15.4 to 17,
-    at 0.33 % from 9.4 to 12.9 (``benchmarks/results/cascade.md``).
+    On simulated dijets against true background the maximal significance improvement rises by 9 %
+    with S/B = 0.66 %, from 8 to 11 with 0.33 % (``benchmarks/results/cascade.md``).
 
     Examples
     --------
