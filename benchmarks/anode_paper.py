@@ -4,10 +4,9 @@ Run: OMP_NUM_THREADS=1 python benchmarks/anode_paper.py --data FOLDER --seeds 5
 Recorded with ``--null-seeds 6 --paper-seeds 2`` in several runs, both cores busy, which costs up to
 a half more processor time; ten seeds of the unshifted search, one search of the scan without
 signal; ``--part throughput`` alone and with OMP_NUM_THREADS=2. In the time of ANODE are the two
-fits to halves of the data. Every result goes to
-benchmarks/results/anode_paper.json as soon as it is there, and a later run computes what is
-missing; anode_paper.md is written from it. ``--part`` limits a run, ``--quick`` is small and
-writes nothing.
+fits to halves of the data. Every result goes to benchmarks/results/anode_paper.json as soon as it
+is there, and a later run computes what is missing; anode_paper.md is written from it. ``--part``
+limits a run, ``--quick`` is small and writes nothing.
 """
 
 import argparse

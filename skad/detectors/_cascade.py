@@ -51,7 +51,9 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
         Part of the first class (the reference) that the second stage sees, with all events of the
         second class beyond the same cut.
     cv : int or splitter, default=5
-        Folds of the first stage. Events are selected by a classifier that has not seen them.
+        Folds of the first stage. Events are selected by a classifier that has not seen them. A
+        number of folds above that of the events of the smaller class is lowered to it; a class of a
+        single event is not held out.
     n_estimators : int, default=1
         Cascades of other folds and seeds, whose log odds are averaged.
     n_jobs : int, default=None
@@ -193,7 +195,8 @@ class _TwoStages:
     def fit(self, X, y, sample_weight, rng):
         log_ratio = self._fit_first(X, y, sample_weight, rng)
         weight = np.ones(len(y)) if sample_weight is None else sample_weight
-        reference = (y == 0) & ~np.isnan(log_ratio)
+        known = ~np.isnan(log_ratio)
+        reference = known & (y == 0)
         self.threshold = weighted_quantile(
             log_ratio[reference], 1 - self.fraction, weight[reference]
         )
@@ -205,7 +208,6 @@ class _TwoStages:
             some = None if sample_weight is None else sample_weight[selected]
             some, log_prior = balanced(self.final, y[selected], some)
             self.final_classifier = fit_classifier(self.final, X[selected], y[selected], some, rng)
-            known = ~np.isnan(log_ratio)
             passed = [
                 weight[selected & (y == k)].sum() / weight[known & (y == k)].sum() for k in (0, 1)
             ]

@@ -136,10 +136,7 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
                 "y must be 1 for mixed and 0 for reference events; got -1 and +1, which "
                 "scikit-learn reads as outlier and inlier. Pass (y == label_of_mixed).astype(int)."
             )
-        classifier = self.classifier
-        if classifier is None:
-            n_jobs = self.n_jobs if self.cv is None else None
-            classifier = CascadeClassifier(n_estimators=3, n_jobs=n_jobs)
+        classifier = self._given_or_default_classifier()
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
         weight, self._log_prior = balanced(classifier, y, sample_weight)
@@ -164,6 +161,11 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
             self.training_scores_[mixed], None if sample_weight is None else sample_weight[mixed]
         )
         return self
+
+    def _given_or_default_classifier(self):
+        if self.classifier is not None:
+            return self.classifier
+        return CascadeClassifier(n_estimators=3, n_jobs=self.n_jobs if self.cv is None else None)
 
     def _log_ratio(self, X):
         return np.mean([log_odds(c, X) for c in self.classifiers_], axis=0) - self._log_prior

@@ -11,7 +11,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skad.detectors import CascadeClassifier, CWoLaDetector
+from skad.detectors import CWoLaDetector
 from skad.detectors._breakdown import BreakdownTest, agreement_test
 from skad.detectors._two_classes import encode_two_classes
 from skad.exceptions import LowStatisticsWarning
@@ -246,7 +246,4 @@ def _of_cwola(detector, X, y, sample_weight):
     weight = None
     if sample_weight is not None:
         weight = sk.check_sample_weight(sample_weight, values, dtype=np.float64)
-    classifier = detector.classifier
-    if classifier is None:
-        classifier = CascadeClassifier(n_estimators=3)
-    return classifier, detector.cv, values, labels, weight
+    return detector._given_or_default_classifier(), detector.cv, values, labels, weight
