@@ -29,16 +29,8 @@ from skad.density import FlowDensity
 from skad.detectors import CascadeClassifier, TreeEnsembleClassifier
 from skad.exceptions import FiducialWarning, LowStatisticsWarning, RegionError
 from skad.metrics import significance_improvement_at
-from skad.resonant import (
-    ANODE,
-    GivenReference,
-    ResidualANODE,
-    Sidebands,
-    TemplateDetector,
-    direct_background,
-    importance_background,
-    sideband_background,
-)
+from skad.resonant import ANODE, GivenReference, ResidualANODE, Sidebands, TemplateDetector
+from skad.search import direct_background, importance_background, sideband_background
 
 RESULTS = Path(__file__).parent / "results"
 FRACTIONS = (0.006, 0.003, 0.0015, 0.0)

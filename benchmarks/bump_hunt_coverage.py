@@ -18,13 +18,8 @@ from fast_detectors import MixtureRatio, TreeHunter
 from scipy import stats
 
 from skad.datasets import make_resonance
-from skad.resonant import (
-    BumpHunt,
-    SignalRegion,
-    SignificanceCalibration,
-    local_p_value,
-    pseudo_experiments,
-)
+from skad.resonant import SignalRegion
+from skad.search import BumpHunt, SignificanceCalibration, local_p_value, pseudo_experiments
 
 RESULTS = Path(__file__).parent / "results" / "bump_hunt_coverage.json"
 N_EVENTS = 10_000

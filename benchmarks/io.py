@@ -31,7 +31,8 @@ ROW_GROUP = 250_000
 
 def make_events(path, n_events):
     """Write resampled dijets with all 14 columns, jittered so that no value repeats."""
-    from skad.datasets import load_dijets, write_events
+    from skad.datasets import load_dijets
+    from skad.io import write_events
 
     frame = load_dijets(as_frame=True).data.astype(np.float32)
     rng = np.random.default_rng(0)
@@ -81,27 +82,27 @@ def pyarrow_stream(path, folder, columns):
 
 
 def skad_whole(path, folder, columns):
-    from skad.datasets import read_events
+    from skad.io import read_events
 
     read_events(path, columns)
 
 
 def skad_stream(path, folder, columns):
-    from skad.datasets import iter_events
+    from skad.io import iter_events
 
     for _ in iter_events(path, columns=columns):
         pass
 
 
 def skad_selection(path, folder, columns):
-    from skad.datasets import read_events
+    from skad.io import read_events
 
     read_events(path, FEATURES, filters=[("mj1", ">", 400.0), ("mj2", ">", 400.0)])
 
 
 def score_in_memory(path, folder, method, model):
     """Score without files: the cost of the model alone. Returns the number of events."""
-    from skad.datasets import iter_events
+    from skad.io import iter_events
 
     batch = next(iter_events(path, columns=FEATURES))
     score = getattr(model, method)
@@ -112,7 +113,7 @@ def score_in_memory(path, folder, method, model):
 
 
 def score_to_file(path, folder, method, model):
-    from skad.datasets import score_file
+    from skad.io import score_file
 
     target = folder / "scores.parquet"
     score_file(model, path, target, columns=FEATURES, method=method, overwrite=True)

@@ -21,13 +21,13 @@ from skad.metrics import max_significance_improvement
 from skad.plotting import BumpHuntDisplay, FrameDisplay, SICDisplay
 from skad.resonant import (
     ANODE,
-    BumpHunt,
     GivenReference,
     ResidualANODE,
     Sidebands,
     SignalRegion,
     TemplateDetector,
 )
+from skad.search import BumpHunt
 
 __all__ = ["main", "run_frames", "run_search"]
 

@@ -10,11 +10,15 @@ PACKAGE = Path(__file__).resolve().parents[1] / "skad"
 # From the top down. The rooms of one tuple are neighbours; the programs on top are one room.
 FLOORS = [
     ("cli", "report", "demo"),
+    ("papers",),
     ("plotting", "inspection"),
+    ("search",),
     ("resonant",),
     ("detectors",),
     ("density",),
     ("nn", "coordinates", "metrics", "datasets"),
+    ("io",),
+    ("kinematics",),
     ("base",),
     ("utils",),
     ("exceptions",),
@@ -111,6 +115,9 @@ def test_imports_point_down():
         ("exceptions.py", "from skad.utils import draw_seed", "upwards from utils"),
         ("plotting/_sic.py", "from skad.inspection import X", "sideways from inspection"),
         ("detectors/_ae.py", "from skad.demo import main", "upwards from demo"),
+        ("resonant/_masses.py", "from skad.search import fit_spectrum", "upwards from search"),
+        ("io/_events.py", "from skad.datasets import load_dijets", "upwards from datasets"),
+        ("inspection/_study.py", "from skad import papers", "upwards from papers"),
     ],
 )
 def test_checker_finds_wrong_imports(file, source, message):

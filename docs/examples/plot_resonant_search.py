@@ -24,15 +24,8 @@ from skad.coordinates import DijetCoordinates, LogitTransformer
 from skad.datasets import load_dijets
 from skad.density import FlowDensity, FramedDensity
 from skad.plotting import BumpHuntDisplay, SICDisplay
-from skad.resonant import (
-    ANODE,
-    CATHODE,
-    BumpHunt,
-    ResidualANODE,
-    Sidebands,
-    SignalRegion,
-    TemplateDetector,
-)
+from skad.resonant import ANODE, CATHODE, ResidualANODE, Sidebands, SignalRegion, TemplateDetector
+from skad.search import BumpHunt
 
 dijets = load_dijets(n_background=100_000, n_signal=250, random_state=0, as_frame=True)
 coordinates = DijetCoordinates().set_output(transform="pandas").fit(dijets.data)

@@ -9,9 +9,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skad.coordinates._domain import check_finite
 from skad.coordinates._jacobian import inverse_rule, log_det_rule
 from skad.exceptions import MissingColumnError, NoJacobianError
+from skad.kinematics._four_vectors import wrap_angle
 from skad.utils import _sklearn as sk
 from skad.utils import resolve_columns
-from skad.utils._four_vectors import wrap_angle
 
 __all__ = ["DijetCoordinates"]
 

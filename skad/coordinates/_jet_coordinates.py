@@ -5,14 +5,14 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from skad.coordinates._jet_columns import FLOATS, MIN_ENERGY, ConstituentTransformer
 from skad.exceptions import DomainError
-from skad.utils import _sklearn as sk
-from skad.utils._four_vectors import (
+from skad.kinematics._four_vectors import (
     azimuth,
     pseudorapidity,
     rapidity,
     transverse_momentum,
     wrap_angle,
 )
+from skad.utils import _sklearn as sk
 
 __all__ = ["ConstituentCoordinates"]
 

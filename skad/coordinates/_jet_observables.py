@@ -5,15 +5,15 @@ from numbers import Real
 import numpy as np
 
 from skad.coordinates._jet_columns import MIN_ENERGY, ConstituentTransformer
-from skad.utils import _sklearn as sk
-from skad.utils._four_vectors import (
+from skad.kinematics._four_vectors import (
     azimuth,
     invariant_mass,
     pseudorapidity,
     split_constituents,
     transverse_momentum,
 )
-from skad.utils._subjettiness import n_subjettiness
+from skad.kinematics._subjettiness import n_subjettiness
+from skad.utils import _sklearn as sk
 
 __all__ = ["JetObservables", "jet_observables"]
 

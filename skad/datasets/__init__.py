@@ -1,10 +1,9 @@
-"""Samples: shipped, downloaded, generated and simulated; readers of event files."""
+"""Samples: shipped, downloaded, generated and simulated."""
 
 from skad.datasets._clear import clear_data_home
 from skad.datasets._dijets import load_dijets
 from skad.datasets._fetch_jets import fetch_jets
 from skad.datasets._gaussian_anomaly import make_gaussian_anomaly
-from skad.datasets._io import iter_events, read_events, write_events
 from skad.datasets._jets import load_jets
 from skad.datasets._lhco import (
     fetch_lhco_black_box,
@@ -14,7 +13,6 @@ from skad.datasets._lhco import (
 )
 from skad.datasets._remote import get_data_home
 from skad.datasets._resonance import make_resonance
-from skad.datasets._score_file import score_file
 from skad.datasets._simulate import simulate_dijets, simulate_jets
 
 __all__ = [
@@ -29,10 +27,6 @@ __all__ = [
     "fetch_lhco_rd",
     "clear_data_home",
     "get_data_home",
-    "iter_events",
-    "read_events",
-    "write_events",
-    "score_file",
     "simulate_dijets",
     "simulate_jets",
 ]

@@ -6,10 +6,10 @@ import os
 import numpy as np
 
 from skad.datasets._dijets import LHCO_FEATURES
-from skad.datasets._formats import open_source
 from skad.datasets._remote import RemoteFile, fetch_file
 from skad.datasets._shipped import make_bunch, read_descr
 from skad.exceptions import DataFileError
+from skad.io._formats import open_source
 from skad.utils import _sklearn as sk
 
 __all__ = [

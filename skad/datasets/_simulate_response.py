@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skad.utils._four_vectors import azimuth, pseudorapidity, transverse_momentum
+from skad.kinematics._four_vectors import azimuth, pseudorapidity, transverse_momentum
 
 __all__ = ["detector_response"]
 

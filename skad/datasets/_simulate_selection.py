@@ -4,14 +4,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skad.utils._four_vectors import (
+from skad.kinematics._four_vectors import (
     azimuth,
     invariant_mass,
     pseudorapidity,
     transverse_momentum,
     wrap_angle,
 )
-from skad.utils._subjettiness import n_subjettiness
+from skad.kinematics._subjettiness import n_subjettiness
 
 __all__ = ["Jets", "boosted_jet_rows", "dijet_rows"]
 

@@ -4,14 +4,14 @@ import numpy as np
 from sklearn.utils import check_array, gen_batches
 from sklearn.utils.parallel import Parallel, delayed
 
-from skad.utils import import_optional
-from skad.utils._four_vectors import (
+from skad.kinematics._four_vectors import (
     azimuth,
     pseudorapidity,
     split_constituents,
     transverse_momentum,
     wrap_angle,
 )
+from skad.utils import import_optional
 
 __all__ = ["energy_movers_distance"]
 

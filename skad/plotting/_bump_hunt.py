@@ -61,7 +61,8 @@ class BumpHuntDisplay:
     >>> from sklearn.ensemble import IsolationForest
     >>> from skad.datasets import make_resonance
     >>> from skad.plotting import BumpHuntDisplay
-    >>> from skad.resonant import BumpHunt, SignalRegion
+    >>> from skad.resonant import SignalRegion
+    >>> from skad.search import BumpHunt
     >>> X = make_resonance(5000, 50, random_state=0).data
     >>> windows = SignalRegion.scan(2.9, 4.1, width=0.4)
     >>> hunt = BumpHunt(

@@ -5,9 +5,9 @@ from sklearn.manifold import TSNE
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skad.kinematics._four_vectors import invariant_mass, split_constituents, transverse_momentum
 from skad.plotting._axes import get_axes, grid_of_axes, merge_style
 from skad.utils import draw_seed
-from skad.utils._four_vectors import invariant_mass, split_constituents, transverse_momentum
 
 __all__ = ["JetSpectraDisplay", "LatentDisplay"]
 

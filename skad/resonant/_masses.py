@@ -1,11 +1,14 @@
 """Values of the resonant feature for background events of the signal region."""
 
+import warnings
+
 import numpy as np
 from sklearn.neighbors import KernelDensity
 
 from skad.coordinates import LogitTransformer
-from skad.resonant._spectrum import fit_spectrum, spectrum_edges
+from skad.exceptions import RegionError, SpectrumFitWarning
 from skad.utils import draw_seed
+from skad.utils._log_linear import choose_order, fit_log_linear, polynomial_basis, quadrature
 
 __all__ = ["MASS_SPECTRA", "MassSpectrum"]
 
@@ -13,6 +16,8 @@ MASS_SPECTRA = ("observed", "kde", "fit")
 
 _BANDWIDTH = 0.01
 _GRID = 2001
+# Parameters of the polynomial in m.
+_ORDERS = (2, 3, 4)
 
 
 class MassSpectrum:
@@ -50,15 +55,43 @@ class MassSpectrum:
         near = abs(events.m - self.region.center) < 1.5 * self.region.width
         rows = events.data & near & (events.inside | events.sideband)
         m, weight = events.m[rows], events.weights(rows)
-        edges = spectrum_edges(m, self.region)
+        edges = self.region.bin_edges(m)
         counts, _ = np.histogram(m, edges, weights=weight)
-        fit = fit_spectrum(
-            counts, edges, exclude=(self.region.low, self.region.high), function="polynomial"
-        )
         grid = np.linspace(self.region.low, self.region.high, _GRID)
-        density = fit.density(grid)
+        density = np.exp(self._polynomial(counts.astype(np.float64), edges, grid))
         cumulative = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]))])
         self._quantiles = cumulative / cumulative[-1], grid
+
+    def _polynomial(self, counts, edges, grid):
+        """Return on a grid the log of a density fitted outside the region, a polynomial in m."""
+        centers = 0.5 * (edges[1:] + edges[:-1])
+        beside = (centers < self.region.low) | (centers > self.region.high)
+        nodes, weights = quadrature(edges)
+        n_filled = np.count_nonzero(counts[beside])
+        if n_filled < _ORDERS[0]:
+            raise RegionError(
+                f"mass_spectrum='fit' needs {_ORDERS[0]} filled bins beside the signal region; "
+                f"there are {n_filled}. Widen the sidebands, or take mass_spectrum='kde'."
+            )
+
+        def basis(m, order):
+            return polynomial_basis(m, order, edges[0], edges[-1])
+
+        fit, _ = choose_order(
+            lambda order: fit_log_linear(
+                basis(nodes[beside], order), weights[beside], counts[beside]
+            ),
+            _ORDERS,
+            min(beside.sum() - 1, n_filled),
+        )
+        if not fit.converged:
+            warnings.warn(
+                f"the fit of the spectrum beside the signal region with {fit.n_parameters} "
+                "parameters did not converge; take mass_spectrum='kde' or other sidebands.",
+                SpectrumFitWarning,
+                stacklevel=2,
+            )
+        return basis(grid, fit.n_parameters) @ fit.parameters
 
     def draw(self, n, rng):
         """Return n values of m in the region."""

@@ -301,6 +301,53 @@ class SignalRegion:
         weight = np.asarray(sample_weight, dtype=np.float64)
         return RegionCounts(*(float(weight[mask].sum()) for mask in masks))
 
+    def bin_edges(self, m, *, bins_per_region=4, max_bins=200):
+        """Choose bins of the spectrum: the region starts and ends on an edge.
+
+        Parameters
+        ----------
+        m : array-like of shape (n_events,)
+            Resonant feature; the sidebands are cut to its range.
+        bins_per_region : int, default=4
+            Bins inside the region; those of the sidebands are about as wide.
+        max_bins : int, default=200
+            Most bins of one sideband.
+
+        Returns
+        -------
+        edges : ndarray of float64, shape (n_bins + 1,)
+
+        Raises
+        ------
+        RegionError
+            The region leaves no data on one side.
+
+        Examples
+        --------
+        >>> from skad.resonant import SignalRegion
+        >>> SignalRegion(3.0, 4.0).bin_edges([2.0, 3.0, 5.0], bins_per_region=2)
+        array([2. , 2.5, 3. , 3.5, 4. , 4.5, 5. ])
+        """
+        self._check_resolved()
+        m = np.asarray(m, dtype=np.float64)
+        width = self.width / bins_per_region
+        (start, low), (high, stop) = self.sidebands
+        start = max(start, m.min())
+        # Bins are half open, so the highest event needs an edge above it.
+        stop = min(stop, np.nextafter(m.max(), np.inf))
+        if not start < low or not high < stop:
+            raise RegionError(
+                f"the signal region [{low:g}, {high:g}) leaves no sideband on one side of the "
+                f"data, which span [{m.min():g}, {m.max():g}]; move it inwards."
+            )
+
+        def side(a, b):
+            n_bins = int(np.clip(round((b - a) / width), 1, max_bins))
+            return np.linspace(a, b, n_bins + 1)
+
+        inside = np.linspace(low, high, bins_per_region + 1)
+        return np.concatenate([side(start, low)[:-1], inside, side(high, stop)[1:]])
+
     @classmethod
     def scan(cls, low, high, *, width, step=None, **region):
         """List the regions of a scan from `low` to `high`.

@@ -19,7 +19,7 @@ from skad.coordinates import (
 )
 from skad.datasets import load_jets
 from skad.exceptions import DomainError, FiducialWarning, MissingColumnError, NoJacobianError
-from skad.utils._four_vectors import invariant_mass, pseudorapidity, rapidity, wrap_angle
+from skad.kinematics._four_vectors import invariant_mass, pseudorapidity, rapidity, wrap_angle
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "jets"
 TAUS = ["tau1", "tau2", "tau3"]

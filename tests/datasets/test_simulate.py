@@ -33,8 +33,8 @@ from skad.datasets._simulate_selection import (
     padded_constituents,
 )
 from skad.exceptions import DataFileError
-from skad.utils._four_vectors import pseudorapidity, transverse_momentum
-from skad.utils._subjettiness import n_subjettiness
+from skad.kinematics._four_vectors import pseudorapidity, transverse_momentum
+from skad.kinematics._subjettiness import n_subjettiness
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 

@@ -11,7 +11,8 @@ from sklearn.ensemble import IsolationForest
 from skad.datasets import make_resonance
 from skad.exceptions import LowStatisticsWarning
 from skad.plotting import BumpHuntDisplay
-from skad.resonant import BumpHunt, SignalRegion
+from skad.resonant import SignalRegion
+from skad.search import BumpHunt
 
 pyplot = pytest.importorskip("matplotlib.pyplot")
 

@@ -13,7 +13,8 @@ from skad.coordinates import LogitTransformer
 from skad.datasets import make_resonance
 from skad.density import FlowDensity, FramedDensity
 from skad.exceptions import FiducialWarning, LowStatisticsWarning
-from skad.resonant import ANODE, BumpHunt, SignalRegion
+from skad.resonant import ANODE, SignalRegion
+from skad.search import BumpHunt
 
 # Fresh events may lie beyond the range of the training events, and the samples are small.
 pytestmark = [

@@ -18,13 +18,13 @@ from skad.resonant import (
     CURTAINS,
     FETA,
     SALAD,
-    BumpHunt,
     CombinedTemplate,
     GivenReference,
     Sidebands,
     SignalRegion,
     TemplateDetector,
 )
+from skad.search import BumpHunt
 
 REGION = SignalRegion(3.3, 3.7)
 FLOW = FlowDensity(n_transforms=1, hidden_layer_sizes=(8,), max_epochs=2)

@@ -12,7 +12,8 @@ from skad.datasets import make_resonance
 from skad.density import FlowDensity
 from skad.nn import Annealed, FlowNetwork, SignalMixture, Standardize, build_flow
 from skad.nn import mixture_negative_log_likelihood as objective_of
-from skad.resonant import BumpHunt, ResidualANODE, SignalRegion
+from skad.resonant import ResidualANODE, SignalRegion
+from skad.search import BumpHunt
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.* events lie outside:skad.exceptions.FiducialWarning"),

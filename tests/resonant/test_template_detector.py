@@ -20,13 +20,13 @@ from skad.exceptions import LowStatisticsWarning
 from skad.metrics import get_anomaly_scorer, max_significance_improvement
 from skad.resonant import (
     CATHODE,
-    BumpHunt,
     GivenReference,
     LaCATHODE,
     Sidebands,
     SignalRegion,
     TemplateDetector,
 )
+from skad.search import BumpHunt
 
 REGION = SignalRegion(3.3, 3.7)
 TREES = HistGradientBoostingClassifier(max_iter=20, max_leaf_nodes=8)

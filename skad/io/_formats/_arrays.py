@@ -1,7 +1,7 @@
 """Plain arrays as a source of events, whether in memory, memory-mapped or in HDF5."""
 
-from skad.datasets._formats._base import Source, damaged, numbered
 from skad.exceptions import DataFileError
+from skad.io._formats._base import Source, damaged, numbered
 
 __all__ = ["ArraySource"]
 

@@ -4,9 +4,9 @@ import zipfile
 
 import numpy as np
 
-from skad.datasets._formats._arrays import ArraySource
-from skad.datasets._formats._base import Writer, damaged
 from skad.exceptions import DataFileError
+from skad.io._formats._arrays import ArraySource
+from skad.io._formats._base import Writer, damaged
 
 __all__ = ["NumpyWriter", "open_numpy"]
 

@@ -6,8 +6,8 @@ from scipy import stats
 
 from skad.datasets import make_resonance
 from skad.exceptions import SculptingWarning
-from skad.resonant import (
-    SignalRegion,
+from skad.resonant import SignalRegion
+from skad.search import (
     combine_seeds,
     direct_background,
     importance_background,

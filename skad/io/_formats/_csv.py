@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from skad.datasets._formats._base import Source, Writer, damaged
+from skad.io._formats._base import Source, Writer, damaged
 
 __all__ = ["CSVSource", "CSVWriter"]
 

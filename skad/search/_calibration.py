@@ -35,7 +35,7 @@ class SignificanceCalibration:
 
     Examples
     --------
-    >>> from skad.resonant import SignificanceCalibration
+    >>> from skad.search import SignificanceCalibration
     >>> SignificanceCalibration(mean=0.5, std=1.25, n_experiments=300).apply(3.0)
     2.0
     """
@@ -136,7 +136,7 @@ def pseudo_experiments(hunt, generate, n_experiments, *, n_jobs=None, random_sta
     --------
     >>> from sklearn.ensemble import IsolationForest
     >>> from skad.datasets import make_resonance
-    >>> from skad.resonant import BumpHunt, pseudo_experiments
+    >>> from skad.search import BumpHunt, pseudo_experiments
     >>> hunt = BumpHunt(
     ...     IsolationForest(n_estimators=5), efficiencies=(0.1,), n_folds=2, sqrt_s=13.0
     ... )

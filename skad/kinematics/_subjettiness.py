@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skad.utils._four_vectors import azimuth, rapidity, transverse_momentum, wrap_angle
+from skad.kinematics._four_vectors import azimuth, rapidity, transverse_momentum, wrap_angle
 
 __all__ = ["n_subjettiness"]
 

@@ -5,20 +5,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
-from scipy.special import xlogy
 from sklearn.utils import check_random_state
 
 from skad.exceptions import DomainError, RegionError, SpectrumFitWarning
 from skad.resonant._region import SignalRegion
-from skad.utils import import_optional
+from skad.utils._log_linear import (
+    SMALLEST_MEAN,
+    choose_order,
+    fit_log_linear,
+    integrate,
+    polynomial_basis,
+    quadrature,
+)
 
-__all__ = ["SpectrumFit", "check_mass_unit", "dijet_function", "fit_spectrum", "spectrum_edges"]
+__all__ = ["SpectrumFit", "check_mass_unit", "dijet_function", "fit_spectrum"]
 
-# Gauss-Legendre nodes per bin; the spectra are smooth on the scale of a bin.
-_NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(8)
-# Expected events of a bin that stand for none, so that ratios to them stay finite.
-_SMALLEST_MEAN = 1e-280
-_MAX_STEPS = 100
 _CANDIDATES = {"dijet": (3, 4, 5), "polynomial": (2, 3, 4)}
 _ALLOWED = {"dijet": (3, 5), "polynomial": (1, 6)}
 # No search with the dijet function reaches as low as a thousandth of the collision energy.
@@ -51,7 +52,7 @@ def dijet_function(m, parameters, *, sqrt_s=13000.0):
 
     Examples
     --------
-    >>> from skad.resonant import dijet_function
+    >>> from skad.search import dijet_function
     >>> dijet_function([6500.0], [8.0, 1.0, 0.0])
     array([4.])
     """
@@ -82,11 +83,6 @@ def _dijet_basis(m, n_parameters, sqrt_s):
     log_x = np.log(x)
     columns = [np.ones_like(x), np.log1p(-x), -log_x, -(log_x**2), -(log_x**3)]
     return np.stack(columns[:n_parameters], axis=-1)
-
-
-def _polynomial_basis(m, n_parameters, low, high):
-    t = (2 * m - low - high) / (high - low)
-    return np.stack([t**k for k in range(n_parameters)], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -255,85 +251,18 @@ class SpectrumFit:
 
     def _moments(self, edges):
         """Expected events of every bin and the derivatives of their logarithm."""
-        nodes, weights = _quadrature(np.asarray(edges, dtype=np.float64))
+        nodes, weights = quadrature(np.asarray(edges, dtype=np.float64))
         basis = self._basis(nodes)
-        log_mu, parts = _integrate(basis, weights, self.log_parameters)
+        log_mu, parts = integrate(basis, weights, self.log_parameters)
         # Not zero: pulls divide by it.
-        mu = np.maximum(np.exp(log_mu), _SMALLEST_MEAN)
+        mu = np.maximum(np.exp(log_mu), SMALLEST_MEAN)
         return mu, np.einsum("bq,bqk->bk", parts, basis)
 
 
 def _basis(m, function, n_parameters, sqrt_s, low, high):
     if function == "dijet":
         return _dijet_basis(m, n_parameters, sqrt_s)
-    return _polynomial_basis(m, n_parameters, low, high)
-
-
-def _quadrature(edges):
-    half = 0.5 * np.diff(edges)[:, None]
-    return edges[:-1, None] + half * (1 + _NODES), half * _NODE_WEIGHTS
-
-
-def _integrate(basis, weights, log_parameters):
-    """Log of the expected events per bin, and the part of every node in them.
-
-    Logarithms, because a function fitted to a steep spectrum can be zero to machine precision in
-    some bins and its derivatives divide by it.
-    """
-    exponents = basis @ log_parameters
-    highest = exponents.max(axis=1, keepdims=True)
-    values = weights * np.exp(exponents - highest)
-    total = values.sum(axis=1, keepdims=True)
-    return (highest + np.log(total))[:, 0], values / total
-
-
-def spectrum_edges(m, region, *, bins_per_region=4, max_bins=200):
-    """Choose bins for a fit: `region` starts and ends on an edge.
-
-    Parameters
-    ----------
-    m : array-like of shape (n_events,)
-        Resonant feature.
-    region : SignalRegion
-        Resolved region; its sidebands are the range of the fit, cut to the data.
-    bins_per_region : int, default=4
-        Bins inside the region; those of the sidebands are about as wide.
-    max_bins : int, default=200
-        Most bins of one sideband.
-
-    Returns
-    -------
-    edges : ndarray of float64, shape (n_bins + 1,)
-
-    Raises
-    ------
-    RegionError
-        The region leaves no data on one side.
-
-    Examples
-    --------
-    >>> from skad.resonant import SignalRegion, spectrum_edges
-    >>> spectrum_edges([2.0, 3.0, 5.0], SignalRegion(3.0, 4.0), bins_per_region=2)
-    array([2. , 2.5, 3. , 3.5, 4. , 4.5, 5. ])
-    """
-    m = np.asarray(m, dtype=np.float64)
-    width = region.width / bins_per_region
-    (start, low), (high, stop) = region.sidebands
-    start = max(start, m.min())
-    # Bins are half open, so the highest event needs an edge above it.
-    stop = min(stop, np.nextafter(m.max(), np.inf))
-    if not start < low or not high < stop:
-        raise RegionError(
-            f"the signal region [{low:g}, {high:g}) leaves no sideband on one side of the data, "
-            f"which span [{m.min():g}, {m.max():g}]; move it inwards."
-        )
-
-    def side(a, b):
-        n_bins = int(np.clip(round((b - a) / width), 1, max_bins))
-        return np.linspace(a, b, n_bins + 1)
-
-    inside = np.linspace(low, high, bins_per_region + 1)
-    return np.concatenate([side(start, low)[:-1], inside, side(high, stop)[1:]])
+    return polynomial_basis(m, n_parameters, low, high)
 
 
 def fit_spectrum(
@@ -408,7 +337,7 @@ def fit_spectrum(
     Examples
     --------
     >>> import numpy as np
-    >>> from skad.resonant import dijet_function, fit_spectrum
+    >>> from skad.search import dijet_function, fit_spectrum
     >>> edges = np.linspace(2000.0, 6000.0, 41)
     >>> counts = 100 * dijet_function(edges[:-1] + 50, [0.01, 10.0, 5.0])
     >>> fit = fit_spectrum(np.round(counts), edges, exclude=(3000.0, 3600.0))
@@ -436,17 +365,13 @@ def fit_spectrum(
         check_mass_unit(edges, sqrt_s, stacklevel=2)
     fitted = _fitted_bins(edges, exclude)
     candidates = _candidates(n_parameters, function, counts, fitted)
-    fit = _fit_order(counts, edges, fitted, function, sqrt_s, candidates[0], minimizer)
-    tests = []
-    for order in candidates[1:]:
-        if order > min(fitted.sum() - 1, np.count_nonzero(counts[fitted])):
-            break
-        richer = _fit_order(counts, edges, fitted, function, sqrt_s, order, minimizer)
-        p_value = _compare(fit, richer, order_test)
-        tests.append((fit.n_parameters, order, p_value))
-        if not p_value < alpha:
-            break
-        fit = richer
+    fit, tests = choose_order(
+        lambda order: _fit_order(counts, edges, fitted, function, sqrt_s, order, minimizer),
+        candidates,
+        min(fitted.sum() - 1, np.count_nonzero(counts[fitted])),
+        test=order_test,
+        alpha=alpha,
+    )
     if not fit.converged:
         warnings.warn(
             f"the fit of the {function} function with {fit.n_parameters} parameters to "
@@ -468,7 +393,7 @@ def _fitted_bins(edges, exclude):
             raise RegionError(
                 f"the excluded interval [{low:g}, {high:g}) must start and end on edges of the "
                 "histogram, or events of the region enter the fit; build the edges with "
-                "spectrum_edges."
+                "SignalRegion.bin_edges."
             )
     centers = 0.5 * (edges[1:] + edges[:-1])
     return (centers < low) | (centers > high)
@@ -495,118 +420,19 @@ def _candidates(n_parameters, function, counts, fitted):
     return orders
 
 
-def _compare(simple, richer, order_test):
-    extra = richer.n_parameters - simple.n_parameters
-    drop = max(simple.deviance - richer.deviance, 0.0)
-    if order_test == "likelihood_ratio":
-        return float(stats.chi2.sf(drop, extra))
-    if richer.deviance <= 0:
-        return 0.0 if drop > 0 else 1.0
-    return float(stats.f.sf((drop / extra) / (richer.deviance / richer.ndof), extra, richer.ndof))
-
-
 def _fit_order(counts, edges, fitted, function, sqrt_s, n_parameters, minimizer):
-    nodes, weights = _quadrature(edges)
+    nodes, weights = quadrature(edges)
     basis = _basis(nodes, function, n_parameters, sqrt_s, edges[0], edges[-1])
-    basis, weights, n = basis[fitted], weights[fitted], counts[fitted]
-    # The parameters of the dijet function are almost degenerate; in an orthonormal basis of the
-    # fitted range the Hessian is well conditioned.
-    flat = basis.reshape(-1, n_parameters)
-    triangular = np.linalg.qr(flat / np.sqrt(len(flat)), mode="r")
-    basis = np.linalg.solve(triangular.T, flat.T).T.reshape(basis.shape)
-    start = _start(basis, weights, n)
-    minimize = _minimize_newton if minimizer == "newton" else _minimize_minuit
-    theta, covariance, converged = minimize(basis, weights, n, start)
-    back = np.linalg.inv(triangular)
-    deviance = 2 * _negative_log_likelihood(basis, weights, n, theta)[0]
+    fit = fit_log_linear(basis[fitted], weights[fitted], counts[fitted], minimizer)
     return SpectrumFit(
         edges=edges,
         counts=counts,
         fitted=fitted,
         function=function,
         sqrt_s=sqrt_s,
-        log_parameters=back @ theta,
-        covariance=back @ covariance @ back.T,
-        deviance=deviance,
-        ndof=int(fitted.sum()) - n_parameters,
-        converged=converged,
+        log_parameters=fit.parameters,
+        covariance=fit.covariance,
+        deviance=fit.deviance,
+        ndof=fit.ndof,
+        converged=fit.converged,
     )
-
-
-def _start(basis, weights, n):
-    """Least squares of the log density of the bins, weighted by their counts."""
-    width = weights.sum(axis=1)
-    center = (basis * weights[..., None]).sum(axis=1) / width[:, None]
-    root = np.sqrt(n + 0.5)
-    log_density = np.log((n + 0.5) / width)
-    return np.linalg.lstsq(center * root[:, None], log_density * root, rcond=None)[0]
-
-
-def _negative_log_likelihood(basis, weights, n, theta):
-    """Poisson likelihood, zero where every bin is met, its gradient and expected Hessian."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        log_mu, parts = _integrate(basis, weights, theta)
-        mu = np.exp(log_mu)
-        slopes = np.einsum("bq,bqk->bk", parts, basis)
-        # The logarithm of the ratio is exact where n is near mu; below, n / mu would overflow.
-        floored = np.maximum(mu, _SMALLEST_MEAN)
-        beyond = np.where(mu < floored, n * (np.log(_SMALLEST_MEAN) - log_mu), 0.0)
-        value = float(np.sum(mu - n + xlogy(n, n / floored) + beyond))
-        gradient = slopes.T @ (mu - n)
-        fisher = (slopes * mu[:, None]).T @ slopes
-    return value, gradient, fisher
-
-
-def _observed_covariance(basis, weights, n, theta):
-    log_mu, parts = _integrate(basis, weights, theta)
-    mu = np.exp(log_mu)
-    slopes = np.einsum("bq,bqk->bk", parts, basis)
-    hessian = np.einsum("b,bq,bqk,bql->kl", mu - n, parts, basis, basis)
-    hessian += (slopes * n[:, None]).T @ slopes
-    try:
-        np.linalg.cholesky(hessian)
-    except np.linalg.LinAlgError:
-        hessian = (slopes * mu[:, None]).T @ slopes
-    return np.linalg.pinv(hessian, hermitian=True)
-
-
-def _minimize_newton(basis, weights, n, theta):
-    value, gradient, fisher = _negative_log_likelihood(basis, weights, n, theta)
-    converged = False
-    for _ in range(_MAX_STEPS):
-        step = np.linalg.lstsq(fisher, gradient, rcond=None)[0]
-        decrease = gradient @ step
-        # Expected drop of the likelihood, far below the 1/2 of one standard deviation.
-        if decrease < 1e-10:
-            converged = True
-            break
-        scale = 1.0
-        while scale > 1e-6:
-            trial = _negative_log_likelihood(basis, weights, n, theta - scale * step)
-            if np.isfinite(trial[0]) and trial[0] <= value:
-                break
-            scale *= 0.5
-        else:
-            break
-        theta = theta - scale * step
-        value, gradient, fisher = trial
-    return theta, _observed_covariance(basis, weights, n, theta), converged
-
-
-def _minimize_minuit(basis, weights, n, theta):
-    iminuit = import_optional("iminuit", extra="hep", purpose="fit_spectrum(minimizer='minuit')")
-
-    def cost(parameters):
-        return _negative_log_likelihood(basis, weights, n, parameters)[0]
-
-    def gradient(parameters):
-        return _negative_log_likelihood(basis, weights, n, parameters)[1]
-
-    minuit = iminuit.Minuit(cost, theta, grad=gradient)
-    minuit.errordef = iminuit.Minuit.LIKELIHOOD
-    minuit.strategy = 2
-    minuit.tol = 1e-3
-    minuit.migrad()
-    theta = np.asarray(minuit.values)
-    # HESSE's numerical second derivatives of five parameters were off by 3 % on one processor.
-    return theta, _observed_covariance(basis, weights, n, theta), bool(minuit.valid)

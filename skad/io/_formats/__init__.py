@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from skad.datasets._formats._base import Source, Writer, replacing, shortened
-from skad.datasets._formats._csv import CSVSource, CSVWriter
-from skad.datasets._formats._hdf5 import HDF5Writer, open_hdf5
-from skad.datasets._formats._numpy import NumpyWriter, open_numpy
-from skad.datasets._formats._parquet import ParquetSource, ParquetWriter
-from skad.datasets._formats._root import ROOTSource, ROOTWriter
+from skad.io._formats._base import Source, Writer, replacing, shortened
+from skad.io._formats._csv import CSVSource, CSVWriter
+from skad.io._formats._hdf5 import HDF5Writer, open_hdf5
+from skad.io._formats._numpy import NumpyWriter, open_numpy
+from skad.io._formats._parquet import ParquetSource, ParquetWriter
+from skad.io._formats._root import ROOTSource, ROOTWriter
 
 __all__ = ["FORMATS", "Source", "Writer", "open_source", "open_writer", "replacing", "shortened"]
 

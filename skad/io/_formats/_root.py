@@ -1,7 +1,7 @@
 """ROOT files through uproot."""
 
-from skad.datasets._formats._base import Source, Writer, damaged
 from skad.exceptions import DataFileError
+from skad.io._formats._base import Source, Writer, damaged
 from skad.utils import import_optional
 
 __all__ = ["ROOTSource", "ROOTWriter"]

@@ -7,9 +7,9 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skad.exceptions import SculptingWarning
-from skad.resonant._p_values import local_p_value, p_to_z
-from skad.resonant._sculpting import sideband_sculpting_test
-from skad.resonant._spectrum import fit_spectrum, spectrum_edges
+from skad.search._p_values import local_p_value, p_to_z
+from skad.search._sculpting import sideband_sculpting_test
+from skad.search._spectrum import fit_spectrum
 
 __all__ = [
     "BackgroundEstimate",
@@ -56,7 +56,7 @@ class BackgroundEstimate:
     Examples
     --------
     >>> import numpy as np
-    >>> from skad.resonant import importance_background
+    >>> from skad.search import importance_background
     >>> estimate = importance_background([0.5, 1.0, 2.0, 4.0], [0.9, 1.5])
     >>> estimate.background
     array([1.75, 0.75])
@@ -173,7 +173,7 @@ def direct_background(
     --------
     >>> import numpy as np
     >>> from sklearn.neighbors import KernelDensity
-    >>> from skad.resonant import direct_background
+    >>> from skad.search import direct_background
     >>> rng = np.random.default_rng(0)
     >>> density = KernelDensity(bandwidth=0.1).fit(rng.normal(size=(2000, 1)))
     >>> estimate = direct_background(
@@ -290,7 +290,7 @@ def importance_background(ratio, thresholds, *, scores=None, halves=None):
 
     Examples
     --------
-    >>> from skad.resonant import importance_background
+    >>> from skad.search import importance_background
     >>> importance_background([0.5, 1.0, 2.0, 4.0], [0.9]).background
     array([1.75])
     """
@@ -365,7 +365,7 @@ def sideband_background(
     region : SignalRegion
         Region; it is resolved on `m`.
     edges : array-like, default=None
-        Bins of the fit; None means `spectrum_edges`.
+        Bins of the fit; None means `SignalRegion.bin_edges`.
     sculpting_alpha : float, default=1e-3
         Warn when the p-value of the sculpting test is below.
     **fit_options
@@ -385,7 +385,8 @@ def sideband_background(
     Examples
     --------
     >>> import numpy as np
-    >>> from skad.resonant import SignalRegion, sideband_background
+    >>> from skad.resonant import SignalRegion
+    >>> from skad.search import sideband_background
     >>> rng = np.random.default_rng(0)
     >>> m, noise = rng.exponential(size=20_000), rng.uniform(size=20_000)
     >>> estimate = sideband_background(
@@ -398,7 +399,7 @@ def sideband_background(
     region = region.resolve(m)
     m = region.values(m)
     scores = np.asarray(scores, dtype=np.float64)
-    edges = spectrum_edges(m, region) if edges is None else np.asarray(edges, dtype=np.float64)
+    edges = region.bin_edges(m) if edges is None else np.asarray(edges, dtype=np.float64)
     before, before_stat, _ = fit_region(m, region, edges, fit_options)
     fits, tests, rows = [], [], []
     for threshold in thresholds:
@@ -465,7 +466,7 @@ def combine_seeds(estimates):
 
     Examples
     --------
-    >>> from skad.resonant import combine_seeds, importance_background
+    >>> from skad.search import combine_seeds, importance_background
     >>> one = importance_background([1.0, 2.0], [0.5])
     >>> other = importance_background([1.0, 4.0], [0.5])
     >>> combine_seeds([one, other]).background

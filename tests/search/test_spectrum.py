@@ -10,8 +10,9 @@ import pytest
 from scipy import integrate, optimize, stats
 
 from skad.exceptions import DomainError, RegionError, SpectrumFitWarning
-from skad.resonant import SignalRegion, dijet_function, fit_spectrum, spectrum_edges
-from skad.resonant import _spectrum as spectrum
+from skad.resonant import SignalRegion
+from skad.search import dijet_function, fit_spectrum
+from skad.utils import _log_linear
 
 EDGES = np.linspace(2000.0, 6000.0, 41)
 REGION = (3000.0, 3600.0)
@@ -246,22 +247,22 @@ def test_missing_iminuit_names_the_extra(monkeypatch):
 
 
 def test_fit_that_does_not_converge_warns(monkeypatch):
-    monkeypatch.setattr(spectrum, "_MAX_STEPS", 0)
+    monkeypatch.setattr(_log_linear, "_MAX_STEPS", 0)
     with pytest.warns(SpectrumFitWarning, match=r"3 parameters .* did not converge"):
         fit_spectrum(draw(0), EDGES, exclude=REGION, n_parameters=3)
 
 
 def test_edges_fit_the_region_and_the_data():
     m = np.random.default_rng(0).uniform(1.0, 7.0, 1000)
-    edges = spectrum_edges(m, SignalRegion(3.0, 4.0), bins_per_region=5)
+    edges = SignalRegion(3.0, 4.0).bin_edges(m, bins_per_region=5)
     assert 3.0 in edges and 4.0 in edges
     assert np.histogram(m, edges)[0].sum() == 1000
     np.testing.assert_allclose(np.diff(edges), 0.2, rtol=0.1)
-    narrow = spectrum_edges(m, SignalRegion(3.0, 4.0, sideband_width=(0.5, 1.0)))
+    narrow = SignalRegion(3.0, 4.0, sideband_width=(0.5, 1.0)).bin_edges(m)
     assert (narrow[0], narrow[-1]) == (2.5, 5.0)
-    assert len(spectrum_edges(m, SignalRegion(3.0, 3.001), max_bins=50)) == 105
+    assert len(SignalRegion(3.0, 3.001).bin_edges(m, max_bins=50)) == 105
     with pytest.raises(RegionError, match="leaves no sideband"):
-        spectrum_edges(m, SignalRegion(0.0, 4.0))
+        SignalRegion(0.0, 4.0).bin_edges(m)
 
 
 def test_dijets_close(shared_data):
@@ -276,7 +277,7 @@ def test_dijets_close(shared_data):
     m = np.sqrt(energy**2 - sum(part.sum(axis=1) ** 2 for part in momenta[:3]))
     # Below 2.8 TeV the cut on the leading jet shapes the spectrum.
     region = SignalRegion(3300.0, 3700.0, sideband_width=(500.0, 3000.0))
-    edges = spectrum_edges(m, region)
+    edges = region.bin_edges(m)
     fit = fit_spectrum(np.histogram(m, edges)[0], edges, exclude=region)
     background, error = fit.yield_in(3300.0, 3700.0)
     observed = region.counts(m).signal

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 import uproot
 
-from skad.datasets import iter_events, read_events, write_events
 from skad.exceptions import DataFileError, MissingColumnError
+from skad.io import iter_events, read_events, write_events
 
 WRITABLE = ["parquet", "h5", "csv", "npy", "npz", "root"]
 

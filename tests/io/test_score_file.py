@@ -12,9 +12,10 @@ from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skad.datasets import _score_file as module
-from skad.datasets import make_resonance, read_events, score_file, write_events
+from skad.datasets import make_resonance
 from skad.exceptions import DataFileError, MissingColumnError
+from skad.io import _score_file as module
+from skad.io import read_events, score_file, write_events
 
 N = 5_000
 BATCH = 100

@@ -33,7 +33,7 @@ def p_to_z(p_value):
 
     Examples
     --------
-    >>> from skad.resonant import p_to_z
+    >>> from skad.search import p_to_z
     >>> round(float(p_to_z(0.5)), 3), round(float(p_to_z(2.866515718791933e-07)), 3)
     (0.0, 5.0)
     """
@@ -54,7 +54,7 @@ def z_to_p(significance):
 
     Examples
     --------
-    >>> from skad.resonant import z_to_p
+    >>> from skad.search import z_to_p
     >>> z_to_p([0.0, 2.0]).round(4)
     array([0.5   , 0.0228])
     """
@@ -121,7 +121,7 @@ def local_p_value(
 
     Examples
     --------
-    >>> from skad.resonant import local_p_value, p_to_z
+    >>> from skad.search import local_p_value, p_to_z
     >>> p_to_z(local_p_value([150, 150], [100.0, 100.0], [0.0, 10.0])).round(2)
     array([4.65, 3.17])
     """
@@ -239,7 +239,7 @@ def global_p_value(p_local, *, correlation=None, n_toys=100_000, random_state=No
 
     Examples
     --------
-    >>> from skad.resonant import global_p_value
+    >>> from skad.search import global_p_value
     >>> round(global_p_value([0.01, 0.5, 0.7], random_state=0), 2)
     0.03
     """
@@ -330,7 +330,7 @@ def scan_histogram(
     Examples
     --------
     >>> import numpy as np
-    >>> from skad.resonant import scan_histogram
+    >>> from skad.search import scan_histogram
     >>> background = np.linspace(100.0, 10.0, 10)
     >>> counts = background.copy()
     >>> counts[4:6] += 40

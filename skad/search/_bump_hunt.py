@@ -16,12 +16,12 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import validate_data
 
 from skad.exceptions import LowStatisticsWarning, RegionError, SculptingWarning
-from skad.resonant._background import fit_region, pass_fraction, sculpting_message
-from skad.resonant._calibration import SignificanceCalibration
-from skad.resonant._p_values import global_p_value, local_p_value, p_to_z, z_to_p
 from skad.resonant._region import check_region
-from skad.resonant._sculpting import sideband_sculpting_test
-from skad.resonant._spectrum import check_mass_unit, spectrum_edges
+from skad.search._background import fit_region, pass_fraction, sculpting_message
+from skad.search._calibration import SignificanceCalibration
+from skad.search._p_values import global_p_value, local_p_value, p_to_z, z_to_p
+from skad.search._sculpting import sideband_sculpting_test
+from skad.search._spectrum import check_mass_unit
 from skad.utils import _sklearn as sk
 from skad.utils import draw_seed, draw_seeds, requires_y
 
@@ -171,7 +171,8 @@ class BumpHunt(BaseEstimator):
     --------
     >>> import numpy as np
     >>> from sklearn.ensemble import IsolationForest
-    >>> from skad.resonant import BumpHunt, SignalRegion
+    >>> from skad.resonant import SignalRegion
+    >>> from skad.search import BumpHunt
     >>> rng = np.random.default_rng(0)
     >>> background = np.column_stack([rng.exponential(size=4000), rng.normal(size=(4000, 2))])
     >>> signal = np.column_stack([rng.normal(1.2, 0.05, 60), rng.normal(3.0, 0.3, (60, 2))])
@@ -287,9 +288,7 @@ class BumpHunt(BaseEstimator):
             regions.append(region)
         if m is None:
             raise ValueError("windows holds no signal region; pass None for a default one.")
-        edges = [
-            spectrum_edges(m, region, bins_per_region=self.bins_per_region) for region in regions
-        ]
+        edges = [region.bin_edges(m, bins_per_region=self.bins_per_region) for region in regions]
         if self.spectrum == "dijet":
             # A wrong unit of sqrt_s must not cost the training first.
             check_mass_unit(np.concatenate(edges), self.sqrt_s, stacklevel=3)

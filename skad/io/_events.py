@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from skad.datasets._filters import Filters
-from skad.datasets._formats import open_source, open_writer, replacing, shortened
 from skad.exceptions import DataFileError
+from skad.io._filters import Filters
+from skad.io._formats import open_source, open_writer, replacing, shortened
 from skad.utils import _sklearn as sk
 
 __all__ = ["iter_events", "read_events", "write_events"]
@@ -88,7 +88,8 @@ def read_events(
 
     Examples
     --------
-    >>> from skad.datasets import load_dijets, read_events
+    >>> from skad.datasets import load_dijets
+    >>> from skad.io import read_events
     >>> shipped = load_dijets(n_background=1, n_signal=0).filename
     >>> events = read_events(shipped, ["mj1", "mj2"], filters=[("sample", "==", "signal")])
     >>> events.shape
@@ -149,7 +150,8 @@ def iter_events(
 
     Examples
     --------
-    >>> from skad.datasets import iter_events, load_dijets
+    >>> from skad.datasets import load_dijets
+    >>> from skad.io import iter_events
     >>> shipped = load_dijets(n_background=1, n_signal=0).filename
     >>> sum(len(batch) for batch in iter_events(shipped, columns=["mj1"]))
     412000
@@ -207,7 +209,8 @@ def write_events(events, path, *, column_names=None, key=None, overwrite=False):
     Examples
     --------
     >>> import tempfile, pathlib
-    >>> from skad.datasets import make_resonance, read_events, write_events
+    >>> from skad.datasets import make_resonance
+    >>> from skad.io import read_events, write_events
     >>> events = make_resonance(1000, 10, random_state=0, as_frame=True).data
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder) / "events.parquet"

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.utils.parallel import Parallel, delayed
 
-from skad.datasets._formats import open_source, replacing
-from skad.datasets._io import as_paths, check_schema, nan_error, nan_rows
 from skad.exceptions import DataFileError
+from skad.io._events import as_paths, check_schema, nan_error, nan_rows
+from skad.io._formats import open_source, replacing
 from skad.utils import _sklearn as sk
 
 __all__ = ["score_file"]
@@ -117,7 +117,8 @@ def score_file(
     --------
     >>> import pathlib, tempfile
     >>> from sklearn.ensemble import IsolationForest
-    >>> from skad.datasets import make_resonance, read_events, score_file, write_events
+    >>> from skad.datasets import make_resonance
+    >>> from skad.io import read_events, score_file, write_events
     >>> events = make_resonance(2000, 20, random_state=0, as_frame=True).data
     >>> forest = IsolationForest(n_estimators=10, random_state=0).fit(events)
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from skad.datasets._formats._base import Source, Writer, damaged
+from skad.io._formats._base import Source, Writer, damaged
 
 __all__ = ["ParquetSource", "ParquetWriter"]
 

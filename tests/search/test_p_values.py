@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from skad.resonant import global_p_value, local_p_value, p_to_z, scan_histogram, z_to_p
+from skad.search import global_p_value, local_p_value, p_to_z, scan_histogram, z_to_p
 
 
 def profile(n, b0, sigma, constraint):

@@ -19,14 +19,9 @@ from skad.exceptions import (
     SculptingWarning,
     SpectrumFitWarning,
 )
-from skad.resonant import (
-    BumpHunt,
-    SignalRegion,
-    SignificanceCalibration,
-    pseudo_experiments,
-    sideband_background,
-)
-from skad.resonant import _bump_hunt as bump_hunt
+from skad.resonant import SignalRegion
+from skad.search import BumpHunt, SignificanceCalibration, pseudo_experiments, sideband_background
+from skad.search import _bump_hunt as bump_hunt
 
 REGION = SignalRegion(3.3, 3.7)
 OPTIONS = {"sqrt_s": 13.0, "n_parameters": 3, "random_state": 0, "n_global_toys": 5000}

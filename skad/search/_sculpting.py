@@ -66,7 +66,8 @@ def sideband_sculpting_test(m, passed, region, *, n_bins=10):
     Examples
     --------
     >>> import numpy as np
-    >>> from skad.resonant import SignalRegion, sideband_sculpting_test
+    >>> from skad.resonant import SignalRegion
+    >>> from skad.search import sideband_sculpting_test
     >>> rng = np.random.default_rng(0)
     >>> m, noise = rng.uniform(size=(2, 50_000))
     >>> region = SignalRegion(0.4, 0.6)

@@ -1,8 +1,8 @@
 """HDF5 files: DataFrames as pandas writes them, and plain arrays."""
 
-from skad.datasets._formats._arrays import ArraySource
-from skad.datasets._formats._base import Source, Writer, damaged
 from skad.exceptions import DataFileError
+from skad.io._formats._arrays import ArraySource
+from skad.io._formats._base import Source, Writer, damaged
 from skad.utils import import_optional
 
 __all__ = ["HDF5Writer", "open_hdf5"]

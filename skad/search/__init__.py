@@ -1,0 +1,43 @@
+"""Statistics of a search: spectrum fits, background estimates, p-values, the bump hunt."""
+
+from skad.search._background import (
+    BackgroundEstimate,
+    combine_seeds,
+    direct_background,
+    importance_background,
+    sideband_background,
+)
+from skad.search._bump_hunt import BumpHunt
+from skad.search._calibration import SignificanceCalibration, pseudo_experiments
+from skad.search._p_values import (
+    HistogramScan,
+    global_p_value,
+    local_p_value,
+    p_to_z,
+    scan_histogram,
+    z_to_p,
+)
+from skad.search._sculpting import SculptingTest, sideband_sculpting_test
+from skad.search._spectrum import SpectrumFit, dijet_function, fit_spectrum
+
+__all__ = [
+    "SpectrumFit",
+    "dijet_function",
+    "fit_spectrum",
+    "BackgroundEstimate",
+    "direct_background",
+    "importance_background",
+    "sideband_background",
+    "combine_seeds",
+    "SculptingTest",
+    "sideband_sculpting_test",
+    "HistogramScan",
+    "global_p_value",
+    "local_p_value",
+    "p_to_z",
+    "scan_histogram",
+    "z_to_p",
+    "BumpHunt",
+    "SignificanceCalibration",
+    "pseudo_experiments",
+]
