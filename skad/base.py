@@ -11,17 +11,22 @@ from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skad.utils import _sklearn as sk
-from skad.utils import weighted_quantile
+from skad.utils._quantile import weighted_quantile
 
 __all__ = ["DensityMixin", "DetectorMixin", "PresetMixin", "ScoreMixin"]
+
+
+# Of scores: finite, and above all others.
+_LARGEST = np.finfo(np.float64).max
 
 
 class ScoreMixin:
     """Score methods of every detector, whether or not its `fit` needs y.
 
-    A subclass implements ``anomaly_score(X)`` (float64, shape (n,), higher = more
-    anomalous, in the units of its paper) and calls ``self._set_offset(scores, sample_weight)``
-    at the end of `fit` with the anomaly scores of the training events. It takes the parameters
+    A subclass implements ``anomaly_score(X)`` (float64, shape (n,), higher = more anomalous, in
+    the units of its paper), returns its scores through `_bounded`, and calls
+    ``self._set_offset(scores, sample_weight)`` at the end of `fit` with the anomaly scores of the
+    training events. It takes the parameters
     `contamination` and `threshold`, whose constraints are `_threshold_constraints`.
 
     ``score_samples = -anomaly_score``. A subclass may override `_normality` by another
@@ -36,11 +41,26 @@ class ScoreMixin:
     def _normality(self, anomaly_score):
         return -anomaly_score
 
+    def _bounded(self, anomaly_scores):
+        """Return scores of later events: NaN and infinity are the largest number.
+
+        Only an event so far out that its score overflows gives them, and such an event is most
+        anomalous; the number is finite, so that ROC curves and means take it.
+        """
+        scores = np.asarray(anomaly_scores, dtype=np.float64)
+        return np.nan_to_num(scores, nan=_LARGEST, posinf=_LARGEST, neginf=-_LARGEST)
+
     def _set_offset(self, anomaly_scores, sample_weight=None):
         """Set `offset_` from `threshold`, or from the rarest fraction `contamination`."""
         self.offset_ = self._offset(anomaly_scores, sample_weight)
 
     def _offset(self, anomaly_scores, sample_weight=None):
+        n_bad = np.count_nonzero(np.isnan(anomaly_scores))
+        if n_bad:
+            raise ValueError(
+                f"{type(self).__name__} scores {n_bad} of {len(anomaly_scores)} training events as "
+                "NaN. An estimator inside does, or the features need another scale."
+            )
         if self.threshold is not None:
             return float(self._normality(np.float64(self.threshold)))
         normality = self._normality(np.asarray(anomaly_scores, dtype=np.float64))

@@ -6,6 +6,7 @@ from unittest import SkipTest
 import pytest
 from broken_estimators import BROKEN
 from estimator_checks import check_parallel, checks_for, make_events, methods_of
+from fast_estimators import fast_estimators
 from simple_estimators import GoodDensity, GoodDetector, GoodTransformer
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -19,9 +20,7 @@ from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import estimator_checks_generator
 from sklearn.utils.validation import has_fit_parameter
 
-from skad.utils import all_estimators
-
-ESTIMATORS = dict(all_estimators())
+ESTIMATORS = fast_estimators()
 
 # Checks that cannot pass, by class name, with the reason. Only sample-weight equivalence
 # under random splits or noise may stand here, as for scikit-learn's own IsolationForest.

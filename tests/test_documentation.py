@@ -89,7 +89,7 @@ def test_gallery_check_notices_missing_names():
 def test_presets_are_named_and_exist():
     text = (ROOT / "docs" / "guide" / "presets.md").read_text()
     named = set(re.findall(r"(\w+)\.from_preset\(\s*\"(\w+)\"", text)) - {("FlowDensity", "paper")}
-    classes = {name: type(estimator) for name, estimator in all_estimators()}
+    classes = dict(all_estimators())
     presets = {(n, p) for n, each in classes.items() for p in getattr(each, "_presets", ())}
     assert named == presets
     for name, preset in named:

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from skad.coordinates._domain import check_finite, inside, raise_outside, round_into
 from skad.exceptions import DomainError, FiducialWarning
 from skad.utils import _sklearn as sk
-from skad.utils import column_name
+from skad.utils._columns import column_name
 
 __all__ = ["CoordinateTransformer", "feature_names"]
 

@@ -9,7 +9,7 @@ from skad.coordinates._base import CoordinateTransformer, feature_names
 from skad.coordinates._jacobian import inverse_transform, log_abs_det_jacobian, named
 from skad.exceptions import DomainError
 from skad.utils import _sklearn as sk
-from skad.utils import resolve_columns
+from skad.utils._columns import resolve_columns
 
 __all__ = ["ColumnCoordinates"]
 

@@ -11,7 +11,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from skad.coordinates._jacobian import columns_read, inverse_rule, invert, log_det_rule
 from skad.exceptions import NoJacobianError
 from skad.utils import _sklearn as sk
-from skad.utils import column_name
+from skad.utils._columns import column_name
 
 __all__: list[str] = []
 

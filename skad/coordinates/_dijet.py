@@ -11,7 +11,7 @@ from skad.coordinates._jacobian import inverse_rule, log_det_rule
 from skad.exceptions import MissingColumnError, NoJacobianError
 from skad.kinematics._four_vectors import wrap_angle
 from skad.utils import _sklearn as sk
-from skad.utils import resolve_columns
+from skad.utils._columns import resolve_columns
 
 __all__ = ["DijetCoordinates"]
 

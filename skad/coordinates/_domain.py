@@ -3,7 +3,7 @@
 import numpy as np
 
 from skad.exceptions import DomainError
-from skad.utils import column_name
+from skad.utils._columns import column_name
 
 __all__ = ["check_finite", "inside", "per_column", "raise_outside", "round_into"]
 

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skad.exceptions import NoJacobianError
-from skad.utils import column_name
+from skad.utils._columns import column_name
 
 __all__ = [
     "change_of_variables",

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skad.exceptions import DomainError, FiducialWarning, MissingColumnError
 from skad.utils import _sklearn as sk
-from skad.utils import resolve_columns
+from skad.utils._columns import resolve_columns
 
 __all__ = ["ConstituentTransformer", "find_constituents"]
 

@@ -20,7 +20,7 @@ from skad.coordinates._jacobian import inverse_rule, register_jacobian
 from skad.coordinates._numeric import numerical_log_abs_det
 from skad.exceptions import FiducialWarning, NoJacobianError
 from skad.utils import _sklearn as sk
-from skad.utils import column_name
+from skad.utils._columns import column_name
 
 __all__: list[str] = []
 

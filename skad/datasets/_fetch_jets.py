@@ -9,7 +9,7 @@ from skad.datasets._remote import RemoteFile, fetch_file
 from skad.datasets._shipped import make_bunch, read_descr
 from skad.exceptions import DataFileError
 from skad.utils import _sklearn as sk
-from skad.utils import import_optional
+from skad.utils._optional import import_optional
 
 __all__ = ["JET_FILES", "fetch_jets"]
 

@@ -10,7 +10,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
 from skad.exceptions import DataFileError
-from skad.utils import draw_seed
+from skad.utils._random import draw_seed
 
 __all__ = ["produce_in_chunks"]
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skad.datasets._simulate_selection import Jets
-from skad.utils import import_optional
+from skad.utils._optional import import_optional
 
 __all__ = ["Particles", "PythiaSource", "cluster"]
 

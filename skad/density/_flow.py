@@ -19,7 +19,8 @@ from skad.nn import (
     negative_log_likelihood,
 )
 from skad.utils import _sklearn as sk
-from skad.utils import column_name, draw_seed, draw_seeds, resolve_columns
+from skad.utils._columns import column_name, resolve_columns
+from skad.utils._random import draw_seed, draw_seeds
 
 __all__ = ["FlowDensity"]
 

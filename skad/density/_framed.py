@@ -13,7 +13,7 @@ from skad.density._flow import FlowDensity
 from skad.density._protocol import draw_events, fit_density, fit_or_frozen
 from skad.exceptions import FiducialWarning
 from skad.utils import _sklearn as sk
-from skad.utils import resolve_columns
+from skad.utils._columns import resolve_columns
 
 __all__ = ["FramedDensity"]
 

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import has_fit_parameter
 
-from skad.utils import draw_seed
+from skad.utils._random import draw_seed
 
 __all__ = ["draw_events", "fit_density", "fit_or_frozen"]
 

@@ -255,7 +255,7 @@ class AutoencoderDetector(ReconstructionDetector):
         score : ndarray of float64, shape (n_events,)
             In scaled units squared, the mean over all networks and kept epochs.
         """
-        return self._evaluate(_squared_error, self._validated(X))
+        return self._bounded(self._evaluate(_squared_error, self._validated(X)))
 
 
 @per_event

@@ -6,19 +6,20 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skad.detectors._cross_fit import (
     balanced,
     cross_fit,
-    fit_classifier,
     held_out_log_odds,
     log_odds,
 )
 from skad.detectors._tree_ensemble import TreeEnsembleClassifier
 from skad.detectors._two_classes import TwoClassMixin, encode_two_classes
 from skad.utils import _sklearn as sk
-from skad.utils import weighted_quantile
+from skad.utils._children import fit_child
+from skad.utils._events import check_events
+from skad.utils._quantile import weighted_quantile
 
 __all__ = ["CascadeClassifier"]
 
@@ -148,7 +149,7 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
         -------
         self : CascadeClassifier
         """
-        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        X, y = check_events(self, X, y, ensure_min_samples=2)
         self.classes_, y = encode_two_classes(y)
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
@@ -159,10 +160,10 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
             first = _trees(5, 30)
         rng = check_random_state(self.random_state)
         self.estimators_ = [
-            _TwoStages(first, final, self.fraction, self.cv, self.n_jobs).fit(
+            _TwoStages(first, final, self.fraction, self.cv, self.n_jobs, copy).fit(
                 X, y, sample_weight, rng
             )
-            for _ in range(self.n_estimators)
+            for copy in range(self.n_estimators)
         ]
         return self
 
@@ -178,7 +179,7 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
         log_odds : ndarray of float64, shape (n_events,)
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        X = check_events(self, X, reset=False)
         return np.mean([cascade.log_ratio(X) for cascade in self.estimators_], axis=0)
 
 
@@ -191,6 +192,7 @@ class _TwoStages:
     fraction: float
     cv: object
     n_jobs: int | None
+    copy: int
 
     def fit(self, X, y, sample_weight, rng):
         log_ratio = self._fit_first(X, y, sample_weight, rng)
@@ -207,7 +209,14 @@ class _TwoStages:
         if self.n_selected.min() >= _FEW_EVENTS:
             some = None if sample_weight is None else sample_weight[selected]
             some, log_prior = balanced(self.final, y[selected], some)
-            self.final_classifier = fit_classifier(self.final, X[selected], y[selected], some, rng)
+            self.final_classifier = fit_child(
+                self.final,
+                X[selected],
+                y[selected],
+                sample_weight=some,
+                random_state=rng,
+                copy=self.copy,
+            )
             passed = [
                 weight[selected & (y == k)].sum() / weight[known & (y == k)].sum() for k in (0, 1)
             ]
@@ -222,10 +231,21 @@ class _TwoStages:
             cv = min(cv, np.bincount(y).min())
             if cv < 2:
                 # A class of one event cannot be held out.
-                self.classifiers = [fit_classifier(self.first, X, y, weight, rng)]
+                self.classifiers = [
+                    fit_child(
+                        self.first, X, y, sample_weight=weight, random_state=rng, copy=self.copy
+                    )
+                ]
                 return self._log_ratios(X)[0]
         self.classifiers, held_out = cross_fit(
-            self.first, X, y, cv=cv, sample_weight=weight, random_state=rng, n_jobs=self.n_jobs
+            self.first,
+            X,
+            y,
+            cv=cv,
+            sample_weight=weight,
+            random_state=rng,
+            copy=self.copy,
+            n_jobs=self.n_jobs,
         )
         return held_out_log_odds(self.classifiers, held_out, X) - self._log_prior
 

@@ -1,15 +1,14 @@
 """Classifiers fitted on folds, each to score the events it has not seen."""
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.model_selection import check_cv
+from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import has_fit_parameter
 
 from skad.detectors._two_classes import class_balanced_weight
-from skad.utils import _sklearn as sk
+from skad.utils._children import fit_child, seeded_child, takes_weights, unit_weights
+from skad.utils._random import draw_seeds
 
-__all__ = ["balanced", "cross_fit", "fit_classifier", "held_out_log_odds", "log_odds"]
+__all__ = ["balanced", "cross_fit", "held_out_log_odds", "log_odds"]
 
 # Probabilities of 0 and 1 from a classifier without a decision function.
 _SMALLEST = np.finfo(np.float64).eps
@@ -31,34 +30,19 @@ def balanced(classifier, y, sample_weight):
     """Return weights that balance the classes, and the log odds that remain to be subtracted.
 
     Balanced weights make h/(1-h) the ratio of normalised densities; a classifier that takes none
-    learns it times the ratio of the sizes.
+    learns it times the ratio of the sizes, which is all that is missing where the weights of each
+    class are equal.
     """
-    if sample_weight is not None or has_fit_parameter(classifier, "sample_weight"):
-        return class_balanced_weight(y, sample_weight), 0.0
-    return None, float(np.log(np.mean(y == 1)) - np.log(np.mean(y == 0)))
+    weight = np.ones(len(y)) if sample_weight is None else unit_weights(sample_weight)
+    used = weight > 0
+    equal = all(np.ptp(weight[used & (y == k)], axis=0) == 0 for k in np.unique(y[used]))
+    if takes_weights(classifier) or not equal:
+        return class_balanced_weight(y, weight), 0.0
+    log_prior = float(np.log(np.mean(y[used] == 1)) - np.log(np.mean(y[used] == 0)))
+    return (None if used.all() else used.astype(np.float64)), log_prior
 
 
-def fit_classifier(classifier, X, y, sample_weight, random_state):
-    """Fit a clone with weights where it takes them.
-
-    Raises
-    ------
-    TypeError
-        Weights for a classifier whose `fit` has no `sample_weight`.
-    """
-    fitted = clone(classifier)
-    sk.set_random_states(fitted, random_state)
-    if sample_weight is None:
-        return fitted.fit(X, y)
-    if not has_fit_parameter(fitted, "sample_weight"):
-        raise TypeError(
-            f"sample_weight was given, but {type(fitted).__name__}.fit does not take it; pass "
-            "None or another classifier."
-        )
-    return fitted.fit(X, y, sample_weight=sample_weight)
-
-
-def cross_fit(classifier, X, y, *, cv, sample_weight=None, random_state=None, n_jobs=None):
+def cross_fit(classifier, X, y, *, cv, sample_weight=None, random_state=None, copy=0, n_jobs=None):
     """Fit a classifier on every fold.
 
     Parameters
@@ -71,6 +55,8 @@ def cross_fit(classifier, X, y, *, cv, sample_weight=None, random_state=None, n_
         An int shuffles and stratifies.
     sample_weight : array of shape (n_events,), default=None
     random_state : RandomState
+    copy : int, default=0
+        As in `seeded_child`.
     n_jobs : int, default=None
 
     Returns
@@ -80,23 +66,21 @@ def cross_fit(classifier, X, y, *, cv, sample_weight=None, random_state=None, n_
         Events each of them has not seen.
     """
     if isinstance(cv, int):
-        from sklearn.model_selection import StratifiedKFold
-
         cv = StratifiedKFold(cv, shuffle=True, random_state=random_state)
     splits = list(check_cv(cv, y, classifier=True).split(X, y))
     if hasattr(classifier, "fit_folds"):
-        first = clone(classifier)
-        sk.set_random_states(first, random_state)
-        fitted = first.fit_folds(X, y, [train for train, _ in splits], sample_weight)
+        first = seeded_child(classifier, random_state, copy=copy)
+        fitted = first.fit_folds(X, y, [train for train, _ in splits], unit_weights(sample_weight))
     else:
-        seeds = [np.random.RandomState(random_state.randint(2**31 - 1)) for _ in splits]
+        seeds = draw_seeds(random_state, len(splits))
         fitted = Parallel(n_jobs=n_jobs)(
-            delayed(fit_classifier)(
+            delayed(fit_child)(
                 classifier,
                 X[train],
                 y[train],
-                None if sample_weight is None else sample_weight[train],
-                seed,
+                sample_weight=None if sample_weight is None else sample_weight[train],
+                random_state=seed,
+                copy=copy,
             )
             for (train, _), seed in zip(splits, seeds, strict=True)
         )

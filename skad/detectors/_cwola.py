@@ -3,19 +3,21 @@
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import ClassifierTags, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted
 
 from skad.base import ScoreMixin
 from skad.detectors._cascade import CascadeClassifier
 from skad.detectors._cross_fit import (
     balanced,
     cross_fit,
-    fit_classifier,
     held_out_log_odds,
     log_odds,
 )
-from skad.detectors._two_classes import encode_two_classes
+from skad.detectors._training_sample import TrainingSample
 from skad.utils import _sklearn as sk
+from skad.utils._children import fit_child
+from skad.utils._events import check_events
+from skad.utils._labels import read_labels
 
 __all__ = ["CWoLaDetector"]
 
@@ -129,20 +131,17 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
         ValueError
             y is -1 and +1, which can be read both ways, or does not hold two classes.
         """
-        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), ensure_min_samples=2)
-        classes, y = encode_two_classes(y)
-        if set(classes) == {-1, 1}:
-            raise ValueError(
-                "y must be 1 for mixed and 0 for reference events; got -1 and +1, which "
-                "scikit-learn reads as outlier and inlier. Pass (y == label_of_mixed).astype(int)."
-            )
+        X, y = check_events(self, X, y, ensure_min_samples=2)
+        y = read_labels(y, one="mixed events", zero="reference events").astype(int)
         classifier = self._given_or_default_classifier()
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
         weight, self._log_prior = balanced(classifier, y, sample_weight)
         rng = check_random_state(self.random_state)
         if self.cv is None:
-            self.classifiers_ = [fit_classifier(classifier, X, y, weight, rng)]
+            self.classifiers_ = [
+                fit_child(classifier, X, y, sample_weight=weight, random_state=rng)
+            ]
             log_ratio = self._log_ratio(X)
         else:
             self.classifiers_, held_out = cross_fit(
@@ -161,6 +160,28 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
             self.training_scores_[mixed], None if sample_weight is None else sample_weight[mixed]
         )
         return self
+
+    def training_sample(self, X, y, sample_weight=None, random_state=None):
+        """Return what `fit` would train the classifier on; the detector need not be fitted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+        y : array-like of shape (n_events,)
+            1 = mixed, 0 = reference.
+        sample_weight : array-like of shape (n_events,), default=None
+        random_state : ignored
+            `TemplateDetector`, which draws a template, needs it.
+
+        Returns
+        -------
+        sample : TrainingSample
+        """
+        X = check_array(X, dtype=np.float64)
+        y = read_labels(y, len(X), one="mixed events", zero="reference events").astype(int)
+        if sample_weight is not None:
+            sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
+        return TrainingSample(self._given_or_default_classifier(), self.cv, X, y, sample_weight)
 
     def _given_or_default_classifier(self):
         if self.classifier is not None:
@@ -186,8 +207,8 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
             Positive, higher = more anomalous, 1 where both samples are equally dense.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
-        return np.exp(self._log_ratio(X))
+        X = check_events(self, X, reset=False)
+        return self._bounded(np.exp(self._log_ratio(X)))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

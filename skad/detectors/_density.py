@@ -123,7 +123,7 @@ class DensityDetector(DetectorMixin, BaseEstimator):
         self.frame_ = None
         if self.frame is not None:
             self.frame_ = clone(self.frame).fit(self._framed.features(X), None)
-        self._set_offset(self.anomaly_score(X), sample_weight)
+        self._set_offset(self._raw_scores(X, self.frame_), sample_weight)
         return self
 
     def anomaly_score(self, X, frame=None):
@@ -141,8 +141,10 @@ class DensityDetector(DetectorMixin, BaseEstimator):
             Higher = more anomalous.
         """
         check_is_fitted(self)
+        return self._bounded(self._raw_scores(X, self.frame_ if frame is None else frame))
+
+    def _raw_scores(self, X, frame):
         log_density = self._framed.score_samples(X)
-        frame = self.frame_ if frame is None else frame
         if frame is not None:
             log_density = change_of_variables(log_density, frame, self._framed.features(X))
         return -log_density if self.log_score else -np.exp(log_density)

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch.nn import functional as F
 
 from skad.base import PresetMixin
@@ -16,7 +16,8 @@ from skad.detectors._two_classes import (
 )
 from skad.nn import ACTIVATIONS, MLP, Standardize, TrainingMixin, per_event
 from skad.utils import _sklearn as sk
-from skad.utils import draw_seeds
+from skad.utils._events import check_events
+from skad.utils._random import draw_seeds
 
 __all__ = ["NetworkClassifier"]
 
@@ -220,7 +221,7 @@ class NetworkClassifier(TrainingMixin, PresetMixin, TwoClassMixin, BaseEstimator
         -------
         self : NetworkClassifier
         """
-        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        X, y = check_events(self, X, y, ensure_min_samples=2)
         self.classes_, y = encode_two_classes(y)
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
@@ -244,7 +245,7 @@ class NetworkClassifier(TrainingMixin, PresetMixin, TwoClassMixin, BaseEstimator
         classifiers : list of NetworkClassifier
             Fitted on the folds.
         """
-        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        X, y = check_events(self, X, y, ensure_min_samples=2)
         self.classes_, y = encode_two_classes(y)
         fitted = []
         for trained in self._train(X, y, sample_weight, folds):
@@ -306,7 +307,7 @@ class NetworkClassifier(TrainingMixin, PresetMixin, TwoClassMixin, BaseEstimator
         log_odds : ndarray of float64, shape (n_events,)
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        X = check_events(self, X, reset=False)
         return self.trained_.evaluate(_logit, {"x": X}, reduce=_log_odds_of_mean)
 
 

@@ -1,11 +1,13 @@
 """Detectors of the PyOD package behind skad's score conventions."""
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from skad.base import DetectorMixin, ScoreMixin
 from skad.utils import _sklearn as sk
+from skad.utils._children import fit_child
+from skad.utils._events import check_events
 
 __all__ = ["PyODDetector"]
 
@@ -71,8 +73,8 @@ class PyODDetector(DetectorMixin, BaseEstimator):
         -------
         self : PyODDetector
         """
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
-        self.estimator_ = clone(self.estimator).fit(X)
+        X = check_events(self, X, dtype=np.float64, ensure_min_samples=2)
+        self.estimator_ = fit_child(self.estimator, X)
         self._set_offset(self._raw_scores(X))
         return self
 
@@ -100,5 +102,5 @@ class PyODDetector(DetectorMixin, BaseEstimator):
             Higher = more anomalous, in the units of the PyOD detector.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        return self._raw_scores(X)
+        X = check_events(self, X, dtype=np.float64, reset=False)
+        return self._bounded(self._raw_scores(X))

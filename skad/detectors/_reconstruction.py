@@ -6,17 +6,18 @@ from numbers import Integral
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import check_consistent_length, column_or_1d
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted
 
 from skad.base import DetectorMixin, PresetMixin
 from skad.nn import ACTIVATIONS, Standardize, TrainingMixin
 from skad.utils import _sklearn as sk
-from skad.utils import draw_seeds, weighted_quantile
+from skad.utils._events import FLOATS, check_events
+from skad.utils._labels import read_labels
+from skad.utils._quantile import weighted_quantile
+from skad.utils._random import draw_seeds
 
-__all__ = ["FLOATS", "ReconstructionDetector", "mean_over_networks"]
+__all__ = ["ReconstructionDetector", "mean_over_networks"]
 
-FLOATS = (np.float64, np.float32)
 
 # A scale estimated from values without spread is rounding; it would blow up that rounding.
 _NO_SPREAD = 1e-14
@@ -34,19 +35,6 @@ def scaled_reconstruction(network, batch):
     """
     z = network.scaling(batch["x"])
     return z, network.decode(network.latent(z)).double()
-
-
-def check_exposed(y, X, *, name):
-    """Return labels 0 (background) and 1 (exposed outlier), both present."""
-    y = column_or_1d(y)
-    check_consistent_length(X, y)
-    values = np.unique(y)
-    if not np.array_equal(values, [0, 1]):
-        raise ValueError(
-            f"With outlier_exposure {name} must hold 0 (background) and 1 (exposed outlier), both; "
-            f"got the values {values[:5].tolist()}."
-        )
-    return y.astype(np.int64)
 
 
 class ReconstructionDetector(
@@ -87,13 +75,13 @@ class ReconstructionDetector(
         `exposed` is 1 for outliers among the events, which set neither scale nor threshold.
         """
         continued = self.warm_start and hasattr(self, "trained_")
-        X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2, reset=not continued)
+        X = check_events(self, X, ensure_min_samples=2, reset=not continued)
         weight = None
         if sample_weight is not None:
             weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
         background = slice(None)
         if exposed is not None:
-            exposed = check_exposed(exposed, X, name="y")
+            exposed = self._read_exposed(exposed, X, name="y")
             background = exposed == 0
         background_weight = None if weight is None else weight[background]
         self.feature_indices_ = self._feature_columns(X)
@@ -106,14 +94,14 @@ class ReconstructionDetector(
             scaling = copy.deepcopy(previous.networks[0][-1].scaling).cpu()
         events, all_weight, rows, valid_rows = X, weight, None, None
         if X_val is not None:
-            X_val = validate_data(self, X_val, dtype=X.dtype, reset=False)
+            X_val = check_events(self, X_val, dtype=X.dtype, reset=False)
             events = np.concatenate([X, X_val])
             rows = [np.arange(len(X))] * self.n_estimators
             valid_rows = [np.arange(len(X), len(events))] * self.n_estimators
             if weight is not None:
                 all_weight = np.concatenate([weight, np.ones(len(X_val))])
             if exposed is not None:
-                exposed_val = check_exposed(exposed_val, X_val, name="y_val")
+                exposed_val = self._read_exposed(exposed_val, X_val, name="y_val")
                 exposed = np.concatenate([exposed, exposed_val])
         tensors = {"z": self._scaled(scaling, events), **self._extra_tensors(events)}
         if exposed is not None:
@@ -140,6 +128,11 @@ class ReconstructionDetector(
         self.history_ = self.trained_.histories
         self.n_iter_ = self.trained_.n_epochs
         return X[background], background_weight
+
+    @staticmethod
+    def _read_exposed(y, X, *, name):
+        exposed = read_labels(y, len(X), one="exposed outliers", zero="background", name=name)
+        return exposed.astype(np.int64)
 
     def _scaling_of(self, values, weight):
         n = values.shape[1]
@@ -172,7 +165,7 @@ class ReconstructionDetector(
 
     def _validated(self, X):
         check_is_fitted(self)
-        return validate_data(self, X, dtype=FLOATS, reset=False)
+        return check_events(self, X, reset=False)
 
     def reconstruct(self, X):
         """Reconstruct events, in the units of X.

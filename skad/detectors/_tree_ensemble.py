@@ -7,7 +7,7 @@ from scipy.special import logit
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skad.base import PresetMixin
 from skad.detectors._two_classes import (
@@ -16,7 +16,8 @@ from skad.detectors._two_classes import (
     encode_two_classes,
 )
 from skad.utils import _sklearn as sk
-from skad.utils import draw_seeds
+from skad.utils._events import check_events
+from skad.utils._random import draw_seeds
 
 __all__ = ["TreeEnsembleClassifier"]
 
@@ -173,7 +174,7 @@ class TreeEnsembleClassifier(PresetMixin, TwoClassMixin, BaseEstimator):
         -------
         self : TreeEnsembleClassifier
         """
-        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        X, y = check_events(self, X, y, ensure_min_samples=2)
         self.classes_, y = encode_two_classes(y)
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
@@ -237,7 +238,7 @@ class TreeEnsembleClassifier(PresetMixin, TwoClassMixin, BaseEstimator):
         log_odds : ndarray of float64, shape (n_events,)
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        X = check_events(self, X, reset=False)
         total = np.zeros(len(X))
         for member in self.estimators_:
             total += member.decision_function(X)

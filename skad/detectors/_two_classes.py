@@ -5,6 +5,8 @@ from scipy.special import expit
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
+from skad.utils._children import unit_weights
+
 __all__ = ["TwoClassMixin", "class_balanced_weight", "encode_two_classes"]
 
 
@@ -45,7 +47,7 @@ def class_balanced_weight(y, sample_weight=None, factors="balanced", classes=(0,
     ValueError
         A class whose weights are all zero, where the classes are to be balanced.
     """
-    weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    weight = np.ones(len(y)) if sample_weight is None else unit_weights(sample_weight)
     if factors is None:
         return weight
     if isinstance(factors, dict):

@@ -17,7 +17,8 @@ from skad.nn import (
     per_event,
 )
 from skad.utils import _sklearn as sk
-from skad.utils import draw_seed, resolve_columns
+from skad.utils._columns import resolve_columns
+from skad.utils._random import draw_seed
 
 __all__ = ["VAEDetector"]
 
@@ -516,9 +517,10 @@ class VAEDetector(ReconstructionDetector):
         if self.metric not in METRICS:
             raise ValueError(f"metric must be one of {list(METRICS)}; got {self.metric!r}.")
         if self.metric == "emd":
-            return self._energy_movers(X)
+            return self._bounded(self._energy_movers(X))
         mse, kl, mss = self._measures(X).T
-        return {"nll": mse + kl, "mse": mse, "kl": kl, "mss": mss}[self.metric].copy()
+        scores = {"nll": mse + kl, "mse": mse, "kl": kl, "mss": mss}
+        return self._bounded(scores[self.metric])
 
     def _latent_points(self, network, z):
         """Latent points to decode, shape (n_points, n_events, n_latent), and KL."""

@@ -1,14 +1,16 @@
 """Several detectors combined by their scores."""
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skad.base import DetectorMixin, ScoreMixin
 from skad.utils import _sklearn as sk
-from skad.utils import draw_seeds, requires_y, weight_parameter
+from skad.utils._children import fit_child, requires_y, rows_of
+from skad.utils._events import check_events
+from skad.utils._labels import read_labels
+from skad.utils._random import draw_seeds
 
 __all__ = ["VotingDetector"]
 
@@ -149,16 +151,11 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
         self : VotingDetector
         """
         self._check_detectors()
-        values = validate_data(self, X, dtype=(np.float64, np.float32))
+        values = check_events(self, X)
         data = np.ones(len(values), dtype=bool)
         if self._requires_y():
-            if y is None:
-                raise ValueError(
-                    "VotingDetector requires y to be passed, but the target y is None: one of its "
-                    "detectors needs 1 = data and 0 = simulation."
-                )
-            y = np.asarray(y)
-            data = y == 1
+            data = read_labels(y, len(values))
+            y = data.astype(int)
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, values, dtype=np.float64)
         X = X if hasattr(X, "iloc") else values
@@ -167,7 +164,7 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
             delayed(_fit_member)(detector, X, y, data, sample_weight, seed)
             for (_, detector), seed in zip(self.detectors, seeds, strict=True)
         )
-        members = [-np.asarray(d.score_samples(_rows(X, data))) for d in self.detectors_]
+        members = [-np.asarray(d.score_samples(rows_of(X, data))) for d in self.detectors_]
         self.reference_scores_ = [np.sort(scores) for scores in members]
         self._set_offset(
             self._combine(members), None if sample_weight is None else sample_weight[data]
@@ -213,7 +210,7 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
         scores : ndarray of float64, shape (n_events, n_detectors)
         """
         check_is_fitted(self)
-        values = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        values = check_events(self, X, reset=False)
         X = X if hasattr(X, "iloc") else values
         return -np.column_stack(
             [np.asarray(d.score_samples(X), dtype=np.float64) for d in self.detectors_]
@@ -231,37 +228,14 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
         scores : ndarray of float64, shape (n_events,)
             In the unit of the detectors for "mean", in [0, 1] for "rank" and "max".
         """
-        return self._combine(list(self.member_scores(X).T))
+        return self._bounded(self._combine(list(self.member_scores(X).T)))
 
     def _requires_y(self):
         return any(requires_y(detector) for _, detector in self.detectors)
 
 
-def _rows(X, mask):
-    if mask.all():
-        return X
-    return X.loc[mask] if hasattr(X, "loc") else X[mask]
-
-
 def _fit_member(detector, X, y, data, sample_weight, seed):
-    fitted = clone(detector)
-    # Explicit seeds stay; those of a pipeline's steps count too.
-    unseeded = sorted(
-        name
-        for name, value in fitted.get_params().items()
-        if name.rpartition("__")[2] == "random_state" and value is None
-    )
-    fitted.set_params(**dict(zip(unseeded, draw_seeds(seed, len(unseeded)), strict=True)))
     if requires_y(detector):
-        rows, args = np.ones(len(data), dtype=bool), (X, y)
-    else:
-        rows, args = data, (_rows(X, data), None)
-    if sample_weight is None:
-        return fitted.fit(*args)
-    keyword = weight_parameter(fitted)
-    if keyword is None:
-        raise TypeError(
-            f"sample_weight was given, but {type(fitted).__name__}.fit does not take it; pass None "
-            "or leave that detector out."
-        )
-    return fitted.fit(*args, **{keyword: sample_weight[rows]})
+        return fit_child(detector, X, y, sample_weight=sample_weight, random_state=seed)
+    own = None if sample_weight is None else sample_weight[data]
+    return fit_child(detector, rows_of(X, data), sample_weight=own, random_state=seed)

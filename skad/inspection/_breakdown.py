@@ -3,22 +3,12 @@
 import warnings
 
 import numpy as np
-from sklearn.utils import check_random_state, get_tags
-from sklearn.utils.validation import (
-    check_array,
-    check_is_fitted,
-    has_fit_parameter,
-    validate_data,
-)
+from sklearn.utils import check_random_state
 
-from skad.detectors import CWoLaDetector
-from skad.detectors._breakdown import BreakdownTest, agreement_test
-from skad.detectors._two_classes import encode_two_classes
 from skad.exceptions import LowStatisticsWarning
+from skad.inspection._agreement import BreakdownTest, agreement_test
 from skad.inspection._samples import check_count
 from skad.metrics._checks import effective_size
-from skad.resonant._events import read_labels
-from skad.utils import _sklearn as sk
 
 __all__ = ["BreakdownTest", "breakdown_test"]
 
@@ -126,8 +116,7 @@ def breakdown_test(
     --------
     >>> import numpy as np
     >>> from sklearn.tree import DecisionTreeClassifier
-    >>> from skad.detectors import CWoLaDetector
-    >>> from skad.inspection import breakdown_test
+    >>>     >>> from skad.inspection import breakdown_test
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(4000, 2))
     >>> y = np.repeat([1, 0], 2000)
@@ -139,28 +128,22 @@ def breakdown_test(
     """
     _check_parameters(strategy, fraction, n_trainings, n_null, alpha)
     rng = check_random_state(random_state)
-    if hasattr(detector, "template_"):
-        own, cv, features, labels, weight = _of_template(detector, X, y, sample_weight, rng)
-    elif isinstance(detector, CWoLaDetector):
-        own, cv, features, labels, weight = _of_cwola(detector, X, y, sample_weight)
-    else:
+    if not hasattr(detector, "training_sample"):
         raise TypeError(
             "detector must be a fitted TemplateDetector or a CWoLaDetector; got "
             f"{type(detector).__name__}."
         )
-    classifier = own if classifier is None else classifier
-    if weight is None and has_fit_parameter(classifier, "sample_weight"):
-        # Equal weight of data and template, as in the fit of the detector.
-        weight = np.ones(len(labels))
+    sample = detector.training_sample(X, y, sample_weight, random_state=rng)
+    weight = sample.sample_weight
     test = agreement_test(
-        classifier,
-        features,
-        labels,
+        sample.classifier if classifier is None else classifier,
+        sample.X,
+        sample.y,
         weight,
         strategy=strategy,
         fraction=fraction,
         n_trainings=n_trainings,
-        cv=5 if cv is None else cv,
+        cv=5 if sample.cv is None else sample.cv,
         n_null=n_null,
         alpha=alpha,
         sequential=sequential,
@@ -168,7 +151,7 @@ def breakdown_test(
         random_state=rng,
     )
     if weight is not None:
-        _warn_of_weights(weight[labels == 0], alpha)
+        _warn_of_weights(weight[sample.y == 0], alpha)
     if not test.trusted:
         warnings.warn(
             f"trainings share {test.statistic:.2g} of their selected {fraction:.2g} of the data "
@@ -208,42 +191,3 @@ def _warn_of_weights(weight, alpha):
             LowStatisticsWarning,
             stacklevel=3,
         )
-
-
-def _of_template(detector, X, y, sample_weight, rng):
-    """Return classifier, cv, features, labels and weights of a TemplateDetector."""
-    check_is_fitted(detector)
-    values = validate_data(detector, X, dtype=np.float64, reset=False)
-    data = detector.region_.mask(values)
-    if get_tags(detector).target_tags.required:
-        if y is None:
-            raise ValueError("y must be given: 1 for data, 0 for simulation or reference.")
-        data = data & read_labels(y, len(values))
-    if not data.any():
-        raise ValueError(
-            "X holds no data event in the signal region "
-            f"[{detector.region_.low:g}, {detector.region_.high:g})."
-        )
-    background, template_weight = detector.sample_background(random_state=rng)
-    weight = np.ones(data.sum())
-    if sample_weight is not None:
-        weight = sk.check_sample_weight(sample_weight, values, dtype=np.float64)[data]
-    weight = np.concatenate([weight, template_weight])
-    return (
-        detector.detector_.classifier,
-        detector.cv,
-        np.concatenate([detector._features(values[data]), detector._features(background)]),
-        np.repeat([1, 0], [data.sum(), len(background)]),
-        None if (weight == 1).all() else weight,
-    )
-
-
-def _of_cwola(detector, X, y, sample_weight):
-    if y is None:
-        raise ValueError("y must be given for a CWoLaDetector: 1 = mixed, 0 = reference.")
-    values = check_array(X, dtype=np.float64)
-    _, labels = encode_two_classes(np.asarray(y))
-    weight = None
-    if sample_weight is not None:
-        weight = sk.check_sample_weight(sample_weight, values, dtype=np.float64)
-    return detector._given_or_default_classifier(), detector.cv, values, labels, weight

@@ -10,7 +10,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from skad.detectors._cross_fit import cross_fit, log_odds
 from skad.inspection._classifier import default_classifier
 from skad.inspection._samples import SampleReader, WeightedSample, check_count
-from skad.utils import draw_seeds
+from skad.utils._random import draw_seeds
 
 __all__ = ["ClosureAUC", "closure_auc"]
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from time import perf_counter
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
@@ -19,7 +18,8 @@ from skad.metrics import (
 )
 from skad.metrics._checks import signal_mask
 from skad.utils import _sklearn as sk
-from skad.utils import draw_seeds, requires_y, weight_parameter
+from skad.utils._children import fit_child, requires_y, rows_of
+from skad.utils._random import draw_seeds
 
 __all__ = ["coordinate_study"]
 
@@ -187,7 +187,7 @@ def _split(events, test_size, seed):
     )
 
     def part(name, index):
-        return None if events[name] is None else _rows(events[name], index)
+        return None if events[name] is None else rows_of(events[name], index)
 
     return (
         {name: part(name, train) for name in ("X", "y", "on", "weight")},
@@ -204,7 +204,7 @@ def _one_seed(detectors, frames, events, number, seed, settings):
         for frame_name, frame in frames.items():
             start = perf_counter()
             try:
-                model = _fit(detector, frame, train, seed)
+                model = _fit(detector, frame, train, seed, number)
                 seconds = perf_counter() - start
                 scores[frame_name] = anomaly_response(model, X_test)
             except Exception as exc:
@@ -232,21 +232,15 @@ def _one_seed(detectors, frames, events, number, seed, settings):
     return rows
 
 
-def _fit(detector, frame, train, seed):
-    detector = clone(detector)
-    if "random_state" in detector.get_params(deep=False):
-        detector.set_params(random_state=seed)
-    else:
-        sk.set_random_states(detector, np.random.RandomState(seed))
-    frame = None if frame is None or isinstance(frame, str) else clone(frame)
+def _fit(detector, frame, train, seed, number):
+    frame = None if frame is None or isinstance(frame, str) else frame
     model = Pipeline([("frame", frame), ("detector", detector)])
     X, y, weight = train["X"], train["y"], train["weight"]
     if not requires_y(detector):
-        X, weight = _rows(X, train["on"]), None if weight is None else weight[train["on"]]
+        X, weight = rows_of(X, train["on"]), None if weight is None else weight[train["on"]]
         y = None
-    keyword = weight_parameter(model)
-    fit_params = {} if weight is None or keyword is None else {keyword: weight}
-    return model.fit(X, y, **fit_params)
+    # The seeds see the same events where X_test is given: copies, as fit_child counts them.
+    return fit_child(model, X, y, sample_weight=weight, random_state=seed, copy=number)
 
 
 def _measure(truth, scores, weight, settings):
@@ -263,7 +257,3 @@ def _measure(truth, scores, weight, settings):
             truth, scores, rejection=settings["rejection"], **options
         )
     return row
-
-
-def _rows(X, index):
-    return X.iloc[index] if hasattr(X, "iloc") else np.asarray(X)[index]

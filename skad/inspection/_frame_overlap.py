@@ -7,7 +7,7 @@ import numpy as np
 
 from skad.coordinates import change_of_variables
 from skad.metrics import most_anomalous, selection_overlap, shared_fraction
-from skad.utils import fitted_on
+from skad.utils._transformers import fitted_on
 
 __all__ = ["FrameOverlap", "frame_overlap"]
 

@@ -4,10 +4,10 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.parallel import Parallel, delayed
 
-from skad.detectors._cross_fit import fit_classifier
 from skad.inspection._classifier import default_classifier
 from skad.inspection._samples import SampleReader, check_count
-from skad.utils import draw_seeds
+from skad.utils._children import fit_child
+from skad.utils._random import draw_seeds
 
 __all__ = ["log_posterior_test"]
 
@@ -156,12 +156,12 @@ def _one_seed(reader, classifier, truth_as_class, test_size, n_samples, number, 
     X = np.concatenate([sample.X for sample in training])
     weight = np.concatenate([sample.weight for sample in training])
     scaler = StandardScaler().fit(X, sample_weight=weight)
-    model = fit_classifier(
+    model = fit_child(
         classifier,
         scaler.transform(X),
         np.repeat(np.arange(len(training)), size - n_test),
-        weight if any(sample.is_weighted for sample in training) else None,
-        rng,
+        sample_weight=weight if any(sample.is_weighted for sample in training) else None,
+        random_state=rng,
     )
     chance = -np.log(len(training))
     rows = []

@@ -9,7 +9,7 @@ from sklearn.utils import check_array, check_random_state
 
 from skad.exceptions import MissingColumnError
 from skad.utils import _sklearn as sk
-from skad.utils import column_name, resolve_columns
+from skad.utils._columns import column_name, resolve_columns
 
 __all__ = ["SampleReader", "WeightedSample", "check_count"]
 

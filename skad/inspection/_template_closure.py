@@ -6,7 +6,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skad.inspection._samples import SampleReader, check_count
 from skad.metrics import ks_table
-from skad.utils import draw_seeds
+from skad.utils._random import draw_seeds
 
 __all__ = ["template_closure"]
 

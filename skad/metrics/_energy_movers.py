@@ -11,7 +11,7 @@ from skad.kinematics._four_vectors import (
     transverse_momentum,
     wrap_angle,
 )
-from skad.utils import import_optional
+from skad.utils._optional import import_optional
 
 __all__ = ["energy_movers_distance"]
 

@@ -6,7 +6,7 @@ from sklearn.utils import check_array
 
 from skad.exceptions import MissingColumnError
 from skad.metrics._checks import check_weight, effective_size
-from skad.utils import column_name
+from skad.utils._columns import column_name
 
 __all__ = ["ks_table"]
 

@@ -21,7 +21,7 @@ from skad.metrics._overlap import selection_overlap
 from skad.metrics._responses import anomaly_response
 from skad.metrics._sic import max_significance_improvement, significance_improvement_at
 from skad.utils import _sklearn as sk
-from skad.utils import draw_seeds
+from skad.utils._random import draw_seeds
 
 __all__ = ["anomaly_scorers", "get_anomaly_scorer"]
 

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from skad.metrics import anomaly_response
-from skad.utils import import_optional
+from skad.utils._optional import import_optional
 
 __all__ = [
     "CurveDisplay",

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.utils.validation import check_is_fitted
 
-from skad.utils import import_optional
+from skad.utils._optional import import_optional
 
 __all__ = ["BumpHuntDisplay"]
 

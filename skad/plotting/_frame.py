@@ -7,7 +7,8 @@ import numpy as np
 from skad.coordinates import change_of_variables
 from skad.metrics import most_anomalous
 from skad.plotting._axes import grid_of_axes, merge_style
-from skad.utils import fitted_on, resolve_columns
+from skad.utils._columns import resolve_columns
+from skad.utils._transformers import fitted_on
 
 __all__ = ["FrameDisplay"]
 

@@ -6,7 +6,7 @@ from sklearn.utils import check_consistent_length
 from skad.metrics import anomaly_response, mass_sculpting_jsd
 from skad.metrics._checks import check_fraction, check_scores, check_weight, signal_mask
 from skad.plotting._axes import CurveDisplay, as_list, get_axes, merge_style, named_scores
-from skad.utils import weighted_quantile
+from skad.utils._quantile import weighted_quantile
 
 __all__ = ["DecorrelationDisplay", "MassSculptingDisplay", "ScoreMassDisplay"]
 

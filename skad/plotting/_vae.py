@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skad.kinematics._four_vectors import invariant_mass, split_constituents, transverse_momentum
 from skad.plotting._axes import get_axes, grid_of_axes, merge_style
-from skad.utils import draw_seed
+from skad.utils._random import draw_seed
 
 __all__ = ["JetSpectraDisplay", "LatentDisplay"]
 

@@ -9,7 +9,7 @@ from skad.exceptions import RegionError
 from skad.resonant._region import check_region
 from skad.resonant._template import Template
 from skad.utils import _sklearn as sk
-from skad.utils import draw_seeds
+from skad.utils._random import draw_seeds
 
 __all__ = ["CombinedTemplate"]
 

@@ -5,13 +5,15 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.utils import ClassifierTags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skad.exceptions import RegionError
 from skad.resonant._region import SignalRegion, check_region
 from skad.utils import _sklearn as sk
+from skad.utils._events import check_events
+from skad.utils._labels import read_labels
 
-__all__ = ["ResonantEvents", "ResonantMixin", "missing_simulation", "named", "read_labels"]
+__all__ = ["ResonantEvents", "ResonantMixin", "missing_simulation", "named"]
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,7 @@ class ResonantMixin:
 
     def _read_events(self, X, y=None, sample_weight=None):
         """Check the events, set `region_`, `resonance_index_` and `feature_indices_`."""
-        if self._needs_simulation and y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None. Give "
-                "1 for data and 0 for simulation, one per event of X."
-            )
-        X = validate_data(self, X, dtype=np.float64, ensure_min_features=2, ensure_min_samples=2)
+        X = check_events(self, X, dtype=np.float64, ensure_min_features=2, ensure_min_samples=2)
         data = np.ones(len(X), dtype=bool)
         if self._needs_simulation:
             data = read_labels(y, len(X))
@@ -101,7 +98,7 @@ class ResonantMixin:
     def _as_fitted(self, X):
         """Check events against those of `fit` and return them as an array of float64."""
         check_is_fitted(self)
-        return validate_data(self, X, dtype=np.float64, reset=False)
+        return check_events(self, X, dtype=np.float64, reset=False)
 
     def _named(self, X):
         return named(self, X)
@@ -123,21 +120,6 @@ def named(estimator, X):
     import pandas as pd
 
     return pd.DataFrame(X, columns=names)
-
-
-def read_labels(y, n_events):
-    """Return which events are data, from y = 1 (data) and 0 (simulation)."""
-    y = np.asarray(y)
-    if y.shape != (n_events,):
-        raise ValueError(f"y must have shape ({n_events},), one entry per event; got {y.shape}.")
-    labels = np.unique(y)
-    if len(labels) != 2 or set(labels) == {-1, 1}:
-        raise ValueError(
-            "y must hold two labels, 1 (data) and 0 (simulation or reference; of two other labels "
-            f"the smaller one, but not -1 and +1); got {labels[:5]}. Concatenate both samples to "
-            "one X."
-        )
-    return y == labels[1]
 
 
 def missing_simulation(region, name):

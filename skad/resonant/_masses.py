@@ -7,8 +7,8 @@ from sklearn.neighbors import KernelDensity
 
 from skad.coordinates import LogitTransformer
 from skad.exceptions import RegionError, SpectrumFitWarning
-from skad.utils import draw_seed
 from skad.utils._log_linear import choose_order, fit_log_linear, polynomial_basis, quadrature
+from skad.utils._random import draw_seed
 
 __all__ = ["MASS_SPECTRA", "MassSpectrum"]
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skad.exceptions import RegionError
-from skad.utils import column_name, resolve_columns
+from skad.utils._columns import column_name, resolve_columns
 
 __all__ = ["RegionCounts", "SignalRegion", "check_region"]
 

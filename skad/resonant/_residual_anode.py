@@ -22,7 +22,7 @@ from skad.nn import (
 )
 from skad.resonant._density_ratio import MAX_LOG_RATIO, DensityRatioDetector, check_n_samples
 from skad.utils import _sklearn as sk
-from skad.utils import draw_seed, draw_seeds
+from skad.utils._random import draw_seed, draw_seeds
 
 __all__ = ["ResidualANODE"]
 

@@ -3,21 +3,23 @@
 import warnings
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, get_tags
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skad.base import DetectorMixin, PresetMixin, ScoreMixin
 from skad.detectors import CascadeClassifier, CWoLaDetector, NetworkClassifier
-from skad.detectors._breakdown import agreement_test
+from skad.detectors._training_sample import TrainingSample
 from skad.exceptions import LowStatisticsWarning
 from skad.resonant._cathode import CATHODE
-from skad.resonant._events import named, read_labels
+from skad.resonant._events import named
 from skad.resonant._given_reference import GivenReference
 from skad.resonant._lacathode import LaCATHODE
 from skad.resonant._sidebands import Sidebands
 from skad.utils import _sklearn as sk
-from skad.utils import draw_seed
+from skad.utils._children import fit_child, takes_weights
+from skad.utils._events import check_events
+from skad.utils._labels import read_labels
 
 __all__ = ["TemplateDetector"]
 
@@ -53,11 +55,6 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         Fraction of the training data (region and sidebands) to call outliers.
     threshold : float or None, default=None
         Absolute threshold on the anomaly score, in place of `contamination`.
-    check_breakdown : bool, default=False
-        Test after the fit whether trainings on separate parts of the events select the same ones,
-        and warn where they do not: then the region holds too little signal for the scores to be
-        more than fluctuations. See `skad.inspection.breakdown_test`; it costs 5 to 20 more passes
-        over the events.
     n_jobs : int, default=None
         Folds fitted in parallel: those of `cv`, or where it is None of the default classifier.
     random_state : int, RandomState or None, default=None
@@ -74,8 +71,6 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
     training_scores_ : ndarray of float64, shape (n_events,)
         Anomaly scores of the training data in the signal region, out of fold with `cv`; NaN for
         all other events. Select among the training events by these.
-    breakdown_test_ : BreakdownTest or None
-        None without `check_breakdown`.
     n_template_ : int
         Template events that the classifier was trained with.
     offset_ : float
@@ -86,8 +81,8 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
     Warns
     -----
     LowStatisticsWarning
-        Fewer than 500 data events in the signal region, or `check_breakdown` finds that the
-        classifier learned nothing. 5 % of the data sets without signal pass that test.
+        Fewer than 500 data events in the signal region. Whether they hold enough signal to be
+        trusted is what `skad.inspection.breakdown_test` tests.
 
     Notes
     -----
@@ -137,7 +132,6 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         "template": [sk.HasMethods(["fit", "sample_background"])],
         "classifier": [None, sk.HasMethods(["fit", "predict_proba"])],
         "cv": ["cv_object", None],
-        "check_breakdown": ["boolean"],
         "n_jobs": [int, None],
         "random_state": ["random_state"],
         **ScoreMixin._threshold_constraints,
@@ -151,7 +145,6 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         cv=5,
         contamination=0.01,
         threshold=None,
-        check_breakdown=False,
         n_jobs=None,
         random_state=None,
     ):
@@ -160,7 +153,6 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         self.cv = cv
         self.contamination = contamination
         self.threshold = threshold
-        self.check_breakdown = check_breakdown
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -188,14 +180,12 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
             The region is empty, outside the data or lacks what the template needs.
         """
         rng = check_random_state(self.random_state)
-        self.template_ = clone(self.template)
-        sk.set_random_states(self.template_, rng)
-        self.template_.fit(X, y, sample_weight=sample_weight)
+        self.template_ = fit_child(
+            self.template, X, y, sample_weight=sample_weight, random_state=rng
+        )
         self.region_ = self.template_.region_
-        values = validate_data(self, X, dtype=np.float64)
-        data = np.ones(len(values), dtype=bool)
-        if self._requires_y():
-            data = read_labels(y, len(values))
+        values = check_events(self, X, dtype=np.float64)
+        data = self._data(values, y)
         weight = None
         if sample_weight is not None:
             weight = sk.check_sample_weight(sample_weight, values, dtype=np.float64)
@@ -214,39 +204,71 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         return self
 
     def _fit_classifier(self, values, rows, weight, rng):
+        sample = self._sample(values, rows, weight, rng)
+        self.n_template_ = len(sample.y) - len(rows)
+        self.detector_ = CWoLaDetector(
+            sample.classifier, cv=self.cv, n_jobs=self.n_jobs, random_state=rng
+        ).fit(sample.X, sample.y, sample_weight=sample.sample_weight)
+        self.training_scores_ = np.full(len(values), np.nan)
+        self.training_scores_[rows] = self.detector_.training_scores_[: len(rows)]
+
+    def _sample(self, values, rows, weight, rng):
+        """Return data of the region and template events, as the classifier sees them."""
         background, template_weight = self.template_.sample_background(random_state=rng)
-        self.n_template_ = len(background)
-        features = np.concatenate([self._features(values[rows]), self._features(background)])
-        label = np.repeat([1, 0], [len(rows), len(background)])
         classifier = self.classifier
         if classifier is None:
             classifier = CascadeClassifier(n_jobs=self.n_jobs if self.cv is None else None)
+        if not takes_weights(classifier) and np.ptp(template_weight) > 0:
+            background, template_weight = _unweighted(background, template_weight, rng)
         data_weight = np.ones(len(rows)) if weight is None else weight[rows]
         both = np.concatenate([data_weight, template_weight])
-        if (both == 1).all() and not has_fit_parameter(classifier, "sample_weight"):
-            both = None
-        self.detector_ = CWoLaDetector(
-            classifier, cv=self.cv, n_jobs=self.n_jobs, random_state=rng
-        ).fit(features, label, sample_weight=both)
-        self.training_scores_ = np.full(len(values), np.nan)
-        self.training_scores_[rows] = self.detector_.training_scores_[: len(rows)]
-        self.breakdown_test_ = None
-        if self.check_breakdown:
-            self._check_breakdown(classifier, features, label, both, rng)
-
-    def _check_breakdown(self, classifier, features, label, weight, rng):
-        test = self.breakdown_test_ = agreement_test(
-            classifier, features, label, weight, strategy="parts", random_state=draw_seed(rng)
+        return TrainingSample(
+            classifier,
+            self.cv,
+            np.concatenate([self._features(values[rows]), self._features(background)]),
+            np.repeat([1, 0], [len(rows), len(background)]),
+            None if (both == 1).all() else both,
         )
-        if not test.trusted:
-            warnings.warn(
-                "classifiers trained on separate parts of the events do not select the same events "
-                f"more than by chance (p = {test.p_value:.2g}): the signal region "
-                f"[{self.region_.low:g}, {self.region_.high:g}) holds too little signal for this "
-                "detector, or none. Do not read the scores as evidence.",
-                LowStatisticsWarning,
-                stacklevel=4,
+
+    def training_sample(self, X, y=None, sample_weight=None, random_state=None):
+        """Return what the classifier of the fitted detector trains on: data and fresh template.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+            Events as for `fit`, of which the data of the signal region are taken.
+        y : array-like of shape (n_events,), default=None
+            1 = data and 0 = simulation where the template needs it.
+        sample_weight : array-like of shape (n_events,), default=None
+        random_state : int, RandomState or None, default=None
+            Of the template events.
+
+        Returns
+        -------
+        sample : TrainingSample
+
+        Raises
+        ------
+        ValueError
+            No data event lies in the signal region.
+        """
+        check_is_fitted(self)
+        values = check_events(self, X, dtype=np.float64, reset=False)
+        weight = None
+        if sample_weight is not None:
+            weight = sk.check_sample_weight(sample_weight, values, dtype=np.float64)
+        rows = np.flatnonzero(self._data(values, y) & self.region_.mask(values))
+        if not len(rows):
+            raise ValueError(
+                "X holds no data event in the signal region "
+                f"[{self.region_.low:g}, {self.region_.high:g})."
             )
+        return self._sample(values, rows, weight, check_random_state(random_state))
+
+    def _data(self, values, y):
+        if not self._requires_y():
+            return np.ones(len(values), dtype=bool)
+        return read_labels(y, len(values), zero="simulation or reference")
 
     def _features(self, values):
         """Return what the classifier sees: no m, in the coordinates of the template."""
@@ -271,8 +293,8 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
             Positive, higher = more anomalous.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        return self.detector_.anomaly_score(self._features(X))
+        X = check_events(self, X, dtype=np.float64, reset=False)
+        return self._bounded(self.detector_.anomaly_score(self._features(X)))
 
     def density_ratio(self, X):
         """R = p_data / p_background, the anomaly score; what `BumpHunt` asks for.
@@ -305,3 +327,9 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
 
     def _requires_y(self):
         return get_tags(self.template).target_tags.required
+
+
+def _unweighted(events, weight, rng):
+    """Keep events with a probability in proportion to their weight: the rest needs no weights."""
+    kept = rng.uniform(size=len(weight)) * weight.max() < weight
+    return events[kept], np.ones(kept.sum())

@@ -12,7 +12,7 @@ from skad.density import FlowDensity, FramedDensity
 from skad.nn import TrainedMembers
 from skad.resonant._template import Template
 from skad.utils import _sklearn as sk
-from skad.utils import draw_seeds
+from skad.utils._random import draw_seeds
 
 __all__ = ["TransportTemplate"]
 

@@ -23,7 +23,8 @@ from skad.search._p_values import global_p_value, local_p_value, p_to_z, z_to_p
 from skad.search._sculpting import sideband_sculpting_test
 from skad.search._spectrum import check_mass_unit
 from skad.utils import _sklearn as sk
-from skad.utils import draw_seed, draw_seeds, requires_y
+from skad.utils._children import requires_y
+from skad.utils._random import draw_seed, draw_seeds
 
 __all__ = ["BumpHunt"]
 

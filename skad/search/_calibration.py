@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
 from skad.exceptions import LowStatisticsWarning, SkadWarning
-from skad.utils import draw_seeds
+from skad.utils._random import draw_seeds
 
 __all__ = ["SignificanceCalibration", "pseudo_experiments"]
 

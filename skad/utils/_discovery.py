@@ -1,152 +1,30 @@
-"""Every public estimator of skad with a fast instance, for tests."""
+"""Every public estimator of skad."""
 
 import importlib
 import inspect
 import pkgutil
 
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 
 __all__ = ["all_estimators"]
 
-# Constructor arguments that make an instance fast, or a function that returns
-# them where they hold other estimators. Classes without an entry are built
-# with their defaults.
-_FAST: dict = {
-    "AutoencoderDetector": {"max_epochs": 2, "hidden_layer_sizes": (8,)},
-    "VAEDetector": {"max_epochs": 2, "hidden_layer_sizes": (8,), "n_latent": 2},
-    "FlowDensity": {"max_epochs": 2, "n_transforms": 2, "hidden_layer_sizes": (8,)},
-    "CascadeClassifier": lambda: {"classifier": _tree(), "final_classifier": _tree(), "cv": 2},
-    "CWoLaDetector": lambda: {"classifier": _tree(), "cv": 2},
-    "DensityDetector": lambda: {"density": _density("KernelDensity")},
-    "NetworkClassifier": {"hidden_layer_sizes": (8,), "max_epochs": 15, "learning_rate": 0.1},
-    "PyODDetector": lambda: {"estimator": _pyod()},
-    "TreeEnsembleClassifier": {
-        "n_estimators": 2,
-        "n_forest_trees": 5,
-        "max_iter": 20,
-        "min_samples_leaf": 5,
-    },
-    "FramedDensity": lambda: {"density": _density("KernelDensity")},
-    "VotingDetector": lambda: {
-        "detectors": [
-            (name, _instance("detectors", "DensityDetector", density=_density("KernelDensity")))
-            for name in ("first", "second")
-        ]
-    },
-    # The classes of the common tests need not overlap in any column.
-    "GivenReference": lambda: {"region": (-1e3, 1e3)},
-    "ANODE": lambda: {"data_density": _flow(), **_density_ratio()},
-    "ResidualANODE": lambda: {"signal_density": _flow(), "n_folds": 2, **_density_ratio()},
-    "CATHODE": lambda: {"density": _flow()},
-    "LaCATHODE": lambda: {"density": _flow()},
-    "CombinedTemplate": lambda: {
-        "templates": [(name, _instance("resonant", "Sidebands")) for name in ("first", "second")]
-    },
-    "CURTAINS": lambda: {"density": _flow(), "transport": _flow(), "mass_spectrum": "kde"},
-    "FETA": lambda: {
-        "density": _flow(),
-        "transport": _flow(),
-        "region": (-1e3, 1e3),
-        # In one common test the other column is constant in a class.
-        "resonance": 1,
-        "sidebands_only": False,
-    },
-    "SALAD": lambda: {"region": (-1e3, 1e3), "classifier": _tree(), "sidebands_only": False},
-    "TemplateDetector": lambda: {
-        "template": _instance("resonant", "Sidebands"),
-        "classifier": _tree(),
-        "cv": None,
-    },
-    "BumpHunt": lambda: {
-        "detector": _forest(),
-        "efficiencies": (1.0, 0.5),
-        "n_folds": 2,
-        "n_global_toys": 100,
-        # The features of the common tests are negative too, and few.
-        "spectrum": "polynomial",
-        "n_parameters": 1,
-    },
-    "ColumnCoordinates": lambda: {
-        "transformers": [("first", _instance("coordinates", "AffineTransformer", scale=2.0), [0])]
-    },
-    # The common tests send three columns that have other names.
-    "DijetCoordinates": {
-        "features": ("pt_j1",),
-        "order": "given",
-        "columns": {"pxj1": 0, "pyj1": 1},
-    },
-    "FunctionCoordinates": lambda: {
-        "func": importlib.import_module("torch").asinh,
-        "inverse_func": importlib.import_module("torch").sinh,
-    },
-    "InverseCoordinates": lambda: {
-        "transformer": _instance("coordinates", "AffineTransformer", scale=2.0)
-    },
-    # The common tests send numbers outside the domain of these.
-    "LogTransformer": {"outside": "nan"},
-    "LogitTransformer": {"margin": 1.0},
-    # The common tests send numbers that are no four-vectors.
-    "ConstituentCoordinates": {"unphysical": "ignore"},
-    "JetFrame": {"unphysical": "ignore"},
-    "JetObservables": {"unphysical": "ignore"},
-}
-
-
-def _density(name):
-    from sklearn import neighbors
-
-    return getattr(neighbors, name)()
-
-
-def _forest():
-    from sklearn.ensemble import IsolationForest
-
-    return IsolationForest(n_estimators=3)
-
-
-def _flow():
-    return _instance(
-        "density", "FlowDensity", n_transforms=2, hidden_layer_sizes=(8,), max_epochs=2
-    )
-
-
-def _density_ratio():
-    # Some of the common tests have a few distinct events, and others far outside of them.
-    return {
-        "background_density": _flow(),
-        "region": _instance("resonant", "SignalRegion", low=0.3, high=0.9, quantile=True),
-        "coordinates": "passthrough",
-    }
-
-
-def _tree():
-    from sklearn.tree import DecisionTreeClassifier
-
-    return DecisionTreeClassifier(max_depth=3, random_state=0)
-
-
-def _pyod():
-    from pyod.models.pca import PCA
-
-    return PCA()
-
 
 def all_estimators():
-    """List every public estimator of skad with an instance that fits in well under a second.
+    """List every public estimator of skad, as `sklearn.utils.all_estimators` does.
 
-    A class is public when the ``__all__`` of a public package of skad names it, so a new
-    class enters the common tests by being exported.
+    A class is public when the ``__all__`` of a public package of skad names it, so a new class
+    enters the common tests by being exported.
 
     Returns
     -------
-    estimators : list of (str, estimator)
-        Class name and a fresh unfitted instance, sorted by name.
+    estimators : list of (str, type)
+        Name and class, sorted by name.
 
     Examples
     --------
     >>> from skad.utils import all_estimators
-    >>> "LogTransformer" in dict(all_estimators())
-    True
+    >>> dict(all_estimators())["LogTransformer"]
+    <class 'skad.coordinates._log.LogTransformer'>
     """
     import skad
 
@@ -163,13 +41,4 @@ def all_estimators():
                 and not inspect.isabstract(value)
             ):
                 classes[name] = value
-    return [(name, _fast_instance(name, classes[name])) for name in sorted(classes)]
-
-
-def _fast_instance(name, cls):
-    params = _FAST.get(name, {})
-    return clone(cls(**(params() if callable(params) else params)))
-
-
-def _instance(room, name, **params):
-    return getattr(importlib.import_module(f"skad.{room}"), name)(**params)
+    return sorted(classes.items())

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from skad.coordinates import ExpTransformer, NormalCDFTransformer
 from skad.inspection import coordinate_study
 from skad.metrics import max_significance_improvement, shared_fraction, significance_improvement_at
-from skad.utils import draw_seeds
+from skad.utils._random import draw_seeds
 
 FRAMES = {"x": None, "exp x": ExpTransformer()}
 

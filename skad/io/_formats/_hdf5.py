@@ -3,7 +3,7 @@
 from skad.exceptions import DataFileError
 from skad.io._formats._arrays import ArraySource
 from skad.io._formats._base import Source, Writer, damaged
-from skad.utils import import_optional
+from skad.utils._optional import import_optional
 
 __all__ = ["HDF5Writer", "open_hdf5"]
 

@@ -7,10 +7,10 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils import check_random_state
 
-from skad.detectors._cross_fit import cross_fit, fit_classifier, held_out_log_odds, log_odds
-from skad.detectors._two_classes import class_balanced_weight
+from skad.detectors._cross_fit import balanced, cross_fit, held_out_log_odds, log_odds
 from skad.metrics import selection_overlap
-from skad.utils import draw_seed
+from skad.utils._children import fit_child
+from skad.utils._random import draw_seed
 
 __all__ = ["BreakdownTest", "agreement_test"]
 
@@ -108,16 +108,17 @@ def agreement_test(
 def _between_seeds(classifier, X, y, weight, fraction, n_trainings, cv, n_jobs, rng):
     """Out-of-fold scores of the same events by trainings with other folds and seeds."""
     data = y == 1
-    balanced = None if weight is None else class_balanced_weight(y, weight)
+    own = balanced(classifier, y, weight)[0]
     scores = []
-    for _ in range(n_trainings):
+    for copy in range(n_trainings):
         fitted, held_out = cross_fit(
             classifier,
             X,
             y,
             cv=cv,
-            sample_weight=balanced,
+            sample_weight=own,
             random_state=np.random.RandomState(draw_seed(rng)),
+            copy=copy,
             n_jobs=n_jobs,
         )
         scores.append(held_out_log_odds(fitted, held_out, X)[data])
@@ -130,8 +131,8 @@ def _between_parts(classifier, X, y, weight, fraction, n_trainings, cv, n_jobs, 
     parts = [rows for _, rows in folds.split(X, y)]
     models = []
     for rows in parts:
-        own = None if weight is None else class_balanced_weight(y[rows], weight[rows])
-        models.append(fit_classifier(classifier, X[rows], y[rows], own, rng))
+        own = balanced(classifier, y[rows], None if weight is None else weight[rows])[0]
+        models.append(fit_child(classifier, X[rows], y[rows], sample_weight=own, random_state=rng))
     found = []
     for part, rows in enumerate(parts):
         rows = rows[y[rows] == 1]

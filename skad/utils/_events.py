@@ -1,0 +1,56 @@
+"""Events as every detector, density and classifier reads them."""
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from skad.utils._columns import column_name
+
+__all__ = ["FLOATS", "check_events"]
+
+FLOATS = (np.float64, np.float32)
+# Squares of larger values overflow in float32, where trees and networks work; smaller ones vanish.
+_LARGEST, _SMALLEST = 1e30, 1e-30
+
+
+def check_events(estimator, X, y="no_validation", *, dtype=FLOATS, reset=True, **options):
+    """Check X, and y where one is given, as scikit-learn's `validate_data` does.
+
+    Events to learn from (``reset=True``) must also have features of a magnitude whose square is a
+    number: a column in another unit would be one constant to trees and networks, and every score
+    the same. Later events may lie as far out as they like.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X : array-like or DataFrame of shape (n_events, n_features)
+    y : array-like of shape (n_events,), default="no_validation"
+    dtype : dtype or sequence of dtypes, default=(float64, float32)
+    reset : bool, default=True
+        Whether `fit` calls.
+    **options
+        Of `validate_data`.
+
+    Returns
+    -------
+    X : ndarray, or (X, y) where y is given
+
+    Raises
+    ------
+    ValueError
+        Events that scikit-learn refuses, or a column beyond 1e30 or within 1e-30.
+    """
+    checked = validate_data(estimator, X, y, dtype=dtype, reset=reset, **options)
+    if reset:
+        values = checked[0] if isinstance(checked, tuple) else checked
+        _check_magnitude(values, getattr(estimator, "feature_names_in_", None))
+    return checked
+
+
+def _check_magnitude(X, names):
+    largest = np.maximum(X.max(axis=0), -X.min(axis=0))
+    for position in np.flatnonzero((largest > _LARGEST) | ((largest > 0) & (largest < _SMALLEST))):
+        raise ValueError(
+            f"{column_name(position, names)} of X reaches {largest[position]:.3g}, where squares "
+            f"overflow or vanish; features to learn from must lie between {_SMALLEST:g} and "
+            f"{_LARGEST:g}. Give it in another unit, or remove the events that reach so far."
+        )
