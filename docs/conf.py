@@ -44,14 +44,17 @@ html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
 
 # Users first, developers last.
 ROOMS = [
+    "io",
+    "datasets",
+    "kinematics",
     "coordinates",
     "density",
     "detectors",
     "resonant",
+    "search",
     "metrics",
     "inspection",
     "plotting",
-    "datasets",
     "nn",
     "base",
     "utils",

@@ -21,19 +21,29 @@ def n_subjettiness(p4, n_constituents=None):
     Parameters
     ----------
     p4 : ndarray of shape (n_jets, n, 4)
-        Constituents (E, px, py, pz); unused places anywhere, zero.
+        Constituents (E, px, py, pz), in any one unit; unused places anywhere, zero.
     n_constituents : ndarray of int, shape (n_jets,), default=None
         Given when the used places come first, else found from E > 0.
 
     Returns
     -------
     tau : ndarray of float64, shape (n_jets, 3)
-        Exactly zero for jets of at most N constituents.
+        Without unit, as dR; exactly zero for jets of at most N constituents.
 
     References
     ----------
     .. [1] J. Thaler, K. Van Tilburg, "Identifying boosted objects with N-subjettiness",
        JHEP 03 (2011) 015, eq. 2.2.
+
+    Examples
+    --------
+    Two constituents of equal pT, 0.2 apart in azimuth: 0.1 from their common axis, 0 from two.
+
+    >>> import numpy as np
+    >>> from skad.kinematics import n_subjettiness
+    >>> jet = [[1.0, np.cos(phi), np.sin(phi), 0.0] for phi in (0.1, -0.1)]
+    >>> n_subjettiness(np.array([jet])).round(3)
+    array([[0.1, 0. , 0. ]])
     """
     p4 = np.asarray(p4, dtype=np.float64)
     n_jets, n, _ = p4.shape

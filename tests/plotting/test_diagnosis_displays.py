@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from skad.detectors._breakdown import BreakdownTest
 from sklearn.linear_model import LogisticRegression
 
-from skad.detectors._breakdown import BreakdownTest
 from skad.inspection import (
     closure_auc,
     log_posterior_test,
