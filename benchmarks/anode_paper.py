@@ -257,9 +257,7 @@ def fit_sidebands(detector, search, thresholds):
     results = np.full((2, len(thresholds)), np.nan)
     for i, threshold in enumerate(thresholds):
         with contextlib.suppress(RegionError):
-            fit = sideband_background(
-                m, scores, [threshold], REGION, sqrt_s=13.0, sculpting_alpha=0.0
-            )
+            fit = sideband_background(m, scores, [threshold], REGION, sculpting_alpha=0.0)
             results[:, i] = fit.background[0], fit.stat[0]
     return results
 

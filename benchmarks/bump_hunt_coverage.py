@@ -51,7 +51,6 @@ def hunts():
         BumpHunt,
         windows=[REGION],
         efficiencies=EFFICIENCIES,
-        sqrt_s=13.0,
         n_samples=20_000,
         n_global_toys=1000,
     )

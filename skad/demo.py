@@ -239,7 +239,6 @@ def _hunt(X, options):
         _cwola(options),
         [_REGION],
         efficiencies=(1.0, 1e-2, 1e-3),
-        sqrt_s=13.0,
         random_state=options.seed,
     ).fit(X)
 

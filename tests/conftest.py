@@ -24,6 +24,10 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 hypothesis.settings.register_profile("skad", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("skad")
 
+# The small fast detectors of the benchmarks serve the tests too. At the end of the path:
+# benchmarks/io.py and others must not hide modules of the same name.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -148,7 +148,6 @@ hunt = BumpHunt(
     TemplateDetector(Sidebands(sideband_width=0.2), classifier, cv=None),
     SignalRegion.scan(2.9, 4.5, width=0.4, step=0.4, sideband_width=1.5),
     efficiencies=(1.0, 0.003),
-    sqrt_s=13.0,  # TeV
     random_state=0,
 )
 scans = {"with": hunt.fit(X), "without": clone(hunt).fit(X[~is_signal])}

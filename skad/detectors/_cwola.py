@@ -132,7 +132,7 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
             y is -1 and +1, which can be read both ways, or does not hold two classes.
         """
         X, y = check_events(self, X, y, ensure_min_samples=2)
-        y = read_labels(y, one="mixed events", zero="reference events").astype(int)
+        y = self._read_labels(y, len(X))
         classifier = self._given_or_default_classifier()
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
@@ -178,10 +178,14 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
         sample : TrainingSample
         """
         X = check_array(X, dtype=np.float64)
-        y = read_labels(y, len(X), one="mixed events", zero="reference events").astype(int)
+        y = self._read_labels(y, len(X))
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
         return TrainingSample(self._given_or_default_classifier(), self.cv, X, y, sample_weight)
+
+    def _read_labels(self, y, n_events):
+        owner, one, zero = type(self).__name__, "mixed events", "reference events"
+        return read_labels(y, n_events, owner=owner, one=one, zero=zero).astype(int)
 
     def _given_or_default_classifier(self):
         if self.classifier is not None:

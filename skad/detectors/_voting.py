@@ -154,7 +154,7 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
         values = check_events(self, X)
         data = np.ones(len(values), dtype=bool)
         if self._requires_y():
-            data = read_labels(y, len(values))
+            data = read_labels(y, len(values), owner=type(self).__name__)
             y = data.astype(int)
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, values, dtype=np.float64)

@@ -70,7 +70,6 @@ class BumpHuntDisplay:
     ...     windows,
     ...     efficiencies=(1.0, 0.1),
     ...     n_folds=2,
-    ...     sqrt_s=13.0,
     ...     random_state=0,
     ... ).fit(X)
     >>> display = BumpHuntDisplay.from_estimator(hunt, feature_name="m [TeV]")

@@ -70,7 +70,7 @@ class ResonantMixin:
         X = check_events(self, X, dtype=np.float64, ensure_min_features=2, ensure_min_samples=2)
         data = np.ones(len(X), dtype=bool)
         if self._needs_simulation:
-            data = read_labels(y, len(X))
+            data = read_labels(y, len(X), owner=type(self).__name__)
         weight = None
         if sample_weight is not None:
             weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)

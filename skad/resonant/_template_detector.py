@@ -268,7 +268,7 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
     def _data(self, values, y):
         if not self._requires_y():
             return np.ones(len(values), dtype=bool)
-        return read_labels(y, len(values), zero="simulation or reference")
+        return read_labels(y, len(values), owner=type(self).__name__)
 
     def _features(self, values):
         """Return what the classifier sees: no m, in the coordinates of the template."""

@@ -2,14 +2,14 @@
 
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
 
 import joblib
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
@@ -23,7 +23,8 @@ from skad.search._p_values import global_p_value, local_p_value, p_to_z, z_to_p
 from skad.search._sculpting import sideband_sculpting_test
 from skad.search._spectrum import check_mass_unit
 from skad.utils import _sklearn as sk
-from skad.utils._children import requires_y
+from skad.utils._children import fit_child, requires_y, rows_of
+from skad.utils._labels import read_labels
 from skad.utils._random import draw_seed, draw_seeds
 
 __all__ = ["BumpHunt"]
@@ -48,10 +49,10 @@ class BumpHunt(BaseEstimator):
           says that y is required;
         - ``anomaly_score(X)``, higher = more anomalous (or ``score_samples(X)``, higher = more
           normal, as every outlier detector of scikit-learn), for events of region and sidebands;
-        - parameters `region`, `resonance` and `random_state`, also of nested estimators, are set
-          where it has them: the resolved `SignalRegion` of the window, the position of the
-          resonant feature, a seed of its own. A detector without `region` is fitted without the
-          resonant feature, so that it cannot cut on it;
+        - parameters `region` and `resonance`, also of nested estimators, are set where it has
+          them: the resolved `SignalRegion` of the window, with the width of the sidebands that the
+          detector's own region was given, and the position of the resonant feature. A detector
+          without `region` is fitted without the resonant feature, so that it cannot cut on it;
         - for ``background="direct"``: ``sample_background(n_samples, random_state)``, background
           events (X, sample_weight) of the signal region;
         - for ``background="importance"``: ``density_ratio(X)``, R = p_data / p_background.
@@ -66,7 +67,8 @@ class BumpHunt(BaseEstimator):
     n_folds : int, default=5
         Folds of the cross-fitting.
     n_seeds : int, default=1
-        Detectors per fold that differ in their seed; their scores and ratios are averaged.
+        Detectors per fold that differ in their seed; their scores and ratios are averaged. A
+        seed that the detector was given stays, in the k-th of them plus k.
     resonance : int or str, default=0
         Column of X that holds m.
     background : {"sideband", "direct", "importance"}, default="sideband"
@@ -79,8 +81,8 @@ class BumpHunt(BaseEstimator):
         With an efficiency of 1 it is always the sideband fit.
     spectrum : {"dijet", "polynomial"}, default="dijet"
         Function of the fits, see `fit_spectrum`.
-    sqrt_s : float, default=13000.0
-        Collision energy in the unit of m (the default is for GeV), dijet function only.
+    sqrt_s : float, default=13.0
+        Collision energy in the unit of m (the default is for TeV), dijet function only.
     n_parameters : None, int or sequence of int, default=None
         Number of parameters, or the candidates of the F-test; None means the function's own.
     bins_per_region : int, default=4
@@ -140,7 +142,7 @@ class BumpHunt(BaseEstimator):
     RegionError
         A window is empty, outside the data or without sidebands.
     DomainError
-        A mass outside ``0 < m < sqrt_s``, with ``spectrum="dijet"``.
+        A mass outside ``0 < m < sqrt_s``, or all in another unit, with ``spectrum="dijet"``.
     TypeError
         The detector lacks a method that `background` needs.
 
@@ -148,8 +150,6 @@ class BumpHunt(BaseEstimator):
     -----
     SculptingWarning
         A cut changes the spectrum in the sidebands, with ``background="sideband"``.
-    SpectrumFitWarning
-        Masses and `sqrt_s` seem to be in different units.
     LowStatisticsWarning
         The background of some rows cannot be estimated because too few events pass.
 
@@ -222,7 +222,7 @@ class BumpHunt(BaseEstimator):
         resonance=0,
         background="sideband",
         spectrum="dijet",
-        sqrt_s=13000.0,
+        sqrt_s=13.0,
         n_parameters=None,
         bins_per_region=4,
         n_samples=50_000,
@@ -292,7 +292,7 @@ class BumpHunt(BaseEstimator):
         edges = [region.bin_edges(m, bins_per_region=self.bins_per_region) for region in regions]
         if self.spectrum == "dijet":
             # A wrong unit of sqrt_s must not cost the training first.
-            check_mass_unit(np.concatenate(edges), self.sqrt_s, stacklevel=3)
+            check_mass_unit(np.concatenate(edges), self.sqrt_s)
         if cuts:
             folds = self._score_folds(X, values, y, data, m, regions, rng)
         else:
@@ -343,15 +343,7 @@ class BumpHunt(BaseEstimator):
         """Return y where the detector needs it, None where it is ignored."""
         if not requires_y(self.detector):
             return None
-        if y is None:
-            raise ValueError(
-                f"{type(self.detector).__name__} requires y to be passed (1 = data, "
-                "0 = simulation), but the target y is None."
-            )
-        y = np.asarray(y)
-        if y.shape != (len(values),) or not np.isin(y, (0, 1)).all() or len(np.unique(y)) < 2:
-            raise ValueError("y must hold 1 (data) and 0 (simulation), one per event of X.")
-        return y
+        return read_labels(y, len(values), owner=type(self.detector).__name__).astype(int)
 
     def _score_folds(self, X, values, y, data, m, regions, rng):
         """Fit the detectors and score the held-out events: lists of `_Fold` per window."""
@@ -378,15 +370,15 @@ class BumpHunt(BaseEstimator):
                 folds[i, j] = store.load(keys[i, j])
                 if folds[i, j] is None:
                     rows = np.concatenate([data[train], simulation])
-                    for seed in seeds[i, j]:
-                        tasks.append((i, j, int(seed), rows, test))
+                    for copy, seed in enumerate(seeds[i, j]):
+                        tasks.append((i, j, int(seed), copy, rows, test))
         parallel = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)
         fitted = parallel(
-            delayed(_fit_member)(self.detector, X, y, rows, regions[i], seed, store)
-            for i, _, seed, rows, _ in tasks
+            delayed(_fit_member)(self.detector, X, y, rows, regions[i], seed, copy, store)
+            for i, _, seed, copy, rows, _ in tasks
         )
         members, held_out = {}, {}
-        for (i, j, seed, _, test), member in zip(tasks, fitted, strict=True):
+        for (i, j, seed, _, _, test), member in zip(tasks, fitted, strict=True):
             members.setdefault((i, j), []).append((seed, member))
             held_out[i, j] = test
         scored = parallel(
@@ -588,33 +580,56 @@ class _Store:
         return self.folder / f"{key}.joblib"
 
 
-def _fit_member(detector, X, y, rows, region, seed, store):
-    key = store.key("member", region, rows, seed)
+def _fit_member(detector, X, y, rows, region, seed, copy, store):
+    key = store.key("member", region, rows, seed, copy)
     member = store.load(key)
     if member is not None:
         return member
-    member = clone(detector)
-    settings = {"region": region, "resonance": region.feature, "random_state": seed}
-    member.set_params(
-        **{
-            name: settings[name.rpartition("__")[2]]
-            for name in member.get_params(deep=True)
-            if name.rpartition("__")[2] in settings
-        }
+    member = fit_child(
+        detector,
+        _events(detector, X, rows, region),
+        None if y is None else y[rows],
+        random_state=seed,
+        copy=copy,
+        settings=_settings(detector, region),
     )
-    events = _events(member, X, rows, region)
-    member.fit(events, None if y is None else y[rows])
     store.save(key, member)
     return member
 
 
-def _events(member, X, rows, region):
+def _settings(detector, window):
+    """Return the parameters `region` and `resonance` of a detector in a window, nested ones too.
+
+    The window decides the edges; a width of the sidebands that the user gave a region stays.
+    """
+    settings = {}
+    for name, value in detector.get_params(deep=True).items():
+        last = name.rpartition("__")[2]
+        if last == "resonance":
+            settings[name] = window.feature
+        elif last == "region":
+            settings[name] = window
+            width = getattr(value, "sideband_width", None)
+            if width is not None and value.quantile:
+                raise RegionError(
+                    f"{name} has sidebands {width!r} wide in quantiles, which windows of BumpHunt "
+                    "do not have; give sideband_width in the unit of m, without quantile=True."
+                )
+            if width is not None:
+                settings[name] = replace(window, sideband_width=width)
+    return settings
+
+
+def _events(detector, X, rows, region):
     """Rows of X as the detector wants them: without m where it knows no region."""
-    blind = not any(name.rpartition("__")[2] == "region" for name in member.get_params(deep=True))
+    names = detector.get_params(deep=True)
+    blind = not any(name.rpartition("__")[2] == "region" for name in names)
+    events = rows_of(X, rows)
+    if not blind:
+        return events
     if hasattr(X, "iloc"):
-        events = X.iloc[rows]
-        return events.drop(columns=X.columns[region.feature]) if blind else events
-    return np.delete(X[rows], region.feature, axis=1) if blind else X[rows]
+        return events.drop(columns=X.columns[region.feature])
+    return np.delete(events, region.feature, axis=1)
 
 
 def _anomaly_score(member, X):

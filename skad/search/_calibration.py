@@ -138,7 +138,7 @@ def pseudo_experiments(hunt, generate, n_experiments, *, n_jobs=None, random_sta
     >>> from skad.datasets import make_resonance
     >>> from skad.search import BumpHunt, pseudo_experiments
     >>> hunt = BumpHunt(
-    ...     IsolationForest(n_estimators=5), efficiencies=(0.1,), n_folds=2, sqrt_s=13.0
+    ...     IsolationForest(n_estimators=5), efficiencies=(0.1,), n_folds=2
     ... )
     >>> def background(random_state):
     ...     return make_resonance(2000, 0, random_state=random_state).data

@@ -26,7 +26,7 @@ _ALLOWED = {"dijet": (3, 5), "polynomial": (1, 6)}
 _LOWEST_REACH = 1e-3
 
 
-def dijet_function(m, parameters, *, sqrt_s=13000.0):
+def dijet_function(m, parameters, *, sqrt_s=13.0):
     """Dijet function of 3, 4 or 5 parameters, in events per unit of m.
 
     ``f(m) = p1 (1 - x)^p2 x^(-p3 - p4 ln x - p5 ln^2 x)`` with ``x = m / sqrt_s``.
@@ -37,8 +37,8 @@ def dijet_function(m, parameters, *, sqrt_s=13000.0):
         Dijet mass, ``0 < m < sqrt_s``.
     parameters : sequence of 3 to 5 floats
         p1 (events per unit of m), p2, p3 and, where present, p4, p5 (no unit).
-    sqrt_s : float, default=13000.0
-        Collision energy in the unit of m (the default is for GeV).
+    sqrt_s : float, default=13.0
+        Collision energy in the unit of m (the default is for TeV).
 
     Returns
     -------
@@ -53,7 +53,7 @@ def dijet_function(m, parameters, *, sqrt_s=13000.0):
     Examples
     --------
     >>> from skad.search import dijet_function
-    >>> dijet_function([6500.0], [8.0, 1.0, 0.0])
+    >>> dijet_function([6.5], [8.0, 1.0, 0.0])
     array([4.])
     """
     parameters = np.asarray(parameters, dtype=np.float64)
@@ -61,15 +61,14 @@ def dijet_function(m, parameters, *, sqrt_s=13000.0):
     return parameters[0] * np.exp(basis[..., 1:] @ parameters[1:])
 
 
-def check_mass_unit(m, sqrt_s, *, stacklevel):
-    """Check that the dijet function exists at the masses m; warn of another unit than `sqrt_s`."""
+def check_mass_unit(m, sqrt_s):
+    """Refuse masses without a dijet function, or in another unit than `sqrt_s`."""
     dijet_function(m, (1.0, 0.0, 0.0), sqrt_s=sqrt_s)
     if np.max(m) < _LOWEST_REACH * sqrt_s:
-        warnings.warn(
-            f"the masses reach to {np.max(m):g}, sqrt_s is {sqrt_s:g}: are both in the same unit? "
-            "Give sqrt_s in the unit of the masses (13.0 for TeV, 13000.0 for GeV).",
-            SpectrumFitWarning,
-            stacklevel=stacklevel + 1,
+        raise DomainError(
+            f"the masses reach to {np.max(m):g}, sqrt_s is {sqrt_s:g}: they are hardly in the same "
+            "unit. Give sqrt_s in the unit of the masses (13.0 for TeV, 13000.0 for GeV), or take "
+            "function='polynomial'."
         )
 
 
@@ -78,7 +77,8 @@ def _dijet_basis(m, n_parameters, sqrt_s):
     if np.any(x <= 0) or np.any(x >= 1):
         raise DomainError(
             f"the dijet function needs 0 < m < sqrt_s={sqrt_s:g}; m spans [{m.min():g}, "
-            f"{m.max():g}]. Give sqrt_s in the unit of m, or take function='polynomial'."
+            f"{m.max():g}]. Give sqrt_s in the unit of m (13.0 for TeV, 13000.0 for GeV), "
+            "or take function='polynomial'."
         )
     log_x = np.log(x)
     columns = [np.ones_like(x), np.log1p(-x), -log_x, -(log_x**2), -(log_x**3)]
@@ -272,7 +272,7 @@ def fit_spectrum(
     exclude=None,
     function="dijet",
     n_parameters=None,
-    sqrt_s=13000.0,
+    sqrt_s=13.0,
     order_test="f",
     alpha=0.05,
     minimizer="newton",
@@ -298,8 +298,8 @@ def fit_spectrum(
     n_parameters : int, sequence of int or None, default=None
         Number of parameters, or the increasing candidates among which `order_test` chooses.
         None means (3, 4, 5) for the dijet function and (2, 3, 4) for the polynomial.
-    sqrt_s : float, default=13000.0
-        Collision energy in the unit of m (the default is for GeV), dijet function only.
+    sqrt_s : float, default=13.0
+        Collision energy in the unit of m (the default is for TeV), dijet function only.
     order_test : {"f", "likelihood_ratio"}, default="f"
         Test that compares an order with the next. "f": Fisher's F test on the deviances,
         which forgives a common scale of the residuals; "likelihood_ratio": drop of the
@@ -320,14 +320,14 @@ def fit_spectrum(
     RegionError
         Too few bins or events outside `exclude`, or edges that do not match `exclude`.
     DomainError
-        Masses outside ``0 < m < sqrt_s``.
+        Masses outside ``0 < m < sqrt_s``, or all below a thousandth of it: another unit.
     ImportError
         ``minimizer="minuit"`` without iminuit.
 
     Warns
     -----
     SpectrumFitWarning
-        The fit did not converge, or masses and `sqrt_s` seem to be in different units.
+        The fit did not converge.
 
     References
     ----------
@@ -338,12 +338,12 @@ def fit_spectrum(
     --------
     >>> import numpy as np
     >>> from skad.search import dijet_function, fit_spectrum
-    >>> edges = np.linspace(2000.0, 6000.0, 41)
-    >>> counts = 100 * dijet_function(edges[:-1] + 50, [0.01, 10.0, 5.0])
-    >>> fit = fit_spectrum(np.round(counts), edges, exclude=(3000.0, 3600.0))
+    >>> edges = np.linspace(2.0, 6.0, 41)
+    >>> counts = 0.1 * dijet_function(edges[:-1] + 0.05, [10.0, 10.0, 5.0])
+    >>> fit = fit_spectrum(np.round(counts), edges, exclude=(3.0, 3.6))
     >>> fit.n_parameters
     3
-    >>> expected, uncertainty = fit.yield_in(3000.0, 3600.0)
+    >>> expected, uncertainty = fit.yield_in(3.0, 3.6)
     """
     counts = np.asarray(counts, dtype=np.float64)
     edges = np.asarray(edges, dtype=np.float64)
@@ -362,7 +362,7 @@ def fit_spectrum(
         if value not in allowed:
             raise ValueError(f"{name} must be one of {allowed}; got {value!r}.")
     if function == "dijet":
-        check_mass_unit(edges, sqrt_s, stacklevel=2)
+        check_mass_unit(edges, sqrt_s)
     fitted = _fitted_bins(edges, exclude)
     candidates = _candidates(n_parameters, function, counts, fitted)
     fit, tests = choose_order(

@@ -6,7 +6,9 @@ from sklearn.utils import column_or_1d
 __all__ = ["read_labels"]
 
 
-def read_labels(y, n_events=None, *, one="data", zero="simulation or reference", name="y"):
+def read_labels(
+    y, n_events=None, *, owner="fit", one="data", zero="simulation or reference", name="y"
+):
     """Return which events are labelled 1.
 
     Parameters
@@ -15,6 +17,8 @@ def read_labels(y, n_events=None, *, one="data", zero="simulation or reference",
         1 and 0 as numbers, or booleans; both must occur.
     n_events : int, default=None
         Length that y must have.
+    owner : str, default="fit"
+        What needs the labels, for error messages.
     one, zero : str
         What the labels mean, for error messages.
     name : str, default="y"
@@ -32,8 +36,8 @@ def read_labels(y, n_events=None, *, one="data", zero="simulation or reference",
     """
     if y is None:
         raise ValueError(
-            f"requires y to be passed, but the target {name} is None. Give 1 for {one} and 0 for "
-            f"{zero}, one per event of X."
+            f"{owner} requires y to be passed, but the target {name} is None. Give 1 for {one} and "
+            f"0 for {zero}, one per event of X."
         )
     y = column_or_1d(y, warn=True)
     if n_events is not None and len(y) != n_events:

@@ -186,7 +186,7 @@ class TestBreakdown:
         inside = detector.region_.mask(X)
         assert test.n_data == (inside & (y == 1)).sum()
         assert test.n_template == (inside & (y == 0)).sum()
-        with pytest.raises(ValueError, match="y must be given"):
+        with pytest.raises(ValueError, match="requires y to be passed"):
             breakdown_test(detector, X, **options)
 
     def test_weights_of_zero_are_events_left_out(self):
@@ -194,8 +194,8 @@ class TestBreakdown:
         weight = np.ones(len(X))
         weight[300:600] = 0
         lda = LinearDiscriminantAnalysis()
-        with pytest.raises(TypeError, match="does not take it"):
-            breakdown_test(CWoLaDetector(lda), X, y, sample_weight=weight)
+        with pytest.raises(TypeError, match="LinearDiscriminantAnalysis takes none"):
+            breakdown_test(CWoLaDetector(lda), X, y, sample_weight=1 + np.arange(len(X)) % 2)
         options = {"fraction": 0.1, "n_trainings": 2, "random_state": 0, "sequential": False}
         heavy = breakdown_test(CWoLaDetector(TREE, cv=2), X, y, sample_weight=weight, **options)
         plain = breakdown_test(CWoLaDetector(TREE, cv=2), X, y, **options)
@@ -221,7 +221,7 @@ class TestBreakdown:
             ({"n_null": 18}, "n_null must be at least 19 for alpha=0.05"),
             ({"n_trainings": 1}, "n_trainings must be an integer of at least 2"),
             ({"strategy": "parts", "n_trainings": 2}, "at least 3"),
-            ({"y": None}, "y must be given for a CWoLaDetector"),
+            ({"y": None}, "CWoLaDetector requires y"),
         ],
     )
     def test_bad_input(self, kwargs, message):

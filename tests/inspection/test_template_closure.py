@@ -141,7 +141,7 @@ class TestAUC:
         assert table.loc["weighted", "null_std"] > 1.3 * table.loc["plain", "null_std"]
 
     def test_weights_need_a_classifier_that_takes_them(self, truth):
-        with pytest.raises(TypeError, match="KNeighborsClassifier.fit does not take it"):
+        with pytest.raises(TypeError, match="fit of KNeighborsClassifier takes none"):
             closure_auc(
                 {"w": Gaussian(0.3, weighted=True)}, truth, classifier=KNeighborsClassifier()
             )

@@ -17,7 +17,7 @@ from skad.search import BumpHunt
 pyplot = pytest.importorskip("matplotlib.pyplot")
 
 X = make_resonance(3000, 100, random_state=0).data
-OPTIONS = {"n_folds": 2, "sqrt_s": 13.0, "n_parameters": 3, "random_state": 0}
+OPTIONS = {"n_folds": 2, "n_parameters": 3, "random_state": 0}
 
 
 @pytest.fixture(scope="module")

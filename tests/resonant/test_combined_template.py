@@ -190,7 +190,6 @@ def test_all_templates_in_a_bump_hunt():
         [SignalRegion(2.8, 3.2), REGION],
         efficiencies=(1.0, 0.05),
         n_folds=2,
-        sqrt_s=13.0,
         n_parameters=3,
         n_global_toys=1000,
         random_state=0,

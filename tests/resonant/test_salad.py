@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -106,9 +107,9 @@ def test_class_sizes_and_weights_of_events():
     # Half of the data, at double weight: the same densities and the same number.
     kept = (y == 0) | (rng.uniform(size=len(y)) < 0.5)
     own = np.where(y == 1, 2.0, 1.0) * np.where((y == 0) & (X[:, 2] > 0), 3.0, 1.0)
-    logistic = make_pipeline(StandardScaler(), PolynomialFeatures(3), NETWORK)
-    with pytest.raises(TypeError, match="does not take it"):
-        SALAD(logistic, region=REGION).fit(X, y, sample_weight=own)
+    neighbours = make_pipeline(StandardScaler(), KNeighborsClassifier())
+    with pytest.raises(TypeError, match="step 'kneighborsclassifier', KNeighborsClassifier takes"):
+        SALAD(neighbours, region=REGION).fit(X, y, sample_weight=own)
     template = SALAD(NETWORK, region=REGION, random_state=0)
     template.fit(X[kept], y[kept], sample_weight=own[kept])
     events, weight = template.sample_background()

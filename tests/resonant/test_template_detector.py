@@ -118,10 +118,18 @@ def test_weights_of_the_data_count():
 
 def test_weights_for_a_classifier_without_them():
     X, _ = events(4000)
-    with pytest.raises(TypeError, match="does not take it"):
-        TemplateDetector(Sidebands(REGION), KNeighborsClassifier()).fit(
-            X, sample_weight=np.full(len(X), 2.0)
-        )
+    neighbours = KNeighborsClassifier(20)
+    equal = TemplateDetector(Sidebands(REGION), neighbours, random_state=0)
+    plain = equal.fit(X).anomaly_score(X)
+    np.testing.assert_array_equal(
+        equal.fit(X, sample_weight=np.full(len(X), 2.0)).anomaly_score(X), plain
+    )
+    with pytest.raises(TypeError, match="fit of KNeighborsClassifier takes none"):
+        equal.fit(X, sample_weight=1 + np.arange(len(X)) % 2)
+    # Events are drawn by the template's own weights: as many of either sideband are left.
+    smaller = min(REGION.counts(X)[1:])
+    assert equal.n_template_ == pytest.approx(2 * smaller, abs=4 * smaller**0.5)
+    assert max(REGION.counts(X)[1:]) > 2 * smaller
 
 
 def test_y_is_required_by_some_templates_only():
@@ -151,27 +159,12 @@ def test_few_events_warn():
         TemplateDetector(Sidebands(REGION), TREES).fit(X)
 
 
-@pytest.mark.parametrize("n_signal, trusted", [(800, True), (0, False)])
-def test_breakdown_warns_without_signal(n_signal, trusted):
-    X, _ = events(20_000, n_signal)
-    detector = TemplateDetector(
-        Sidebands(REGION), GaussianNB(), cv=None, check_breakdown=True, random_state=0
-    )
-    if trusted:
-        detector.fit(X)
-    else:
-        with pytest.warns(LowStatisticsWarning, match="do not select the same events"):
-            detector.fit(X)
-    assert detector.breakdown_test_.trusted is trusted
-
-
 def test_in_a_bump_hunt():
     X, _ = events(6000, 120)
     hunt = BumpHunt(
         TemplateDetector(Sidebands(), GaussianNB(), cv=None),
         [REGION, SignalRegion(2.8, 3.2)],
         efficiencies=(1.0, 0.05),
-        sqrt_s=13.0,
         n_parameters=3,
         n_global_toys=1000,
         random_state=0,
@@ -191,7 +184,6 @@ def test_in_a_bump_hunt_with_a_given_reference_and_the_direct_estimate():
         [REGION],
         efficiencies=(0.05,),
         background="direct",
-        sqrt_s=13.0,
         n_parameters=3,
         n_global_toys=1000,
         random_state=0,

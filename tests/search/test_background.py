@@ -16,7 +16,7 @@ from skad.search import (
 )
 
 REGION = SignalRegion(3.3, 3.7)
-OPTIONS = {"sqrt_s": 13.0, "n_parameters": 3}
+OPTIONS = {"n_parameters": 3}
 
 
 class ExactBackground:

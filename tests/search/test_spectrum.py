@@ -14,9 +14,9 @@ from skad.resonant import SignalRegion
 from skad.search import dijet_function, fit_spectrum
 from skad.utils import _log_linear
 
-EDGES = np.linspace(2000.0, 6000.0, 41)
-REGION = (3000.0, 3600.0)
-TRUTH = [50.0, 10.0, 5.0]
+EDGES = np.linspace(2.0, 6.0, 41)  # TeV
+REGION = (3.0, 3.6)
+TRUTH = [50_000.0, 10.0, 5.0]
 
 
 def expected(parameters=TRUTH, scale=1.0, edges=EDGES):
@@ -100,7 +100,7 @@ def test_agrees_with_a_written_out_likelihood():
 
     def integral(edges, parameters):
         total, slope = parameters
-        return -np.exp(total) * np.diff(np.exp(-slope * (np.asarray(edges) - 2000) / 1000))
+        return -np.exp(total) * np.diff(np.exp(-slope * (np.asarray(edges) - 2)))
 
     def loss(parameters):
         mean = integral(EDGES, parameters)
@@ -125,8 +125,10 @@ def test_agrees_with_a_written_out_likelihood():
 
 
 def test_masses_in_another_unit_than_the_collision_energy():
-    with pytest.warns(SpectrumFitWarning, match="reach to 6, sqrt_s is 13000: .* same unit"):
-        fit_spectrum(draw(0), EDGES / 1000, n_parameters=3)
+    with pytest.raises(DomainError, match="reach to 6, sqrt_s is 13000: .* same unit"):
+        fit_spectrum(draw(0), EDGES, n_parameters=3, sqrt_s=13000.0)
+    with pytest.raises(DomainError, match=r"sqrt_s=13; m spans .*6000.*13000.0 for GeV"):
+        fit_spectrum(draw(0), 1000 * EDGES, n_parameters=3)
 
 
 def test_region_is_blind():
@@ -173,7 +175,7 @@ def test_order_is_rarely_too_high_and_never_too_low(test):
     ]
     # The right order is left with a chance of alpha = 5 %.
     assert 0.0 < np.mean(np.array(orders) > 3) < 0.11
-    curved = expected([50.0, 10.0, 5.0, 1.5], scale=3.0)
+    curved = expected([50_000.0, 10.0, 5.0, 1.5], scale=3.0)
     orders = [
         fit_spectrum(draw(seed, curved), EDGES, exclude=REGION, order_test=test).n_parameters
         for seed in range(20)
@@ -220,7 +222,7 @@ def test_few_events():
     "error, options, message",
     [
         (RegionError, {"exclude": (3050.0, 3600.0)}, "start and end on edges"),
-        (DomainError, {"sqrt_s": 5000.0}, "0 < m < sqrt_s=5000"),
+        (DomainError, {"sqrt_s": 5.0}, "0 < m < sqrt_s=5"),
         (ValueError, {"n_parameters": 6}, "between 3 and 5; got 6"),
         (ValueError, {"n_parameters": (4, 3)}, "increasing"),
         (ValueError, {"function": "gauss"}, "function must be one of"),
@@ -276,10 +278,11 @@ def test_dijets_close(shared_data):
     energy = np.sqrt(sum(part**2 for part in momenta)).sum(axis=1)
     m = np.sqrt(energy**2 - sum(part.sum(axis=1) ** 2 for part in momenta[:3]))
     # Below 2.8 TeV the cut on the leading jet shapes the spectrum.
-    region = SignalRegion(3300.0, 3700.0, sideband_width=(500.0, 3000.0))
+    m /= 1000
+    region = SignalRegion(3.3, 3.7, sideband_width=(0.5, 3.0))
     edges = region.bin_edges(m)
     fit = fit_spectrum(np.histogram(m, edges)[0], edges, exclude=region)
-    background, error = fit.yield_in(3300.0, 3700.0)
+    background, error = fit.yield_in(3.3, 3.7)
     observed = region.counts(m).signal
     assert fit.p_value > 0.01
     assert error / background < 0.01
