@@ -121,15 +121,15 @@ def test_weights_for_a_classifier_without_them():
     neighbours = KNeighborsClassifier(20)
     equal = TemplateDetector(Sidebands(REGION), neighbours, random_state=0)
     plain = equal.fit(X).anomaly_score(X)
+    # Events are drawn by the template's own weights: as many of either sideband are left.
+    smaller = min(REGION.counts(X)[1:])
+    assert equal.n_template_ == pytest.approx(2 * smaller, abs=4 * smaller**0.5)
+    assert max(REGION.counts(X)[1:]) > 2 * smaller
     np.testing.assert_array_equal(
         equal.fit(X, sample_weight=np.full(len(X), 2.0)).anomaly_score(X), plain
     )
     with pytest.raises(TypeError, match="fit of KNeighborsClassifier takes none"):
         equal.fit(X, sample_weight=1 + np.arange(len(X)) % 2)
-    # Events are drawn by the template's own weights: as many of either sideband are left.
-    smaller = min(REGION.counts(X)[1:])
-    assert equal.n_template_ == pytest.approx(2 * smaller, abs=4 * smaller**0.5)
-    assert max(REGION.counts(X)[1:]) > 2 * smaller
 
 
 def test_y_is_required_by_some_templates_only():
