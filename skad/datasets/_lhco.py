@@ -9,7 +9,7 @@ from skad.datasets._dijets import LHCO_FEATURES
 from skad.datasets._remote import RemoteFile, fetch_file
 from skad.datasets._shipped import make_bunch, read_descr
 from skad.exceptions import DataFileError
-from skad.io._formats import open_source
+from skad.io._formats import HDF5, open_source
 from skad.utils import _sklearn as sk
 
 __all__ = [
@@ -342,14 +342,14 @@ def _bunch(data, target, path, as_frame, return_X_y, feature_names=LHCO_FEATURES
 
 
 def _check_features(path):
-    with open_source(path, file_format="hdf5") as source:
+    with open_source(path, file_format=HDF5) as source:
         source.require(LHCO_FEATURES)
         # Reading the end finds what is missing there.
         list(source.chunks(source.names, max(source.n_rows - 1, 0), source.n_rows, 1))
 
 
 def _check_particles(path):
-    with open_source(path, file_format="hdf5") as source:
+    with open_source(path, file_format=HDF5) as source:
         _require_columns(source, 3 * _N_PARTICLES)
         list(source.chunks(source.names, max(source.n_rows - 1, 0), source.n_rows, 1))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from skad.exceptions import DataFileError
 from skad.io._filters import Filters
-from skad.io._formats import open_source, open_writer, replacing, shortened
+from skad.io._formats import format_to_write, open_source, replacing, shortened
 from skad.utils import _sklearn as sk
 
 __all__ = ["iter_events", "read_events", "write_events"]
@@ -222,8 +222,9 @@ def write_events(events, path, *, column_names=None, key=None, overwrite=False):
     path = Path(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; pass overwrite=True to replace it.")
+    open_writer = format_to_write(path).writer
     n_events, names = 0, None
-    with replacing(path) as temporary, _closing(open_writer(temporary, key=key)) as writer:
+    with replacing(path) as temporary, _closing(open_writer(temporary, key)) as writer:
         for batch in _batches_of(events):
             columns = _named_columns(batch, column_names, path)
             if names is None:

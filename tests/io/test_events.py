@@ -1,6 +1,7 @@
 """Readers and writers: every format, selections, streams, and errors that name the place."""
 
 import gzip
+import re
 
 import h5py
 import numpy as np
@@ -12,8 +13,17 @@ import uproot
 
 from skad.exceptions import DataFileError, MissingColumnError
 from skad.io import iter_events, read_events, write_events
+from skad.io._formats import FORMATS
 
+# The files that are written and read back; ".pq" and the like are other names of these.
 WRITABLE = ["parquet", "h5", "csv", "npy", "npz", "root"]
+
+
+def test_every_format_is_tested_and_described():
+    for each in FORMATS:
+        assert {suffix[1:] for suffix in each.suffixes} & set(WRITABLE), each
+        for suffix in each.suffixes + each.read_only:
+            assert re.search(rf" {re.escape(suffix)}[ ,;]", read_events.__doc__), suffix
 
 
 @pytest.fixture(scope="module")
@@ -387,6 +397,10 @@ def test_writes_refused(tmp_path, events):
         write_events(np.zeros(3), path)
     with pytest.raises(ValueError, match="no batch"):
         write_events(iter([]), path)
+    with pytest.raises(ValueError, match=r"/events\.csv\.gz: .* not written; take '\.csv'\."):
+        write_events(events, tmp_path / "events.csv.gz")
+    with pytest.raises(ValueError, match=r"/events\.xlsx: .* must be one of"):
+        write_events(events, tmp_path / "events.xlsx")
     assert list(tmp_path.iterdir()) == []
 
 

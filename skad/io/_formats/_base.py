@@ -3,12 +3,14 @@
 import os
 import secrets
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from skad.exceptions import DataFileError, MissingColumnError
 
-__all__ = ["Source", "Writer", "damaged", "numbered", "replacing"]
+__all__ = ["Format", "Source", "Writer", "damaged", "numbered", "replacing"]
 
 
 class Source(ABC):
@@ -108,6 +110,20 @@ def shortened(names, limit=20):
     """Return the names for a message, cut after `limit`."""
     shown = ", ".join(map(repr, names[:limit]))
     return f"[{shown}]" if len(names) <= limit else f"[{shown}, ... {len(names)} columns]"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format: the suffixes that choose it, and what opens its files.
+
+    `source` takes path, key and column_names and returns a `Source`; `writer` takes path and key
+    and returns a `Writer`. What a format has no use for, it ignores.
+    """
+
+    suffixes: tuple[str, ...]
+    source: Callable[..., Source]
+    writer: Callable[..., Writer]
+    read_only: tuple[str, ...] = ()
 
 
 @contextmanager

@@ -7,15 +7,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from skad.io._formats._base import Source, Writer, damaged
+from skad.io._formats._base import Format, Source, Writer, damaged
 
-__all__ = ["CSVSource", "CSVWriter"]
+__all__ = ["CSV"]
 
 
 class CSVSource(Source):
     """Every column is read as float64, because CSV has no types."""
 
-    def __init__(self, path, column_names=None):
+    def __init__(self, path, key=None, column_names=None):
         self.path = path
         # Given names mean that the file has no header line.
         self._header = {} if column_names is None else {"column_names": list(column_names)}
@@ -95,3 +95,6 @@ class CSVWriter(Writer):
 
     def close(self):
         self._writer.close()
+
+
+CSV = Format((".csv",), CSVSource, CSVWriter, read_only=(".csv.gz",))

@@ -2,10 +2,10 @@
 
 from skad.exceptions import DataFileError
 from skad.io._formats._arrays import ArraySource
-from skad.io._formats._base import Source, Writer, damaged
+from skad.io._formats._base import Format, Source, Writer, damaged
 from skad.utils._optional import import_optional
 
-__all__ = ["HDF5Writer", "open_hdf5"]
+__all__ = ["HDF5"]
 
 _DEFAULT_KEY = "events"
 
@@ -117,3 +117,6 @@ class HDF5Writer(Writer):
 
     def close(self):
         self._store.close()
+
+
+HDF5 = Format((".h5", ".hdf5", ".hdf"), open_hdf5, HDF5Writer)

@@ -6,9 +6,9 @@ import numpy as np
 
 from skad.exceptions import DataFileError
 from skad.io._formats._arrays import ArraySource
-from skad.io._formats._base import Writer, damaged
+from skad.io._formats._base import Format, Writer, damaged
 
-__all__ = ["NumpyWriter", "open_numpy"]
+__all__ = ["NUMPY"]
 
 
 def open_numpy(path, key=None, column_names=None):
@@ -51,3 +51,6 @@ class NumpyWriter(Writer):
         for name, values in columns.items():
             array[name] = values
         np.save(self._path, array)
+
+
+NUMPY = Format((".npy", ".npz"), open_numpy, NumpyWriter)

@@ -7,15 +7,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from skad.io._formats._base import Source, Writer, damaged
+from skad.io._formats._base import Format, Source, Writer, damaged
 
-__all__ = ["ParquetSource", "ParquetWriter"]
+__all__ = ["PARQUET"]
 
 
 class ParquetSource(Source):
     """Skips the row groups that the row range or the statistics of the filters exclude."""
 
-    def __init__(self, path):
+    def __init__(self, path, key=None, column_names=None):
         self.path = path
         try:
             # By default pyarrow fetches all column chunks to be read at once, and without a buffer
@@ -123,3 +123,6 @@ class ParquetWriter(Writer):
 
     def close(self):
         self._writer.close()
+
+
+PARQUET = Format((".parquet", ".pq"), ParquetSource, ParquetWriter)

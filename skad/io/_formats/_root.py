@@ -1,10 +1,10 @@
 """ROOT files through uproot."""
 
 from skad.exceptions import DataFileError
-from skad.io._formats._base import Source, Writer, damaged
+from skad.io._formats._base import Format, Source, Writer, damaged
 from skad.utils._optional import import_optional
 
-__all__ = ["ROOTSource", "ROOTWriter"]
+__all__ = ["ROOT"]
 
 _DEFAULT_TREE = "events"
 
@@ -12,7 +12,7 @@ _DEFAULT_TREE = "events"
 class ROOTSource(Source):
     """A TTree or RNTuple whose branches hold one number per event."""
 
-    def __init__(self, path, key=None):
+    def __init__(self, path, key=None, column_names=None):
         uproot = import_optional("uproot", extra="hep", purpose="Reading ROOT files")
         self.path = path
         # uproot raises errors of many kinds on damaged bytes.
@@ -75,3 +75,6 @@ class ROOTWriter(Writer):
 
     def close(self):
         self._file.close()
+
+
+ROOT = Format((".root",), ROOTSource, ROOTWriter)
