@@ -1,19 +1,19 @@
 """The detector and density contracts: what a score means and which way it points.
 
-This is the only file in which the sign of an anomaly score flips.
+This is the only file in which the sign of an anomaly score flips; a test looks for others.
 """
 
 from numbers import Real
 
 import numpy as np
 from sklearn.base import DensityMixin as _DensityMixin
-from sklearn.base import OutlierMixin
+from sklearn.base import OutlierMixin, is_outlier_detector
 from sklearn.utils.validation import check_is_fitted
 
 from skad.utils import _sklearn as sk
 from skad.utils._quantile import weighted_quantile
 
-__all__ = ["DensityMixin", "DetectorMixin", "PresetMixin", "ScoreMixin"]
+__all__ = ["DensityMixin", "DetectorMixin", "PresetMixin", "ScoreMixin", "anomaly_score_of"]
 
 
 # Of scores: finite, and above all others.
@@ -173,6 +173,43 @@ class DensityMixin(_DensityMixin):
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, log_density)
         return float(np.average(log_density, weights=sample_weight))
+
+
+def anomaly_score_of(estimator, X, *, own_units=True):
+    """Anomaly score of each event from any fitted detector or density, higher = more anomalous.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        With ``anomaly_score``, ``score_samples``, or as an outlier detector of scikit-learn with
+        ``decision_function``; the first of these that it has is read.
+    X : array-like of shape (n_events, n_features)
+    own_units : bool, default=True
+        Read ``anomaly_score`` where there is one. False reads ``-score_samples`` of detectors of
+        skad too, such as the logarithm of a ratio, whose means make sense.
+
+    Returns
+    -------
+    scores : ndarray of float64, shape (n_events,)
+
+    Raises
+    ------
+    TypeError
+        An estimator with none of them, such as a detector of PyOD, whose `decision_function`
+        points the other way.
+    """
+    if own_units and hasattr(estimator, "anomaly_score"):
+        return np.asarray(estimator.anomaly_score(X), dtype=np.float64)
+    if hasattr(estimator, "score_samples"):
+        return -np.asarray(estimator.score_samples(X), dtype=np.float64)
+    if is_outlier_detector(estimator) and hasattr(estimator, "decision_function"):
+        return -np.asarray(estimator.decision_function(X), dtype=np.float64)
+    raise TypeError(
+        f"{type(estimator).__name__} has no score of known direction. Needed is one of "
+        "anomaly_score (skad), score_samples, decision_function of an OutlierMixin, or a "
+        "classifier. LocalOutlierFactor needs novelty=True; detectors of PyOD enter through "
+        "skad.detectors.PyODDetector."
+    )
 
 
 class PresetMixin:

@@ -17,7 +17,7 @@ from skad.density import FlowDensity, FramedDensity
 from skad.detectors import TreeEnsembleClassifier
 from skad.exceptions import FiducialWarning, LowStatisticsWarning
 from skad.inspection import frame_overlap
-from skad.metrics import max_significance_improvement
+from skad.metrics import anomaly_response, max_significance_improvement
 from skad.plotting import BumpHuntDisplay, FrameDisplay, SICDisplay
 from skad.resonant import (
     ANODE,
@@ -95,14 +95,15 @@ def run_frames(options):
 
     forest = IsolationForest(random_state=options.seed).fit(X)
     forest_log = IsolationForest(random_state=options.seed).fit(np.log(X))
+    rarity_in_m, rarity_in_log_m = (anomaly_response(each, T) for each in (in_m, in_log_m))
     jacobian = np.log(T).to_numpy().sum(axis=1)
     scores = {
-        "flow fitted in m": (-in_m.score_samples(T), -in_m.score_samples(T) - jacobian),
-        "flow fitted in log m": (
-            -in_log_m.score_samples(T),
-            -in_log_m.score_samples(T) - jacobian,
+        "flow fitted in m": (rarity_in_m, rarity_in_m - jacobian),
+        "flow fitted in log m": (rarity_in_log_m, rarity_in_log_m - jacobian),
+        "IsolationForest": (
+            anomaly_response(forest, T),
+            anomaly_response(forest_log, np.log(T)),
         ),
-        "IsolationForest": (-forest.score_samples(T), -forest_log.score_samples(np.log(T))),
     }
     table = {}
     print("   detector              rare in    AUC   max SIC")
@@ -213,7 +214,7 @@ def _search_methods(X, given, given_truth, options):
 
     def forest(T):
         forest = IsolationForest(random_state=options.seed).fit(inside[:, 1:])
-        return -forest.score_samples(T[:, 1:])
+        return anomaly_response(forest, T[:, 1:])
 
     return {
         "ANODE": anode,

@@ -1,4 +1,4 @@
-"""Imports point down the list of rooms only; rooms on one line do not import each other."""
+"""Imports point down the list of rooms only; the sign of a score flips in one file."""
 
 import ast
 from pathlib import Path
@@ -143,3 +143,35 @@ def test_checker_finds_wrong_imports(file, source, message):
 )
 def test_checker_accepts_imports_downwards(file, source):
     assert violations(source, Path(file)) == []
+
+
+NORMALITY = ("score_samples", "decision_function")
+
+
+def sign_flips(source):
+    """Lines that negate what `score_samples` or `decision_function` returns."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.UnaryOp)
+        and isinstance(node.op, ast.USub)
+        and any(
+            isinstance(inner, ast.Attribute)
+            and inner.attr in ("score_samples", "decision_function")
+            for inner in ast.walk(node.operand)
+        )
+    ]
+
+
+def test_signs_of_scores_flip_in_base_alone():
+    flips = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if sign_flips(path.read_text())
+    }
+    assert flips == {"base.py"}, "skad.base.anomaly_score_of reads the anomaly of any detector"
+
+
+def test_sign_check_finds_flips():
+    source = "a = d.score_samples(X)\nb = -np.asarray(d.score_samples(X))\nc = -d.offset_"
+    assert sign_flips(source) == [2]

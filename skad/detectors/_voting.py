@@ -5,7 +5,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from skad.base import DetectorMixin, ScoreMixin
+from skad.base import DetectorMixin, ScoreMixin, anomaly_score_of
 from skad.utils import _sklearn as sk
 from skad.utils._children import fit_child, requires_y, rows_of
 from skad.utils._events import check_events
@@ -164,7 +164,7 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
             delayed(_fit_member)(detector, X, y, data, sample_weight, seed)
             for (_, detector), seed in zip(self.detectors, seeds, strict=True)
         )
-        members = [-np.asarray(d.score_samples(rows_of(X, data))) for d in self.detectors_]
+        members = self._member_scores(rows_of(X, data))
         self.reference_scores_ = [np.sort(scores) for scores in members]
         self._set_offset(
             self._combine(members), None if sample_weight is None else sample_weight[data]
@@ -212,9 +212,10 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
         check_is_fitted(self)
         values = check_events(self, X, reset=False)
         X = X if hasattr(X, "iloc") else values
-        return -np.column_stack(
-            [np.asarray(d.score_samples(X), dtype=np.float64) for d in self.detectors_]
-        )
+        return np.column_stack(self._member_scores(X))
+
+    def _member_scores(self, X):
+        return [anomaly_score_of(d, X, own_units=False) for d in self.detectors_]
 
     def anomaly_score(self, X):
         """Combined score of each event, higher = more anomalous.

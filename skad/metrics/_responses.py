@@ -1,4 +1,4 @@
-"""The anomaly score of any estimator: the one place where foreign signs are turned.
+"""The anomaly score of any estimator, pipelines and classifiers included.
 
 =====================================  =====================================================
 estimator                              anomaly score, higher = more anomalous
@@ -13,10 +13,11 @@ pipeline                               of its last step, behind its transformers
 """
 
 import numpy as np
-from sklearn.base import is_classifier, is_outlier_detector
+from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skad.base import anomaly_score_of
 from skad.metrics._checks import check_scores
 
 __all__ = ["anomaly_response"]
@@ -67,26 +68,19 @@ def anomaly_response(estimator, X, *, signal_label=None):
 
 
 def _response(estimator, X, signal_label):
-    if hasattr(estimator, "anomaly_score"):
-        return estimator.anomaly_score(X)
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
         # Through the steps rather than Pipeline.score_samples, to keep the units of anomaly_score.
         check_is_fitted(estimator)
         return _response(estimator[-1], estimator[:-1].transform(X), signal_label)
     if isinstance(estimator, Pipeline):
         return _response(estimator[-1], X, signal_label)
-    if hasattr(estimator, "score_samples"):
-        return -np.asarray(estimator.score_samples(X), dtype=np.float64)
-    if is_outlier_detector(estimator) and hasattr(estimator, "decision_function"):
-        return -np.asarray(estimator.decision_function(X), dtype=np.float64)
-    if is_classifier(estimator):
+    if is_classifier(estimator) and not _is_scored(estimator):
         return _signal_response(estimator, X, signal_label)
-    raise TypeError(
-        f"{type(estimator).__name__} has no score of known direction. Needed is one of "
-        "anomaly_score (skad), score_samples, decision_function of an OutlierMixin, or a "
-        "classifier. LocalOutlierFactor needs novelty=True; detectors of PyOD enter through "
-        "skad.detectors.PyODDetector."
-    )
+    return anomaly_score_of(estimator, X)
+
+
+def _is_scored(estimator):
+    return hasattr(estimator, "anomaly_score") or hasattr(estimator, "score_samples")
 
 
 def _signal_response(classifier, X, signal_label):

@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import validate_data
 
+from skad.base import anomaly_score_of
 from skad.exceptions import LowStatisticsWarning, RegionError, SculptingWarning
 from skad.resonant._region import check_region
 from skad.search._background import fit_region, pass_fraction, sculpting_message
@@ -632,19 +633,13 @@ def _events(detector, X, rows, region):
     return np.delete(events, region.feature, axis=1)
 
 
-def _anomaly_score(member, X):
-    if hasattr(member, "anomaly_score"):
-        return np.asarray(member.anomaly_score(X), dtype=np.float64)
-    return -np.asarray(member.score_samples(X), dtype=np.float64)
-
-
 def _score_fold(members, X, events, rows, region, background, n_samples, slot):
     seeds = [seed for seed, _ in members]
     members = [member for _, member in members]
     held_out = _events(members[0], X, rows, region)
 
     def mean_score(X):
-        return np.mean([_anomaly_score(member, X) for member in members], axis=0)
+        return np.mean([anomaly_score_of(member, X) for member in members], axis=0)
 
     scores = mean_score(held_out)
     if np.isnan(scores).any():
