@@ -7,20 +7,20 @@ from numbers import Integral
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skad.base import DensityMixin, PresetMixin
 from skad.nn import (
     FLOW_KINDS,
-    FlowNetwork,
-    Standardize,
+    FlowRecipe,
     TrainingMixin,
-    build_flow,
+    log_mean_exp,
     negative_log_likelihood,
 )
 from skad.utils import _sklearn as sk
 from skad.utils._columns import column_name, resolve_columns
-from skad.utils._random import draw_seed, draw_seeds
+from skad.utils._events import check_events
+from skad.utils._random import draw_seed
 
 __all__ = ["FlowDensity"]
 
@@ -275,102 +275,124 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
         self : FlowDensity
         """
         continued = self.warm_start and hasattr(self, "trained_")
-        X = validate_data(
-            self, X, dtype=(np.float64, np.float32), ensure_min_samples=2, reset=not continued
-        )
+        X = check_events(self, X, ensure_min_samples=2, reset=not continued)
         weight = None
         if sample_weight is not None:
             weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
-        self._resolve_columns(X)
-        tensors = {"x": X[:, self.feature_indices_]}
-        if len(self.condition_indices_):
-            tensors["m"] = X[:, self.condition_indices_]
+        self._resolve_columns()
+        recipe = self.recipe()
+        arrays = self._arrays(X)
+        names = getattr(self, "feature_names_in_", None)
+        features, conditions = recipe.scaling(
+            **arrays,
+            sample_weight=weight,
+            names=[column_name(i, names) for i in self.feature_indices_],
+        )
         rows = valid_rows = None
+        events, all_weight = X, weight
         if X_val is not None:
-            X_val = validate_data(self, X_val, dtype=X.dtype, reset=False)
-            rows = [np.arange(len(X))] * self.n_estimators
-            valid_rows = [np.arange(len(X), len(X) + len(X_val))] * self.n_estimators
-            tensors["x"] = np.concatenate([tensors["x"], X_val[:, self.feature_indices_]])
-            if "m" in tensors:
-                tensors["m"] = np.concatenate([tensors["m"], X_val[:, self.condition_indices_]])
+            X_val = check_events(self, X_val, dtype=X.dtype, reset=False)
+            events = np.concatenate([X, X_val])
+            rows, valid_rows = [np.arange(len(X))], [np.arange(len(X), len(events))]
             if weight is not None:
-                weight = np.concatenate([weight, np.ones(len(X_val))])
-        n_train = len(X)
-        train_weight = None if weight is None else weight[:n_train]
-        features = self._standardize(tensors["x"][:n_train], self.feature_indices_, train_weight)
-        conditions = None
-        if "m" in tensors:
-            conditions = self._standardize(tensors["m"][:n_train], None, train_weight)
+                all_weight = np.concatenate([weight, np.ones(len(X_val))])
         previous = self.trained_ if continued else None
 
         def build(k):
             if previous is not None and k < len(previous.networks):
                 return copy.deepcopy(previous.networks[k][-1]).requires_grad_(True)
-            n_features, n_context = len(self.feature_indices_), len(self.condition_indices_)
-            return FlowNetwork(self._build_flow(n_features, n_context), features, conditions)
+            return recipe.network(features, conditions)
 
-        trainer = self._trainer()
-        self.trained_ = trainer.fit(
+        trained = recipe.train(
             build,
             negative_log_likelihood,
-            {name: torch.from_numpy(np.ascontiguousarray(t)) for name, t in tensors.items()},
-            seeds=draw_seeds(self.random_state, self.n_estimators),
-            weights=weight,
+            self._arrays(events),
+            random_state=self.random_state,
+            weights=all_weight,
             rows=rows,
             valid_rows=valid_rows,
         )
-        self.device_ = self.trained_.device
-        self.history_ = self.trained_.histories
-        self.n_iter_ = self.trained_.n_epochs
-        if "m" in tensors:
-            rng = np.random.RandomState(0)
-            m = tensors["m"][:n_train]
-            if len(m) > _MAX_KEPT_CONDITIONS:
-                m = m[rng.choice(len(m), _MAX_KEPT_CONDITIONS, replace=False)]
-            self._conditions = m
-        return self
+        return self._keep(trained, X)
 
-    def _resolve_columns(self, X):
-        names = getattr(self, "feature_names_in_", None)
-        self.condition_indices_ = resolve_columns(
-            self.condition_features, names, X.shape[1], parameter="condition_features"
-        )
-        self.feature_indices_ = np.setdiff1d(np.arange(X.shape[1]), self.condition_indices_)
-        if not len(self.feature_indices_):
-            raise ValueError(
-                "condition_features must leave at least one column to model; "
-                f"got all {X.shape[1]} columns of X."
-            )
+    def recipe(self):
+        """Return how these parameters say that flows are built and trained.
 
-    def _standardize(self, values, positions, weight):
-        mean = np.average(values, axis=0, weights=weight).astype(np.float64)
-        variance = np.average((values - mean) ** 2, axis=0, weights=weight)
-        if positions is not None:
-            seen = values if weight is None else values[weight > 0]
-            for i in np.flatnonzero((seen == seen[:1]).all(axis=0)):
-                name = column_name(positions[i], getattr(self, "feature_names_in_", None))
-                raise ValueError(
-                    f"{name} of X is constant, so its density is not finite; drop the column or "
-                    "name it in condition_features."
-                )
-        return Standardize(mean, np.sqrt(variance))
+        Estimators that train flows in another way, in front of a density or as a part of a
+        mixture, take their settings from an unfitted `FlowDensity` by this.
 
-    def _build_flow(self, n_features, n_context):
+        Returns
+        -------
+        recipe : FlowRecipe
+        """
+        self._validate_params()
         options = dict(self.flow_options or {})
         if self.n_transforms is not None:
             options["n_transforms"] = self.n_transforms
         if self.hidden_layer_sizes is not None:
             sizes = self.hidden_layer_sizes
             options["hidden_features"] = (sizes,) if np.isscalar(sizes) else tuple(sizes)
-        return build_flow(self.flow, n_features, n_context, **options)
+        return FlowRecipe(
+            kind=self.flow,
+            options=options,
+            n_estimators=self.n_estimators,
+            trainer=self._trainer(),
+        )
+
+    def adopt(self, trained, X):
+        """Take flows that were trained elsewhere, in place of `fit`.
+
+        Parameters
+        ----------
+        trained : TrainedMembers
+            Their networks are flows of the features given the conditions, as
+            ``recipe().network(...)`` builds them.
+        X : array-like of shape (n_events, n_features)
+            Events that they were trained on: names, number of columns and the conditions to
+            sample at are those of X.
+
+        Returns
+        -------
+        self : FlowDensity
+        """
+        X = check_events(self, X)
+        self._resolve_columns()
+        return self._keep(trained, X)
+
+    def _keep(self, trained, X):
+        self.trained_ = trained
+        self.device_ = trained.device
+        self.history_ = trained.histories
+        self.n_iter_ = trained.n_epochs
+        if len(self.condition_indices_):
+            m = X[:, self.condition_indices_]
+            if len(m) > _MAX_KEPT_CONDITIONS:
+                rng = np.random.RandomState(0)
+                m = m[rng.choice(len(m), _MAX_KEPT_CONDITIONS, replace=False)]
+            self._conditions = m
+        return self
+
+    def _resolve_columns(self):
+        names, n_columns = getattr(self, "feature_names_in_", None), self.n_features_in_
+        self.condition_indices_ = resolve_columns(
+            self.condition_features, names, n_columns, parameter="condition_features"
+        )
+        self.feature_indices_ = np.setdiff1d(np.arange(n_columns), self.condition_indices_)
+        if not len(self.feature_indices_):
+            raise ValueError(
+                "condition_features must leave at least one column to model; "
+                f"got all {n_columns} columns of X."
+            )
 
     def _arrays(self, X):
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        """Return features x and conditions m, if any."""
         arrays = {"x": X[:, self.feature_indices_]}
         if len(self.condition_indices_):
             arrays["m"] = X[:, self.condition_indices_]
-        return X, arrays
+        return arrays
+
+    def _validated(self, X):
+        check_is_fitted(self)
+        return check_events(self, X, reset=False)
 
     def score_samples(self, X):
         """Log density of each event in the coordinates of X.
@@ -384,8 +406,8 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
         log_density : ndarray of float64, shape (n_events,)
             log p(x) or log p(x|m), in nats.
         """
-        _, arrays = self._arrays(X)
-        return self.trained_.evaluate(_log_density, arrays, reduce=_log_mean_exp)
+        arrays = self._arrays(self._validated(X))
+        return self.trained_.evaluate(_log_density, arrays, reduce=log_mean_exp)
 
     def sample(self, n_samples=1, random_state=None, *, conditions=None):
         """Draw events from the density.
@@ -418,13 +440,8 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
         rng = np.random.RandomState(draw_seed(random_state))
         generator = torch.Generator().manual_seed(draw_seed(rng))
         m = self._check_conditions(conditions, n_samples, rng)
-        networks = [network for kept in self.trained_.networks for network in kept]
-        share = rng.permutation(np.arange(n_samples) % len(networks))
         X = np.empty((n_samples, self.n_features_in_))
-        for i, network in enumerate(networks):
-            rows = np.flatnonzero(share == i)
-            if not len(rows):
-                continue
+        for network, rows in self.trained_.shares(n_samples, rng):
             of_rows = None
             if m is not None:
                 of_rows = torch.as_tensor(m[rows]).to(self.trained_.device)
@@ -468,9 +485,9 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
         Z : ndarray of float64, shape (n_events, n_features)
             The features follow N(0, 1) independently, as far as the flow has learned.
         """
-        X, arrays = self._arrays(X)
+        X = self._validated(X)
         Z = X.astype(np.float64)
-        Z[:, self.feature_indices_] = self._latent(arrays, lambda network, b: network.latent(*b)[0])
+        Z[:, self.feature_indices_] = self._latent(X, lambda network, b: network.latent(*b)[0])
         return Z
 
     def inverse_transform(self, X):
@@ -485,11 +502,9 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
         -------
         X_original : ndarray of float64, shape (n_events, n_features)
         """
-        X, arrays = self._arrays(X)
+        X = self._validated(X)
         original = X.astype(np.float64)
-        original[:, self.feature_indices_] = self._latent(
-            arrays, lambda network, b: network.data(*b)
-        )
+        original[:, self.feature_indices_] = self._latent(X, lambda network, b: network.data(*b))
         return original
 
     def log_abs_det_jacobian(self, X):
@@ -504,15 +519,14 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
         log_abs_det : ndarray of float64, shape (n_events,)
             Natural logarithm, the derivative taken in the coordinates of X.
         """
-        _, arrays = self._arrays(X)
-        return self._latent(arrays, lambda network, b: network.latent(*b)[1])
+        return self._latent(self._validated(X), lambda network, b: network.latent(*b)[1])
 
-    def _latent(self, arrays, function):
+    def _latent(self, X, function):
         # The mean of several flows has no latent space of its own.
         first = self.trained_.groups(1)[0]
         return first.evaluate(
             lambda network, batch: function(network, tuple(batch.values())),
-            arrays,
+            self._arrays(X),
             reduce=lambda stacked: stacked[-1],
         )
 
@@ -539,7 +553,3 @@ def _log_density(network, batch):
     # Squares in float64: a point far out must keep a finite, ordered density.
     z, log_abs_det = network.latent(*batch.values())
     return log_abs_det - 0.5 * (z.double().square() + math.log(2 * math.pi)).sum(1)
-
-
-def _log_mean_exp(log_densities):
-    return torch.logsumexp(log_densities, dim=0) - math.log(len(log_densities))

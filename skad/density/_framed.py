@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skad.base import DensityMixin
 from skad.coordinates import InverseCoordinates, inverse_transform, log_abs_det_jacobian
@@ -14,6 +14,7 @@ from skad.density._protocol import draw_events, fit_density, fit_or_frozen
 from skad.exceptions import FiducialWarning
 from skad.utils import _sklearn as sk
 from skad.utils._columns import resolve_columns
+from skad.utils._events import check_events
 
 __all__ = ["FramedDensity"]
 
@@ -274,9 +275,7 @@ class FramedDensity(DensityMixin, BaseEstimator):
 
     def _validated(self, X, *, reset):
         """Check X and return it, as a DataFrame if it is one."""
-        array = validate_data(
-            self, X, dtype=(np.float64, np.float32), reset=reset, ensure_min_samples=1 + reset
-        )
+        array = check_events(self, X, reset=reset, ensure_min_samples=1 + reset)
         return X if hasattr(X, "iloc") else array
 
     def features(self, X):

@@ -270,9 +270,7 @@ class NetworkClassifier(TrainingMixin, PresetMixin, TwoClassMixin, BaseEstimator
             own = None if sample_weight is None else np.asarray(sample_weight, np.float64)[fold]
             weight[fold] = class_balanced_weight(y[fold], own, self.class_weight, self.classes_)
             weights.append(weight)
-            mean = np.average(X[fold], axis=0, weights=own).astype(np.float64)
-            variance = np.average((X[fold] - mean) ** 2, axis=0, weights=own)
-            scalers.append(Standardize(mean, np.sqrt(variance)))
+            scalers.append(Standardize.of(X[fold], own))
         n = self.n_estimators
 
         def build(k):

@@ -15,6 +15,7 @@ from skad.utils._events import FLOATS, check_events
 from skad.utils._labels import read_labels
 from skad.utils._quantile import weighted_quantile
 from skad.utils._random import draw_seeds
+from skad.utils._statistics import mean_and_std
 
 __all__ = ["ReconstructionDetector", "mean_over_networks"]
 
@@ -139,8 +140,7 @@ class ReconstructionDetector(
         if self.scaling is None:
             return Standardize(np.zeros(n), np.ones(n))
         values = values.astype(np.float64)
-        mean = np.average(values, axis=0, weights=weight)
-        scale = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weight))
+        mean, scale = mean_and_std(values, weight)
         scale[scale <= _NO_SPREAD * np.abs(mean)] = 0.0
         if self.scaling == "standard":
             return Standardize(mean, scale)

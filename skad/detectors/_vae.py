@@ -584,15 +584,14 @@ class VAEDetector(ReconstructionDetector):
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(f"n_samples must be a positive integer; got {n_samples!r}.")
-        networks = [network for kept in self.trained_.networks for network in kept]
         rng = np.random.RandomState(draw_seed(random_state))
-        share = rng.permutation(np.arange(n_samples) % len(networks))
+        shares = self.trained_.shares(n_samples, rng)
         latent = torch.from_numpy(rng.normal(size=(n_samples, self._n_latent)))
         X = np.empty((n_samples, len(self.feature_indices_)))
         with torch.inference_mode():
-            for k, network in enumerate(networks):
-                points = latent[share == k].to(self.trained_.device)
-                X[share == k] = network.scaling.inverse(network.decode(points)).cpu().numpy()
+            for network, rows in shares:
+                points = latent[rows].to(self.trained_.device)
+                X[rows] = network.scaling.inverse(network.decode(points)).cpu().numpy()
         return X
 
     def __sklearn_tags__(self):

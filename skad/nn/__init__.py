@@ -8,10 +8,11 @@ from skad.nn._flows import FLOW_KINDS, Flow, build_flow
 from skad.nn._losses import distance_correlation, exposure_loss, kl_to_standard_normal
 from skad.nn._members import per_event
 from skad.nn._mlp import ACTIVATIONS, MLP, Standardize
+from skad.nn._recipe import FlowRecipe
 from skad.nn._settings import TrainingMixin
 from skad.nn._signal_mixture import SignalMixture, mixture_negative_log_likelihood
 from skad.nn._sinkhorn import sinkhorn_divergence
-from skad.nn._trained import TrainedMembers
+from skad.nn._trained import TrainedMembers, log_mean_exp
 from skad.nn._transport import FlowOnFlow, MassTransport
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Flow",
     "FlowNetwork",
     "FlowOnFlow",
+    "FlowRecipe",
     "MassTransport",
     "SignalMixture",
     "Standardize",
@@ -34,6 +36,7 @@ __all__ = [
     "distance_correlation",
     "exposure_loss",
     "kl_to_standard_normal",
+    "log_mean_exp",
     "mixture_negative_log_likelihood",
     "negative_log_likelihood",
     "sinkhorn_divergence",

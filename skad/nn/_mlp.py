@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from skad.utils._statistics import mean_and_std
+
 __all__ = ["ACTIVATIONS", "MLP", "Standardize", "mlp_layers"]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -42,6 +44,11 @@ class Standardize(nn.Module):
         scale = np.where(np.asarray(scale) == 0, 1.0, scale)
         self.register_buffer("mean", torch.as_tensor(np.asarray(mean), dtype=torch.float64))
         self.register_buffer("scale", torch.as_tensor(scale, dtype=torch.float64))
+
+    @classmethod
+    def of(cls, values: np.ndarray, sample_weight: np.ndarray | None = None) -> Standardize:
+        """Return the standardisation of the columns of `values`."""
+        return cls(*mean_and_std(values, sample_weight))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return (x - self.mean) / self.scale

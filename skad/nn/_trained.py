@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["TrainedMembers"]
+__all__ = ["TrainedMembers", "log_mean_exp"]
 
 _CHUNK = 16384
+
+
+def log_mean_exp(stacked: torch.Tensor) -> torch.Tensor:
+    """Combine log densities, or log ratios, of all networks and epochs: the mean of their exp."""
+    return torch.logsumexp(stacked, dim=0) - math.log(len(stacked))
 
 
 class TrainedMembers:
@@ -77,6 +83,20 @@ class TrainedMembers:
             TrainedMembers(self.networks[i : i + size], self.histories[i : i + size], self.device)
             for i in range(0, len(self.networks), size)
         ]
+
+    def map(self, function: Callable[[nn.Module], nn.Module]) -> TrainedMembers:
+        """Return members with ``function(network)``, a part of it, in place of every network."""
+        networks = [[function(network) for network in kept] for kept in self.networks]
+        return TrainedMembers(networks, self.histories, self.device)
+
+    def shares(
+        self, n_events: int, random_state: np.random.RandomState
+    ) -> list[tuple[nn.Module, np.ndarray]]:
+        """Return every network with its share of events to draw, equal shares at random."""
+        networks = [network for kept in self.networks for network in kept]
+        share = random_state.permutation(np.arange(n_events) % len(networks))
+        rows = [np.flatnonzero(share == i) for i in range(len(networks))]
+        return [pair for pair in zip(networks, rows, strict=True) if len(pair[1])]
 
     def evaluate(
         self,

@@ -4,7 +4,6 @@ from numbers import Real
 
 import numpy as np
 import torch
-from sklearn.base import clone
 
 from skad.density import FlowDensity, FramedDensity
 from skad.nn import FlowNetwork, MassTransport, Standardize, sinkhorn_divergence
@@ -183,16 +182,17 @@ class CURTAINS(TransportTemplate):
             objective = _negative_log_likelihood
         else:
             self.density_ = None
-            scalers = (Standardize(*_mean_and_std(v, weight)) for v in (z, m[:, None]))
+            scalers = (Standardize.of(v, weight) for v in (z, m[:, None]))
             base = FlowNetwork(None, *scalers)
             objective = _transport_cost
         transport = self.transport
         if transport is None:
             transport = FlowDensity("nsf_coupling", hidden_layer_sizes=(32, 32), max_epochs=5)
-        self._settings = clone(transport)
+        recipe = transport.recipe()
         n_features = len(self.feature_indices_)
         self._fit_transport(
-            lambda: MassTransport(self._settings._build_flow(n_features, 2), base),
+            recipe,
+            lambda: MassTransport(recipe.flow(n_features, 2), base),
             objective,
             {"x": z, "m": m[:, None]},
             weight,
@@ -218,11 +218,6 @@ class CURTAINS(TransportTemplate):
             rng,
         )
         return self._to_events(z, target), np.ones(n_samples)
-
-
-def _mean_and_std(values, weight):
-    mean = np.average(values, axis=0, weights=weight)
-    return mean, np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weight))
 
 
 def _order(batch):

@@ -3,7 +3,6 @@
 from numbers import Real
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.preprocessing import MinMaxScaler
 
 from skad.density import FlowDensity, FramedDensity
@@ -195,10 +194,11 @@ class FETA(TransportTemplate):
         transport = self.transport
         if transport is None:
             transport = FlowDensity("nsf_coupling", hidden_layer_sizes=(32, 32), max_epochs=5)
-        self._settings = clone(transport)
+        recipe = transport.recipe()
         n_features = len(self.feature_indices_)
         self._fit_transport(
-            lambda: FlowOnFlow(self._settings._build_flow(n_features, 1), base),
+            recipe,
+            lambda: FlowOnFlow(recipe.flow(n_features, 1), base),
             negative_log_likelihood,
             {"x": self._to_z(events.X[data]), "m": events.m[data][:, None]},
             events.weights(data),

@@ -3,26 +3,25 @@
 from numbers import Integral, Real
 
 import numpy as np
-import torch
 from scipy.optimize import brentq
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skad.coordinates import log_abs_det_jacobian
 from skad.density import FlowDensity
 from skad.nn import (
     Annealed,
-    FlowNetwork,
     SignalMixture,
-    TrainedMembers,
+    log_mean_exp,
     mixture_negative_log_likelihood,
 )
 from skad.resonant._density_ratio import MAX_LOG_RATIO, DensityRatioDetector, check_n_samples
 from skad.utils import _sklearn as sk
-from skad.utils._random import draw_seed, draw_seeds
+from skad.utils._columns import column_name
+from skad.utils._random import draw_seed
 
 __all__ = ["ResidualANODE"]
 
@@ -218,19 +217,20 @@ class ResidualANODE(DensityRatioDetector):
         tensors = self._tensors(X)
         n_folds = min(self.n_folds, len(X))
         folds = list(KFold(n_folds, shuffle=True, random_state=draw_seed(rng)).split(X))
-        trained = self._train(density, X, tensors, sample_weight, folds, rng)
+        trained = self._train(density.recipe(), tensors, sample_weight, folds, rng)
         log_ratio = np.empty(len(X))
         for k, (_, test) in enumerate(folds):
             held_out = {name: values[test] for name, values in tensors.items()}
             of_fold = trained.groups(density.n_estimators)[k]
-            log_ratio[test] = of_fold.evaluate(_log_signal_ratio, held_out, reduce=_log_mean_exp)
+            log_ratio[test] = of_fold.evaluate(_log_signal_ratio, held_out, reduce=log_mean_exp)
         log_ratio = log_ratio.clip(-MAX_LOG_RATIO, MAX_LOG_RATIO)
         ratio = np.exp(log_ratio)
         self._measure_fraction(ratio, np.ones(len(X)) if sample_weight is None else sample_weight)
         self._keep_signal_masses(X, ratio, sample_weight)
         self.training_scores_ = np.full(n_events, np.nan)
         self.training_scores_[rows] = ratio
-        self._adopt(density, trained, X)
+        density.adopt(trained.map(lambda mixture: mixture.signal), self._named(X))
+        self.signal_density_ = self._framed(FrozenEstimator(density)).fit(self._named(X))
 
     def _signal_settings(self):
         """Return an unfitted flow with the settings of the signal's."""
@@ -268,27 +268,29 @@ class ResidualANODE(DensityRatioDetector):
         """
         return np.logaddexp(self._log_density(self.background_density_, X), self._log_floor)
 
-    def _train(self, density, X, tensors, sample_weight, folds, rng):
+    def _train(self, recipe, tensors, sample_weight, folds, rng):
         """Train the flows of all folds, those of one fold next to each other."""
-        density._resolve_columns(X)
-        features = density._standardize(tensors["x"], density.feature_indices_, sample_weight)
-        conditions = density._standardize(tensors["m"], None, sample_weight)
+        names = getattr(self, "feature_names_in_", None)
+        scaling = recipe.scaling(
+            tensors["x"],
+            tensors["m"],
+            sample_weight=sample_weight,
+            names=[column_name(i, names) for i in self.feature_indices_],
+        )
         learned = self.signal_fraction is None
         fraction = _INITIAL_FRACTION if learned else self.signal_fraction
 
         def build(k):
-            flow = FlowNetwork(density._build_flow(tensors["x"].shape[1], 1), features, conditions)
-            return SignalMixture(flow, fraction, learned)
+            return SignalMixture(recipe.network(*scaling), fraction, learned)
 
-        n = density.n_estimators
-        annealing = Annealed(1.0, period=int(_ANNEALING * density.max_epochs))
-        return density._trainer().fit(
+        annealing = Annealed(1.0, period=int(_ANNEALING * recipe.trainer.max_epochs))
+        return recipe.train(
             build,
             mixture_negative_log_likelihood(annealing),
-            {name: torch.from_numpy(values) for name, values in tensors.items()},
-            seeds=draw_seeds(rng, n * len(folds)),
+            tensors,
+            random_state=rng,
+            rows=[train for train, _ in folds],
             weights=sample_weight,
-            rows=[train for train, _ in folds for _ in range(n)],
             annealed=[annealing],
         )
 
@@ -319,17 +321,6 @@ class ResidualANODE(DensityRatioDetector):
             probability = probability * sample_weight
         m = X[:, self.resonance_index_]
         self._signal_masses = m, probability / probability.sum()
-
-    def _adopt(self, density, trained, X):
-        """Make a fitted `FlowDensity` of the signal's part of the trained mixtures."""
-        networks = [[mixture.signal for mixture in kept] for kept in trained.networks]
-        density.trained_ = TrainedMembers(networks, trained.histories, trained.device)
-        density.history_, density.n_iter_ = trained.histories, trained.n_epochs
-        density.device_ = trained.device
-        validate_data(density, self._named(X))
-        density._conditions = X[:, [self.resonance_index_]]
-        framed = self._framed(FrozenEstimator(density))
-        self.signal_density_ = framed.fit(self._named(X))
 
     def _log_score(self, values):
         return self._log_density(self.signal_density_, values) - self._log_background(values)
@@ -380,7 +371,3 @@ class ResidualANODE(DensityRatioDetector):
 
 def _log_signal_ratio(mixture, batch):
     return mixture.signal(batch["x"], batch["m"]) - batch["log_background"]
-
-
-def _log_mean_exp(log_ratios):
-    return torch.logsumexp(log_ratios, dim=0) - np.log(len(log_ratios))

@@ -3,7 +3,6 @@
 import copy
 
 import numpy as np
-import torch
 from sklearn.base import clone
 
 from skad.base import PresetMixin
@@ -12,7 +11,6 @@ from skad.density import FlowDensity, FramedDensity
 from skad.nn import TrainedMembers
 from skad.resonant._template import Template
 from skad.utils import _sklearn as sk
-from skad.utils._random import draw_seeds
 
 __all__ = ["TransportTemplate"]
 
@@ -79,31 +77,22 @@ class TransportTemplate(PresetMixin, Template):
         # A copy: training may change its precision.
         return copy.deepcopy(density.trained_.networks[0][-1])
 
-    def _fit_transport(self, build, objective, arrays, weight, rng, **options):
-        """Train the transport with the settings of a FlowDensity."""
-        self.trained_ = self._settings._trainer().fit(
-            lambda k: build(),
-            objective,
-            {name: torch.from_numpy(array) for name, array in arrays.items()},
-            seeds=draw_seeds(rng, self._settings.n_estimators),
-            weights=weight,
-            **options,
+    def _fit_transport(self, recipe, build, objective, arrays, weight, rng, **options):
+        """Train the transport by the recipe of a FlowDensity."""
+        self.trained_ = recipe.train(
+            lambda k: build(), objective, arrays, random_state=rng, weights=weight, **options
         )
         self.history_ = self.trained_.histories
 
     def _transported(self, function, arrays, rng):
         """Evaluate ``function(network, batch)``, each of the kept networks on its share of rows."""
-        networks = [network for kept in self.trained_.networks for network in kept]
         n = len(next(iter(arrays.values())))
-        share = rng.permutation(np.arange(n) % len(networks))
         out = np.empty((n, len(self.feature_indices_)))
-        for i, network in enumerate(networks):
-            rows = np.flatnonzero(share == i)
-            if len(rows):
-                one = TrainedMembers([[network]], [[]], self.trained_.device)
-                out[rows] = one.evaluate(
-                    function,
-                    {name: array[rows] for name, array in arrays.items()},
-                    reduce=lambda stacked: stacked[0],
-                )
+        for network, rows in self.trained_.shares(n, rng):
+            one = TrainedMembers([[network]], [[]], self.trained_.device)
+            out[rows] = one.evaluate(
+                function,
+                {name: array[rows] for name, array in arrays.items()},
+                reduce=lambda stacked: stacked[0],
+            )
         return out

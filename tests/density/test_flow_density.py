@@ -8,8 +8,9 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 from sklearn.preprocessing import StandardScaler
 
-from skad.density import FlowDensity
+from skad.density import FlowDensity, FramedDensity
 from skad.exceptions import MissingColumnError
+from skad.nn._flow_network import negative_log_likelihood
 
 MEAN = np.array([3500.0, 0.2])
 COVARIANCE = np.array([[100.0**2, 0.6 * 100 * 0.05], [0.6 * 100 * 0.05, 0.05**2]])
@@ -154,6 +155,41 @@ def test_warm_start_continues():
     for _ in range(3):
         density.fit(X)
     assert density.score(X) > first + 0.01
+
+
+def test_flows_trained_by_the_recipe_make_the_same_density():
+    X = pd.DataFrame(conditional_events(np.linspace(-2, 2, 500), np.random.RandomState(0)))
+    X.columns = ["x", "m"]
+    settings = {"max_epochs": 2, "n_transforms": 2, "n_estimators": 2, "condition_features": "m"}
+    fitted = FlowDensity(**settings, random_state=0).fit(X)
+    density = FlowDensity(**settings)
+    recipe = density.recipe()
+    x, m = X[["x"]].to_numpy(copy=True), X[["m"]].to_numpy(copy=True)
+    scaling = recipe.scaling(x, m, names=["x"])
+    trained = recipe.train(
+        lambda k: recipe.network(*scaling),
+        negative_log_likelihood,
+        {"x": x, "m": m},
+        random_state=0,
+    )
+    density.adopt(trained, X)
+    assert (density.score_samples(X) == fitted.score_samples(X)).all()
+    assert (density.sample(50, random_state=0) == fitted.sample(50, random_state=0)).all()
+    assert list(density.get_feature_names_out()) == ["latent0", "m"]
+    assert density.history_[1][-1]["train_loss"] == fitted.history_[1][-1]["train_loss"]
+
+
+def test_a_recipe_of_wrong_parameters_is_refused():
+    with pytest.raises(ValueError, match="'flow' parameter of FlowDensity must be"):
+        FlowDensity("planar").recipe()
+
+
+@pytest.mark.parametrize("make", [FlowDensity, FramedDensity])
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_features_whose_squares_are_no_numbers_are_named(make, scale):
+    X = gaussian(50) * [1.0, scale]
+    with pytest.raises(ValueError, match="column 1 of X reaches"):
+        make().fit(X)
 
 
 def test_truth_labels_are_not_read():

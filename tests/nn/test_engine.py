@@ -13,6 +13,7 @@ from skad.nn import MLP, Autoencoder, Standardize, Trainer, VariationalAutoencod
 from skad.nn._loader import EventData, EventLoader
 from skad.nn._members import Members
 from skad.nn._schedules import SCHEDULES
+from skad.nn._trained import log_mean_exp
 
 N = 600
 
@@ -389,6 +390,28 @@ def test_evaluation_does_not_depend_on_the_chunk_and_survives_a_pickle(tensors):
     np.testing.assert_allclose(whole, by_hand, atol=1e-6)
     loaded = pickle.loads(pickle.dumps(trained))
     assert (loaded.evaluate(output, arrays, reduce=mean) == whole).all()
+
+
+def test_every_network_draws_an_equal_share(tensors):
+    trained = Trainer(max_epochs=2, n_averaged=2).fit(build, squared_error, tensors, seeds=[0, 1])
+    shares = trained.shares(10, np.random.RandomState(0))
+    assert [network for network, _ in shares] == [n for kept in trained.networks for n in kept]
+    assert sorted(len(rows) for _, rows in shares) == [2, 2, 3, 3]
+    assert sorted(np.concatenate([rows for _, rows in shares])) == list(range(10))
+    # A network without a share is left out.
+    assert len(trained.shares(3, np.random.RandomState(0))) == 3
+
+
+def test_a_part_of_every_network(tensors):
+    trained = Trainer(max_epochs=1).fit(build, squared_error, tensors, seeds=[0, 1])
+    parts = trained.map(lambda network: network[0])
+    assert [kept[0] for kept in parts.networks] == [kept[0][0] for kept in trained.networks]
+    assert parts.n_epochs == trained.n_epochs
+
+
+def test_log_mean_exp_of_large_values():
+    values = torch.tensor([[1e4, -1e4], [1e4 + np.log(3), -1e4]], dtype=torch.float64)
+    torch.testing.assert_close(log_mean_exp(values), values[0] + torch.tensor([np.log(2), 0.0]))
 
 
 def test_schedules_start_peak_and_end():

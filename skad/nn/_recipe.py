@@ -1,0 +1,134 @@
+"""How flows are built, scaled and trained, as one object that estimators share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from skad.nn._engine import Trainer
+from skad.nn._flow_network import FlowNetwork
+from skad.nn._flows import Flow, build_flow
+from skad.nn._members import Objective
+from skad.nn._mlp import Standardize
+from skad.nn._trained import TrainedMembers
+from skad.utils._random import draw_seeds
+
+__all__ = ["FlowRecipe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowRecipe:
+    """How to build, scale and train flows.
+
+    `FlowDensity.recipe` returns one, for estimators that train flows of its settings in their own
+    way: in front of another density, or as a part of a mixture.
+
+    Parameters
+    ----------
+    kind : str
+        Kind of flow, as in `build_flow`.
+    options : dict
+        Options of the kind.
+    n_estimators : int
+        Networks trained with different seeds.
+    trainer : Trainer
+        How they are trained.
+    """
+
+    kind: str
+    options: dict[str, Any]
+    n_estimators: int
+    trainer: Trainer
+
+    def flow(self, n_features: int, n_context: int = 0) -> Flow:
+        """Build an untrained flow."""
+        return build_flow(self.kind, n_features, n_context, **self.options)
+
+    def network(self, features: Standardize, conditions: Standardize | None = None) -> FlowNetwork:
+        """Build an untrained flow behind the standardisations that `scaling` returned."""
+        n_context = 0 if conditions is None else len(conditions.mean)
+        return FlowNetwork(self.flow(len(features.mean), n_context), features, conditions)
+
+    def scaling(
+        self,
+        x: np.ndarray,
+        m: np.ndarray | None = None,
+        *,
+        sample_weight: np.ndarray | None = None,
+        names: Sequence[str],
+    ) -> tuple[Standardize, Standardize | None]:
+        """Return the standardisations of features and conditions.
+
+        Parameters
+        ----------
+        x : array of shape (n_events, n_features)
+        m : array of shape (n_events, n_conditions), default=None
+        sample_weight : array of shape (n_events,), default=None
+        names : sequence of str
+            What to call the columns of x in a message.
+
+        Raises
+        ------
+        ValueError
+            A feature that is the same for all events.
+        """
+        seen = x if sample_weight is None else x[sample_weight > 0]
+        for name, constant in zip(names, (seen == seen[:1]).all(axis=0), strict=True):
+            if constant:
+                raise ValueError(
+                    f"{name} of X is constant, so its density is not finite; drop the column or "
+                    "name it in condition_features."
+                )
+        conditions = None if m is None else Standardize.of(m, sample_weight)
+        return Standardize.of(x, sample_weight), conditions
+
+    def train(
+        self,
+        build: Callable[[int], nn.Module],
+        objective: Objective,
+        arrays: dict[str, np.ndarray],
+        *,
+        random_state: Any,
+        rows: Sequence[np.ndarray] | None = None,
+        valid_rows: Sequence[np.ndarray] | None = None,
+        **options: Any,
+    ) -> TrainedMembers:
+        """Train `n_estimators` networks, or as many for every fold.
+
+        Parameters
+        ----------
+        build, objective
+            As in `Trainer.fit`.
+        arrays : dict of str to array of shape (n_events, ...)
+        random_state : int, RandomState or None
+            Source of the seeds.
+        rows, valid_rows : sequence of int arrays, default=None
+            Training and validation events of each fold. The networks of one fold are next to each
+            other.
+        **options
+            Of `Trainer.fit`.
+
+        Returns
+        -------
+        trained : TrainedMembers
+        """
+        n_folds = 1 if rows is None else len(rows)
+        return self.trainer.fit(
+            build,
+            objective,
+            {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()},
+            seeds=draw_seeds(random_state, self.n_estimators * n_folds),
+            rows=self._repeated(rows),
+            valid_rows=self._repeated(valid_rows),
+            **options,
+        )
+
+    def _repeated(self, folds: Sequence[np.ndarray] | None) -> list[np.ndarray] | None:
+        if folds is None:
+            return None
+        return [fold for fold in folds for _ in range(self.n_estimators)]
