@@ -6,11 +6,68 @@ import threading
 import estimator_checks as checks
 import numpy as np
 import torch
-from simple_estimators import GoodDensity, GoodDetector, GoodTransformer
+from simple_estimators import GoodDensity, GoodDetector, GoodTemplate, GoodTransformer
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from skad.base import ScoreMixin
+from skad.base import DensityMixin, DetectorMixin, ScoreMixin
+from skad.utils import _sklearn as sk
+
+
+class Undeclared(DetectorMixin, BaseEstimator):
+    __init__ = GoodDetector.__init__
+    fit = GoodDetector.fit
+    _distance = GoodDetector._distance
+    anomaly_score = GoodDetector.anomaly_score
+
+
+class HalfDeclared(GoodDetector):
+    _parameter_constraints = {"contamination": [float], "seed": [int]}
+
+
+class UnvalidatedFit(DetectorMixin, BaseEstimator):
+    _parameter_constraints = GoodDetector._parameter_constraints
+    __init__ = GoodDetector.__init__
+    fit = GoodDetector.fit.__wrapped__
+    _distance = GoodDetector._distance
+    anomaly_score = GoodDetector.anomaly_score
+
+
+class WithoutContract(DetectorMixin, BaseEstimator):
+    _parameter_constraints: dict = {}
+    fit = GoodDetector.fit
+
+
+class WithoutDensity(DensityMixin, BaseEstimator):
+    _parameter_constraints: dict = {}
+    fit = GoodDensity.fit
+
+
+class RefusingAll(GoodDetector):
+    @sk.fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None):
+        raise ValueError("masses must be in TeV")
+
+
+class WithoutRow(GoodDetector):
+    def __init__(self, detector, *, contamination=0.1, threshold=None, random_state=None):
+        self.detector = detector
+        super().__init__(
+            contamination=contamination, threshold=threshold, random_state=random_state
+        )
+
+
+# What `check_complete` must say of each.
+INCOMPLETE = [
+    (Undeclared, "Undeclared lacks _parameter_constraints"),
+    (HalfDeclared, "HalfDeclared lacks a constraint of 'random_state'"),
+    (HalfDeclared, "the parameters \\['seed'\\] that _parameter_constraints names"),
+    (UnvalidatedFit, "UnvalidatedFit lacks @sk.fit_context on fit"),
+    (WithoutContract, "the parameter 'contamination' of ScoreMixin; the parameter 'threshold'"),
+    (WithoutContract, r"anomaly_score\(X\)"),
+    (WithoutDensity, r"WithoutDensity lacks score_samples\(X\)"),
+    (RefusingAll, r"masses must be in TeV\); its row in tests/fast_estimators.py"),
+]
 
 
 class RoundingWhenPickled(GoodDetector):
@@ -158,6 +215,12 @@ class SameSample(GoodDensity):
         return super().sample(n_samples, random_state=0)
 
 
+class FirstEvents(GoodTemplate):
+    def _sample(self, n_samples, rng):
+        events = self.events_[:n_samples]
+        return events, np.ones(len(events))
+
+
 class RepeatedNames(GoodTransformer):
     def get_feature_names_out(self, input_features=None):
         return np.array(["log"] * self.n_features_in_, dtype=object)
@@ -174,6 +237,7 @@ class JacobianSign(GoodTransformer):
 
 
 BROKEN = [
+    (checks.check_complete, Undeclared),
     (checks.check_copies, RoundingWhenPickled),
     (checks.check_same_seed, GlobalNoise),
     (checks.check_globals_untouched, SeedingTorch),
@@ -197,6 +261,7 @@ BROKEN = [
     (checks.check_detector_kind, UntaggedSupervision),
     (checks.check_density_score, SummedScore),
     (checks.check_density_sample, SameSample),
+    (checks.check_template, FirstEvents),
     (checks.check_feature_names, RepeatedNames),
     (checks.check_round_trip, InexactInverse),
     (checks.check_jacobian, JacobianSign),

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fast_estimators import GUIDE
 from sklearn import config_context
 from sklearn.base import OutlierMixin, clone
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
@@ -26,6 +27,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skad.base import DensityMixin, ScoreMixin
 from skad.exceptions import SkadWarning
+from skad.resonant import Template
 
 METHODS = (
     "transform",
@@ -143,6 +145,37 @@ def raises_clearly(function, words):
 
 
 # Every estimator
+
+
+def check_complete(estimator, X, y):
+    """The class has what scikit-learn and the contract of its family ask for, and fits."""
+    cls = type(estimator)
+    missing = []
+    constraints = getattr(cls, "_parameter_constraints", None)
+    if constraints is None:
+        missing.append("_parameter_constraints, a dict from parameters to what they may be")
+    else:
+        parameters = set(cls._get_param_names())
+        missing += [f"a constraint of {name!r}" for name in sorted(parameters - set(constraints))]
+        if surplus := sorted(set(constraints) - parameters):
+            missing.append(f"the parameters {surplus} that _parameter_constraints names")
+    if not any(hasattr(vars(base).get("fit"), "__wrapped__") for base in cls.__mro__):
+        missing.append("@sk.fit_context on fit, which reads _parameter_constraints")
+    if isinstance(estimator, ScoreMixin):
+        wanted = {"contamination", "threshold"} - set(cls._get_param_names())
+        missing += [f"the parameter {name!r} of ScoreMixin" for name in sorted(wanted)]
+        if not hasattr(cls, "anomaly_score"):
+            missing.append("anomaly_score(X)")
+    if isinstance(estimator, DensityMixin) and not hasattr(cls, "score_samples"):
+        missing.append("score_samples(X)")
+    assert not missing, f"{cls.__name__} lacks {'; '.join(missing)}. {GUIDE}."
+    try:
+        fitted(estimator, X, y)
+    except Exception as exc:
+        raise AssertionError(
+            f"{cls.__name__} does not fit the events of the common tests ({exc}); its row in "
+            f"tests/fast_estimators.py must give arguments that do. {GUIDE}."
+        ) from exc
 
 
 def check_copies(estimator, X, y):
@@ -459,6 +492,29 @@ def check_density_sample(estimator, X, y):
     raises_clearly(lambda: fit.sample(0), "n_samples|sample")
 
 
+# Templates
+
+
+def check_template(estimator, X, y):
+    """`sample_background` gives finite events and weights, as many as asked, by its seed alone."""
+    fit = fitted(estimator, X, y)
+    with warnings.catch_warnings():
+        # A hundred events are too few to say where the features end.
+        warnings.simplefilter("ignore", SkadWarning)
+        for n_samples in (None, 7):
+            events, weight = fit.sample_background(n_samples, random_state=3)
+            assert len(events) == (n_samples or len(events)) > 0
+            assert events.shape == (len(weight), X.shape[1])
+            assert events.dtype == weight.dtype == np.float64
+            assert np.isfinite(events).all() and np.isfinite(weight).all()
+            assert (weight >= 0).all() and weight.any()
+            again, _ = fit.sample_background(n_samples, random_state=3)
+            np.testing.assert_array_equal(again, events)
+        other, _ = fit.sample_background(7, random_state=4)
+        assert not np.array_equal(other, events), "random_state of sample_background does nothing"
+        raises_clearly(lambda: fit.sample_background(0), "n_samples")
+
+
 # Transformers
 
 
@@ -494,6 +550,7 @@ def check_jacobian(estimator, X, y):
 
 # Those that make sense without a method that says something of every event.
 WITHOUT_OUTPUT = [
+    check_complete,
     check_copies,
     check_same_seed,
     check_globals_untouched,
@@ -529,6 +586,8 @@ def checks_for(estimator):
         checks += DETECTOR
     if isinstance(estimator, DensityMixin):
         checks += DENSITY
+    if isinstance(estimator, Template):
+        checks.append(check_template)
     if hasattr(estimator, "transform"):
         checks.append(check_feature_names)
     if hasattr(estimator, "log_abs_det_jacobian"):

@@ -6,6 +6,9 @@ from sklearn.base import clone
 
 from skad.utils import all_estimators
 
+# Ends the messages about what an estimator lacks.
+GUIDE = 'docs/contributing.md, "A new estimator", says how'
+
 # Constructor arguments that make an instance fast, or a function that returns
 # them where they hold other estimators. Classes without an entry are built
 # with their defaults.
@@ -131,10 +134,18 @@ def instance(room, name, **params):
     return getattr(importlib.import_module(f"skad.{room}"), name)(**params)
 
 
+def build(cls):
+    """Return a fresh unfitted instance of a class with the arguments of its row."""
+    params = _FAST.get(cls.__name__, {})
+    try:
+        return clone(cls(**(params() if callable(params) else params)))
+    except TypeError as exc:
+        raise TypeError(
+            f"{cls.__name__} cannot be built ({exc}); give it a row of arguments in _FAST of "
+            f"tests/fast_estimators.py: {GUIDE}."
+        ) from exc
+
+
 def fast_estimators():
     """Return fresh unfitted instances by class name."""
-    found = {}
-    for name, cls in all_estimators():
-        params = _FAST.get(name, {})
-        found[name] = clone(cls(**(params() if callable(params) else params)))
-    return found
+    return {name: build(cls) for name, cls in all_estimators()}

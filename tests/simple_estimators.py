@@ -1,4 +1,4 @@
-"""A detector, a density and a transformer, small and right: what the checks are tested on."""
+"""A detector, density, template and transformer, small and right, to test the checks on."""
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
@@ -6,6 +6,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skad.base import DensityMixin, DetectorMixin, ScoreMixin
+from skad.resonant import Template
 from skad.utils import _sklearn as sk
 
 
@@ -68,6 +69,24 @@ class GoodDensity(DensityMixin, BaseEstimator):
             raise ValueError(f"n_samples must be at least 1; got {n_samples}.")
         rng = check_random_state(random_state)
         return rng.normal(self.mean_, self.scale_, size=(n_samples, len(self.mean_)))
+
+
+class GoodTemplate(Template):
+    """The lower sideband."""
+
+    _parameter_constraints = Template._template_constraints
+
+    def __init__(self, *, region=None, resonance=0, random_state=None):
+        self.region = region
+        self.resonance = resonance
+        self.random_state = random_state
+
+    def _fit(self, events, rng):
+        self.events_ = events.X[self.region_.sideband_mask(events.m, "low")]
+
+    def _sample(self, n_samples, rng):
+        rows = rng.randint(len(self.events_), size=n_samples or len(self.events_))
+        return self.events_[rows], np.ones(len(rows))
 
 
 class GoodTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):

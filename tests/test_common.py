@@ -1,13 +1,21 @@
 """Every public estimator passes scikit-learn's checks and skad's own; the checks can fail."""
 
+import re
 from functools import partial
+from pathlib import Path
 from unittest import SkipTest
 
 import pytest
-from broken_estimators import BROKEN
-from estimator_checks import check_parallel, checks_for, make_events, methods_of
-from fast_estimators import fast_estimators
-from simple_estimators import GoodDensity, GoodDetector, GoodTransformer
+from broken_estimators import BROKEN, INCOMPLETE, WithoutRow
+from estimator_checks import (
+    check_complete,
+    check_parallel,
+    checks_for,
+    make_events,
+    methods_of,
+)
+from fast_estimators import _FAST, GUIDE, build, fast_estimators
+from simple_estimators import GoodDensity, GoodDetector, GoodTemplate, GoodTransformer
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import IsolationForest
@@ -194,7 +202,7 @@ def test_skad_checks(name, check):
 
 # The checks themselves, on small estimators that are right and on copies broken in one place.
 
-GOOD = [GoodDetector(), GoodDensity(), GoodTransformer()]
+GOOD = [GoodDetector(), GoodDensity(), GoodTemplate(), GoodTransformer()]
 
 
 @PROCESSES
@@ -221,6 +229,28 @@ def test_checks_refuse_what_is_broken(check, broken):
 def test_every_check_is_tested():
     applied = {check for estimator in GOOD for check in checks_for(estimator)}
     assert applied == {check for check, _ in BROKEN}
+
+
+@pytest.mark.parametrize("broken, message", INCOMPLETE)
+def test_what_is_missing_is_named(broken, message):
+    with pytest.raises(AssertionError, match=rf"(?s){message}.*docs/contributing\.md"):
+        check_complete(broken(), *make_events())
+
+
+def test_missing_row_is_named():
+    message = r"WithoutRow cannot be built .*'detector'.* row .* in _FAST of tests/fast_estimators"
+    with pytest.raises(TypeError, match=message):
+        build(WithoutRow)
+
+
+def test_rows_are_of_estimators():
+    assert set(_FAST) <= set(ESTIMATORS)
+
+
+def test_messages_point_to_a_section_that_exists():
+    path, section = re.match(r'(\S+), "(.*)"', GUIDE).groups()
+    text = (Path(__file__).resolve().parents[1] / path).read_text()
+    assert f"\n## {section}\n" in text
 
 
 class SkippedDetector(GoodDetector):
