@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skad.base import DensityMixin, DetectorMixin, ScoreMixin
 from skad.resonant import Template
 from skad.utils import _sklearn as sk
+from skad.utils._events import check_events
 
 
 class GoodDetector(DetectorMixin, BaseEstimator):
@@ -25,7 +26,7 @@ class GoodDetector(DetectorMixin, BaseEstimator):
 
     @sk.fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None):
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        X = check_events(self, X, dtype=np.float64, ensure_min_samples=2)
         weight = sk.check_sample_weight(sample_weight, X)
         self.mean_ = np.average(X, weights=weight, axis=0)
         self.scale_ = np.sqrt(np.average((X - self.mean_) ** 2, weights=weight, axis=0))
@@ -38,7 +39,9 @@ class GoodDetector(DetectorMixin, BaseEstimator):
 
     def anomaly_score(self, X):
         check_is_fitted(self)
-        return self._distance(validate_data(self, X, dtype=np.float64, reset=False))
+        X = check_events(self, X, dtype=np.float64, reset=False)
+        with np.errstate(over="ignore"):
+            return self._bounded(self._distance(X))
 
 
 class GoodDensity(DensityMixin, BaseEstimator):

@@ -219,8 +219,8 @@ class SignalRegion:
     def _from_quantiles(self, m, weight):
         (start, low), (high, stop) = self.sidebands
         # Edges are values of m, so that a region between them cannot miss the events.
-        start, low = (_edge(m, weight, q, np.floor) for q in (start, low))
-        high, stop = (_edge(m, weight, q, np.ceil) for q in (high, stop))
+        start, low = (_edge(m, weight, q, "left") for q in (start, low))
+        high, stop = (_edge(m, weight, q, "right") for q in (high, stop))
         smallest, largest = float(m.min()), float(m.max())
         # Equal values may pile up at a quantile; a sideband that was asked for keeps some.
         if self.low > 0 and low <= smallest < largest:
@@ -394,13 +394,14 @@ class SignalRegion:
             )
 
 
-def _edge(m, weight, q, rounding):
+def _edge(m, weight, q, side):
     """Return the quantile, a value of m; an event of weight 2 is the same as two events."""
     order = np.argsort(m)
     cumulative = np.cumsum(weight[order])
-    position = rounding(np.clip(q, 0, 1) * (cumulative[-1] - 1))
-    i = np.searchsorted(cumulative, position, side="right")
-    return float(m[order[min(i, len(m) - 1)]])
+    # Rounding must not move an edge by an event.
+    rounding = 1 + (1e-12 if side == "right" else -1e-12)
+    target = np.clip(q, 0, 1) * cumulative[-1] * rounding
+    return float(m[order[min(np.searchsorted(cumulative, target, side=side), len(m) - 1)]])
 
 
 def check_region(region, X, *, resonance=0, feature_names=None, sidebands=True, sample_weight=None):
