@@ -33,7 +33,7 @@ def estimators_within(value, found=None):
         for item in value:
             estimators_within(item, found)
     elif id(value) not in found and type(value).__module__.partition(".")[0] in (
-        "skad", "sklearn", "simple_estimators", "rule_estimators"
+        "skad", "sklearn", "pyod", "simple_estimators", "rule_estimators"
     ) and hasattr(value, "__dict__"):  # fmt: skip
         found[id(value)] = value
         given = value.get_params(deep=False) if isinstance(value, BaseEstimator) else {}
@@ -84,7 +84,8 @@ def check_weight_unit(estimator, X, y):
 def check_extreme_events(estimator, X, y):
     """A finite event, however far out, is never normal because its score overflowed."""
     fit = fitted(estimator, X, y)
-    rare = not get_tags(estimator).target_tags.required and "region" not in estimator.get_params()
+    regions = [name for name in estimator.get_params() if name.rpartition("__")[2] == "region"]
+    rare = not get_tags(estimator).target_tags.required and not regions
     for value, dtype in [
         (1e19, np.float64), (3.4e38, np.float64), (1e160, np.float64), (1.7e308, np.float64),
         (3.4e38, np.float32),

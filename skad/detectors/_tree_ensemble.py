@@ -23,6 +23,8 @@ __all__ = ["TreeEnsembleClassifier"]
 
 # A forest of pure leaves is surer than its number of events allows.
 _SMALLEST = 1e-4
+# In units of the training events; a number in float32.
+_FAR = 1e30
 
 
 class TreeEnsembleClassifier(PresetMixin, TwoClassMixin, BaseEstimator):
@@ -179,6 +181,8 @@ class TreeEnsembleClassifier(PresetMixin, TwoClassMixin, BaseEstimator):
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
         weight = class_balanced_weight(y, sample_weight, self.class_weight, self.classes_)
+        self._exponents = np.frexp(np.abs(X).max(axis=0))[1]
+        X = self._scaled(X)
         seeds = draw_seeds(self.random_state, self.n_estimators)
         self.estimators_ = Parallel(n_jobs=self.n_jobs)(
             delayed(self._fit_member)(X, y, weight, seed) for seed in seeds
@@ -195,6 +199,15 @@ class TreeEnsembleClassifier(PresetMixin, TwoClassMixin, BaseEstimator):
             ).fit(X, y, sample_weight=weight)
         self.n_iter_ = max(member.n_iter_ for member in self.estimators_)
         return self
+
+    def _scaled(self, X):
+        """Bring columns to unit scale by a power of two, which changes no digit.
+
+        Trees take values that differ by less than 1e-7 for equal, and the forest rounds to float32.
+        Beyond the training events every value is the same to a tree.
+        """
+        with np.errstate(over="ignore"):
+            return np.clip(np.ldexp(X, -self._exponents), -_FAR, _FAR)
 
     def _fit_member(self, X, y, weight, seed):
         rng = np.random.RandomState(seed)
@@ -238,7 +251,7 @@ class TreeEnsembleClassifier(PresetMixin, TwoClassMixin, BaseEstimator):
         log_odds : ndarray of float64, shape (n_events,)
         """
         check_is_fitted(self)
-        X = check_events(self, X, reset=False)
+        X = self._scaled(check_events(self, X, reset=False))
         total = np.zeros(len(X))
         for member in self.estimators_:
             total += member.decision_function(X)

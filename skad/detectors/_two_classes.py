@@ -51,7 +51,7 @@ def class_balanced_weight(y, sample_weight=None, factors="balanced", classes=(0,
     if factors is None:
         return weight
     if isinstance(factors, dict):
-        return weight * np.array([factors.get(label, 1.0) for label in classes])[y]
+        return unit_weights(weight * np.array([factors.get(label, 1.0) for label in classes])[y])
     sums = np.bincount(y, weights=weight, minlength=2)
     if not (sums > 0).all():
         raise ValueError(
