@@ -116,7 +116,8 @@ def breakdown_test(
     --------
     >>> import numpy as np
     >>> from sklearn.tree import DecisionTreeClassifier
-    >>>     >>> from skad.inspection import breakdown_test
+    >>> from skad.detectors import CWoLaDetector
+    >>> from skad.inspection import breakdown_test
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(4000, 2))
     >>> y = np.repeat([1, 0], 2000)
