@@ -1,13 +1,14 @@
 """Rarity as an anomaly score: any density turned into a detector."""
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skad.base import DetectorMixin, ScoreMixin
 from skad.coordinates import change_of_variables
 from skad.density import FlowDensity, FramedDensity
 from skad.utils import _sklearn as sk
+from skad.utils._children import fit_child
 
 __all__ = ["DensityDetector"]
 
@@ -122,7 +123,7 @@ class DensityDetector(DetectorMixin, BaseEstimator):
         self.density_ = self._framed.density_
         self.frame_ = None
         if self.frame is not None:
-            self.frame_ = clone(self.frame).fit(self._framed.features(X), None)
+            self.frame_ = fit_child(self.frame, self._framed.features(X))
         self._set_offset(self._raw_scores(X, self.frame_), sample_weight)
         return self
 

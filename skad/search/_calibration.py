@@ -4,11 +4,11 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
 from skad.exceptions import LowStatisticsWarning, SkadWarning
+from skad.utils._children import seeded_child
 from skad.utils._random import draw_seeds
 
 __all__ = ["SignificanceCalibration", "pseudo_experiments"]
@@ -150,16 +150,17 @@ def pseudo_experiments(hunt, generate, n_experiments, *, n_jobs=None, random_sta
 
     seeds = draw_seeds(random_state, n_experiments)
     tables = Parallel(n_jobs=n_jobs, verbose=verbose)(
-        delayed(_experiment)(hunt, generate, seed) for seed in seeds
+        delayed(_experiment)(hunt, generate, seed, number) for number, seed in enumerate(seeds)
     )
     return pd.concat(
         [table.assign(experiment=i) for i, table in enumerate(tables)], ignore_index=True
     )
 
 
-def _experiment(hunt, generate, seed):
+def _experiment(hunt, generate, seed, number):
     data = generate(check_random_state(seed))
-    hunt = clone(hunt).set_params(random_state=seed, n_jobs=1, checkpoint=None, verbose=0)
+    hunt = seeded_child(hunt, seed, copy=number)
+    hunt.set_params(n_jobs=1, checkpoint=None, verbose=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SkadWarning)
         hunt.fit(*data) if isinstance(data, tuple) else hunt.fit(data)
