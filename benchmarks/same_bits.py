@@ -151,7 +151,10 @@ def cases():
         "VotingDetector",
         scores(
             lambda: room("VotingDetector")(
-                [("a", IsolationForest(n_estimators=10)), ("b", room("DensityDetector")(GaussianMixture(2)))],
+                [
+                    ("a", IsolationForest(n_estimators=10)),
+                    ("b", room("DensityDetector")(GaussianMixture(2))),
+                ],
                 voting="rank",
                 random_state=0,
             )

@@ -156,10 +156,9 @@ class CentringEachBatch(GoodDetector):
 
 class DividingByZero(GoodDetector):
     def fit(self, X, y=None, sample_weight=None):
-        super().fit(X, y, sample_weight)
-        with np.errstate(all="ignore"):
-            self.mean_ = self.mean_ / np.asarray(X).std(axis=0)
-        return self
+        with np.errstate(divide="raise"):
+            np.reciprocal(np.ptp(np.asarray(X, dtype=np.float64), axis=0))
+        return super().fit(X, y, sample_weight)
 
 
 class FailingWithoutReason(GoodDetector):

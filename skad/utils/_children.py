@@ -51,6 +51,9 @@ def unit_weights(sample_weight):
         return None
     weights = np.asarray(sample_weight, dtype=np.float64)
     positive = weights[weights > 0]
+    if not len(positive):
+        # An error of the child, which knows what its weights are of.
+        return weights
     largest = positive.max()
     if positive.min() == largest:
         return (weights > 0).astype(np.float64)
