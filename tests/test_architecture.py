@@ -138,7 +138,7 @@ def test_checker_finds_wrong_imports(file, source, message):
         ("cli.py", "from skad.report import write"),
         ("demo.py", "from skad import datasets, plotting"),
         ("utils/_discovery.py", "import skad\nskad.__path__"),
-        ("nn/_engine.py", "import torch\nfrom skorch import NeuralNet"),
+        ("nn/_skorch.py", "import torch\nfrom skorch import NeuralNet"),
     ],
 )
 def test_checker_accepts_imports_downwards(file, source):

@@ -68,6 +68,8 @@ class AutoencoderDetector(ReconstructionDetector):
         Number of epochs kept; the score is the mean of theirs.
     warm_start : bool, default=False
         Continue from the networks and the scale of the last fit, with a fresh optimizer.
+    callbacks : list of skorch callbacks or of (name, callback), default=None
+        Copies of them are called once an epoch of every training, see the guide to training.
     device : str, default="auto"
         "auto" (a GPU where there is one), "cpu", "cuda", ...
     random_state : int, RandomState or None, default=None
@@ -179,6 +181,7 @@ class AutoencoderDetector(ReconstructionDetector):
         select="last",
         n_averaged=1,
         warm_start=False,
+        callbacks=None,
         device="auto",
         random_state=None,
         verbose=0,
@@ -204,6 +207,7 @@ class AutoencoderDetector(ReconstructionDetector):
         self.select = select
         self.n_averaged = n_averaged
         self.warm_start = warm_start
+        self.callbacks = callbacks
         self.device = device
         self.random_state = random_state
         self.verbose = verbose

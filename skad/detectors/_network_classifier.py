@@ -66,6 +66,8 @@ class NetworkClassifier(TrainingMixin, PresetMixin, TwoClassMixin, BaseEstimator
         Which epochs to keep: the last ones or those of lowest validation loss.
     n_averaged : int, default=1
         Number of epochs kept; probabilities are averaged.
+    callbacks : list of skorch callbacks or of (name, callback), default=None
+        Copies of them are called once an epoch of every training, see the guide to training.
     device : str, default="auto"
         "auto" (a GPU where there is one), "cpu", "cuda", ...
     random_state : int, RandomState or None, default=None
@@ -180,6 +182,7 @@ class NetworkClassifier(TrainingMixin, PresetMixin, TwoClassMixin, BaseEstimator
         tol=1e-7,
         select="last",
         n_averaged=1,
+        callbacks=None,
         device="auto",
         random_state=None,
         verbose=0,
@@ -201,6 +204,7 @@ class NetworkClassifier(TrainingMixin, PresetMixin, TwoClassMixin, BaseEstimator
         self.tol = tol
         self.select = select
         self.n_averaged = n_averaged
+        self.callbacks = callbacks
         self.device = device
         self.random_state = random_state
         self.verbose = verbose

@@ -137,6 +137,8 @@ class VAEDetector(ReconstructionDetector):
         Continue from the networks and the scale of the last fit, with a fresh optimizer.
     n_jobs : int, default=None
         Processes for the metric "emd".
+    callbacks : list of skorch callbacks or of (name, callback), default=None
+        Copies of them are called once an epoch of every training, see the guide to training.
     device : str, default="auto"
         "auto" (a GPU where there is one), "cpu", "cuda", ...
     random_state : int, RandomState or None, default=None
@@ -330,6 +332,7 @@ class VAEDetector(ReconstructionDetector):
         n_averaged=1,
         warm_start=False,
         n_jobs=None,
+        callbacks=None,
         device="auto",
         random_state=None,
         verbose=0,
@@ -368,6 +371,7 @@ class VAEDetector(ReconstructionDetector):
         self.n_averaged = n_averaged
         self.warm_start = warm_start
         self.n_jobs = n_jobs
+        self.callbacks = callbacks
         self.device = device
         self.random_state = random_state
         self.verbose = verbose

@@ -1,40 +1,26 @@
-"""The training engine: one skorch-based trainer for every network (the only file with skorch)."""
+"""The training engine: the settings of a training, its events and what is kept of it."""
 
 from __future__ import annotations
 
 import copy
-import math
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from skorch import NeuralNet
-from skorch.callbacks import Callback
 from torch import nn
-from tqdm import tqdm
 
 from skad.exceptions import DivergenceError, DivergenceWarning, InterruptedFitWarning
 from skad.nn._annealing import Annealed
 from skad.nn._device import resolve_device, seeded
-from skad.nn._loader import EventData, EventLoader
-from skad.nn._members import Members, Objective
-from skad.nn._schedules import SCHEDULES
+from skad.nn._loader import EventData
+from skad.nn._members import Objective
+from skad.nn._skorch import Record, Run
 from skad.nn._trained import TrainedMembers
 
 __all__ = ["Trainer"]
-
-# A diverging network goes back to its last good state with its learning rate divided by this.
-_RESCUE_FACTOR = 3.0
-_MAX_RESCUES = 6
-_MAX_SKIPPED_FRACTION = 0.1
-
-_OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +54,8 @@ class Trainer:
         Epochs whose states are kept: the last ones, or those of lowest validation loss.
     n_averaged : int, default=1
         Number of states kept; predictions are averaged over them.
+    callbacks : sequence of skorch callbacks or of (name, callback), default=None
+        Every training of a network or stack of networks calls copies of its own.
     device : str, default="auto"
     verbose : int, default=0
         1 shows a progress bar over the epochs.
@@ -86,6 +74,7 @@ class Trainer:
     tol: float = 1e-4
     select: str = "last"
     n_averaged: int = 1
+    callbacks: Sequence[Any] | None = None
     device: str = "auto"
     verbose: int = 0
 
@@ -107,7 +96,6 @@ class Trainer:
         stratify: np.ndarray | None = None,
         annealed: Sequence[Annealed] = (),
         n_noise: int = 0,
-        callbacks: Sequence[Callback] = (),
     ) -> TrainedMembers:
         """Train one network per seed.
 
@@ -140,8 +128,6 @@ class Trainer:
         n_noise : int, default=0
             Standard normal numbers that every event gets afresh in every epoch, in the batch as
             "noise"; the validation events keep theirs.
-        callbacks : sequence of skorch callbacks
-            Called with the net, whose `criterion_` holds the objective.
 
         Returns
         -------
@@ -175,11 +161,11 @@ class Trainer:
         if not getattr(modules[0], "stackable", True):
             stack = [range(k, k + 1) for k in range(len(seeds))]
 
-        trained: dict[int, _Record] = {}
+        trained: dict[int, Record] = {}
         queue: list[Sequence[int]] = list(stack)
         while queue:
             members = queue.pop(0)
-            run = _Run(
+            run = Run(
                 self,
                 objective,
                 _data(tensors, weights, rows, members, dtype, n_noise),
@@ -189,7 +175,6 @@ class Trainer:
                 [seeds[k] for k in members],
                 device,
                 annealed,
-                callbacks,
             )
             records = run.train([modules[k] for k in members])
             for k, record in zip(members, records, strict=True):
@@ -209,18 +194,7 @@ class Trainer:
         return _collect(trained, modules, device)
 
 
-@dataclass
-class _Record:
-    """What the training of one member left behind."""
-
-    states: list[dict[str, torch.Tensor]]
-    history: list[dict[str, float]]
-    n_rescues: int = 0
-    n_skipped: int = 0
-    evicted: bool = False
-
-
-def _collect(trained: dict[int, _Record], modules, device) -> TrainedMembers:
+def _collect(trained: dict[int, Record], modules, device) -> TrainedMembers:
     kept, histories = [], []
     for k, record in sorted(trained.items()):
         if not record.states:
@@ -283,319 +257,3 @@ def _data(tensors, weights, rows, members, dtype, n_noise) -> EventData:
     if len(weights) == 1 and (own == own[:1]).all():
         own = own[:1]
     return EventData(tensors, own_rows, torch.from_numpy(own).to(dtype), n_noise)
-
-
-class _Run:
-    """The training of one stack of members."""
-
-    def __init__(self, settings, objective, train, valid, seeds, device, annealed, callbacks):
-        self.settings = settings
-        self.objective = objective
-        self.train_data = train
-        self.valid_data = valid
-        self.seeds = seeds
-        self.device = device
-        self.annealed = annealed
-        self.callbacks = callbacks
-        self.interrupted = False
-
-    def train(self, modules: Sequence[nn.Module]) -> list[_Record]:
-        settings = self.settings
-        keeper = _Keeper(self, settings)
-        callbacks: list = [*self.callbacks, keeper]
-        if settings.verbose:
-            callbacks.append(_ProgressBar())
-        adam = {"fused": True} if self.device.type in ("cpu", "cuda") else {}
-        net = _Net(
-            Members(modules, self.objective),
-            self.objective,
-            run=self,
-            optimizer=_OPTIMIZERS[settings.optimizer],
-            optimizer__weight_decay=settings.weight_decay,
-            **{f"optimizer__{name}": value for name, value in adam.items()},
-            lr=settings.learning_rate,
-            max_epochs=settings.max_epochs,
-            device=self.device,
-            callbacks=callbacks,
-            verbose=0,
-        )
-        seed = self.seeds[0] if len(self.seeds) == 1 else int(np.sum(self.seeds) % 2**31)
-        with seeded(seed, self.device):
-            net.initialize()
-            net.partial_fit(self.train_data)
-        return keeper.records
-
-
-class _Net(NeuralNet):
-    """skorch's net over a stack of members.
-
-    Never a base class of an estimator: it only replaces skorch's loops over batches, whose
-    bookkeeping for every batch costs a quarter of the speed of a small network.
-    """
-
-    def __init__(self, module, criterion, *, run, **kwargs):
-        super().__init__(module, criterion, **kwargs)
-        self.run = run
-
-    @property
-    def _default_callbacks(self):
-        return []
-
-    def initialize_criterion(self):
-        # An objective is a plain function; skorch wants modules.
-        self.criterion_ = _Criterion(self.criterion)
-        return self
-
-    def get_split_datasets(self, X, y=None, **fit_params):
-        return X, self.run.valid_data
-
-    def get_iterator(self, dataset, training=False):
-        settings, device = self.run.settings, self.run.device
-        stacked = self.module_.stacked
-        if not training:
-            return EventLoader(dataset, max(settings.batch_size, 4096), device, stacked)
-        self.generators = [torch.Generator().manual_seed(seed) for seed in self.run.seeds]
-        batch_size = min(settings.batch_size, len(dataset))
-        loader = EventLoader(dataset, batch_size, device, stacked, self.generators)
-        self.n_steps = len(loader) * settings.max_epochs
-        self.i_step = 0
-        self.lr_factor = 1.0
-        self.epoch_loss = {}
-        return loader
-
-    def fit_loop(self, X, y=None, epochs=None, **fit_params):
-        try:
-            return super().fit_loop(X, y, epochs, **fit_params)
-        except _AllStopped:
-            return self
-        except KeyboardInterrupt:
-            self.run.interrupted = True
-            raise
-
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        if iterator is None:
-            return
-        members: Members = self.module_
-        members.train(training)
-        objective = self.criterion_.objective
-        step = self._step if training else self._evaluate
-        total = torch.zeros(members.n_members, device=self.run.device)
-        n_seen: int | torch.Tensor = 0
-        self.skipped = torch.zeros(members.n_members, dtype=torch.bool)
-        self.n_skipped = 0
-        for batch, n_rows in iterator:
-            losses = step(members, objective, batch, n_rows)
-            if isinstance(n_rows, int):
-                total.add_(losses, alpha=n_rows)
-            else:
-                total += losses * n_rows
-            n_seen = n_seen + n_rows
-        if training and not members.stacked and hasattr(members.network, "end_epoch"):
-            members.network.end_epoch(batch for batch, _ in iterator)
-        mean = total / torch.as_tensor(n_seen).clamp(min=1)
-        self.epoch_loss[prefix] = mean.cpu().double().numpy()
-
-    def _evaluate(self, members, objective, batch, n_rows):
-        with torch.no_grad():
-            return self._losses(members, objective, batch, n_rows)
-
-    def _losses(self, members, objective, batch, n_rows):
-        try:
-            return members(objective, batch, n_rows)
-        except DivergenceError:
-            # The solver of a continuous flow gives up on a stiff field instead of returning NaN.
-            return torch.tensor(torch.nan, device=self.run.device, requires_grad=True)
-
-    def _step(self, members, objective, batch, n_rows):
-        """Take one optimizer step; members with a non-finite loss or gradient sit it out."""
-        settings = self.run.settings
-        group = self.optimizer_.param_groups[0]
-        lr = settings.learning_rate * self.lr_factor
-        group["lr"] = lr * SCHEDULES[settings.schedule](self.i_step / self.n_steps)
-        self.i_step += 1
-        # By hand: the bookkeeping of zero_grad costs as much as a layer of a small network.
-        for p in group["params"]:
-            p.grad = None
-        losses = self._losses(members, objective, batch, n_rows)
-        total = losses if losses.ndim == 0 else losses.sum()
-        total.backward()
-        losses = losses.detach()
-        finite = math.isfinite(total.item())
-        checked = losses
-        if settings.clip_norm is not None and finite:
-            gradients = [p.grad for p in group["params"] if p.grad is not None]
-            if members.stacked:
-                checked = losses + _clip_members(gradients, settings.clip_norm)
-                finite = math.isfinite(checked.sum().item())
-            else:
-                norm = _clip(gradients, settings.clip_norm)
-                finite = math.isfinite(norm)
-                checked = losses if finite else losses * torch.nan
-        if finite:
-            self.optimizer_.step()
-            return losses
-        finite_members = torch.isfinite(checked)
-        self.skipped |= ~finite_members.cpu()
-        self.n_skipped += 1
-        # A stack goes on for its finite members; the others leave it at the end of the epoch.
-        if finite_members.any():
-            self.optimizer_.step()
-        return torch.where(finite_members, losses, 0.0)
-
-
-class _Criterion(nn.Module):
-    def __init__(self, objective):
-        super().__init__()
-        self.objective = objective
-
-
-class _AllStopped(Exception):
-    """Every member has stopped early."""
-
-
-def _clip(gradients: list[torch.Tensor], clip_norm: float) -> float:
-    """Scale gradients down to a joint norm of `clip_norm`; return the norm before."""
-    # A product of one long vector; torch's own clipping takes four times as long.
-    flat = torch.cat([g.flatten() for g in gradients])
-    norm = math.sqrt(torch.dot(flat, flat).item())
-    if norm > clip_norm:
-        torch._foreach_mul_(gradients, clip_norm / (norm + 1e-6))
-    return norm
-
-
-def _clip_members(gradients: list[torch.Tensor], clip_norm: float) -> torch.Tensor:
-    """Scale the gradient of every member of a stack down to `clip_norm`; return the norms."""
-    squares = [g.flatten(1).square().sum(1) for g in gradients]
-    norms = torch.stack(squares).sum(0).sqrt()
-    scale = (clip_norm / (norms + 1e-6)).clamp(max=1.0)
-    for g in gradients:
-        g.mul_(scale.reshape(-1, *[1] * (g.ndim - 1)))
-    return norms
-
-
-class _Keeper(Callback):
-    """Keep the states of every member, stop members early and rescue a diverging one."""
-
-    def __init__(self, run: _Run, settings: Trainer) -> None:
-        self.run = run
-        self.settings = settings
-
-    def on_train_begin(self, net, **kwargs):
-        n = net.module_.n_members
-        self.active = list(range(n))
-        self.records = [_Record([], []) for _ in range(n)]
-        self.losses: list[list[float]] = [[] for _ in range(n)]
-        self.best = np.full(n, np.inf)
-        self.n_waited = np.zeros(n, dtype=int)
-        self.good = None if net.module_.stacked else net.module_.state(0)
-
-    def on_epoch_begin(self, net, **kwargs):
-        epoch = len(net.history) - 1
-        for coefficient in self.run.annealed:
-            coefficient.move_to(epoch)
-        self.annealing = any(epoch < coefficient.n_epochs for coefficient in self.run.annealed)
-        self.started = time.perf_counter()
-
-    def on_epoch_end(self, net, **kwargs):
-        members: Members = net.module_
-        train = net.epoch_loss["train"]
-        valid = net.epoch_loss.get("valid")
-        finite = members.finite().numpy() & np.isfinite(train)
-        if valid is not None:
-            finite &= np.isfinite(valid)
-        leaving = []
-        if not members.stacked:
-            finite = self._rescue(net, bool(finite[0]))
-        else:
-            finite &= ~net.skipped.numpy()
-        for i, k in enumerate(self.active):
-            if not finite[i]:
-                if members.stacked:
-                    self.records[k] = _Record([], [], evicted=True)
-                    leaving.append(i)
-                continue
-            entry = {"epoch": len(net.history), "train_loss": float(train[i])}
-            if valid is not None:
-                entry["valid_loss"] = float(valid[i])
-            entry["lr"] = net.optimizer_.param_groups[0]["lr"]
-            entry["seconds"] = time.perf_counter() - self.started
-            self.records[k].history.append(entry)
-            if self.annealing:
-                continue
-            self._keep(k, float(train[i] if valid is None else valid[i]), members, i)
-            if self.settings.early_stopping and self._exhausted(k, float(valid[i])):
-                leaving.append(i)
-        net.history.record("train_loss", float(np.mean(train)))
-        if valid is not None:
-            net.history.record("valid_loss", float(np.mean(valid)))
-        if leaving:
-            self._release(net, leaving)
-
-    def on_train_end(self, net, **kwargs):
-        # An interrupt within the first epoch leaves the state reached so far.
-        finite = net.module_.finite()
-        for i, k in enumerate(self.active):
-            if self.run.interrupted and not self.records[k].states and finite[i]:
-                self.records[k].states.append(net.module_.state(i))
-
-    def _keep(self, k, loss, members, i):
-        """Keep the state of member `k` if it is among the last or the best ones."""
-        states, losses, n = self.records[k].states, self.losses[k], self.settings.n_averaged
-        if len(states) == n:
-            out = 0 if self.settings.select == "last" else int(np.argmax(losses))
-            if self.settings.select == "best" and loss >= losses[out]:
-                return
-            del states[out], losses[out]
-        states.append(members.state(i))
-        losses.append(loss)
-
-    def _exhausted(self, k, loss):
-        if loss < self.best[k] - self.settings.tol:
-            self.best[k] = loss
-            self.n_waited[k] = 0
-        else:
-            self.n_waited[k] += 1
-        return self.n_waited[k] >= self.settings.n_iter_no_change
-
-    def _release(self, net, leaving):
-        staying = [i for i in range(len(self.active)) if i not in leaving]
-        if not staying:
-            raise _AllStopped
-        net.module_.select(staying, net.optimizer_)
-        net.generators[:] = [net.generators[i] for i in staying]
-        self.run.train_data.select(staying)
-        if self.run.valid_data is not None:
-            self.run.valid_data.select(staying)
-        self.active = [self.active[i] for i in staying]
-
-    def _rescue(self, net, finite):
-        """Send a diverged single network back to its last good state; return if it is good."""
-        record = self.records[0]
-        record.n_skipped += net.n_skipped
-        steps = net.n_steps / self.settings.max_epochs
-        if finite and net.n_skipped <= _MAX_SKIPPED_FRACTION * steps:
-            self.good = net.module_.state(0)
-            return np.array([True])
-        if record.n_rescues == _MAX_RESCUES:
-            raise _AllStopped
-        record.n_rescues += 1
-        net.module_.network.load_state_dict(self.good)
-        net.optimizer_.state.clear()
-        net.lr_factor /= _RESCUE_FACTOR
-        return np.array([False])
-
-
-class _ProgressBar(Callback):
-    """A bar over the epochs with the mean losses of the members."""
-
-    def on_train_begin(self, net, **kwargs):
-        self.bar = tqdm(total=net.max_epochs, unit="epoch", dynamic_ncols=True)
-
-    def on_epoch_end(self, net, **kwargs):
-        last = net.history[-1]
-        shown = {name: last[name] for name in ("train_loss", "valid_loss") if name in last}
-        self.bar.set_postfix({name: f"{value:.4f}" for name, value in shown.items()})
-        self.bar.update()
-
-    def on_train_end(self, net, **kwargs):
-        self.bar.close()

@@ -33,6 +33,7 @@ class TrainingMixin:
         "tol": [sk.Interval(Real, 0, None, closed="left")],
         "select": [sk.StrOptions({"last", "best"})],
         "n_averaged": [sk.Interval(Integral, 1, None, closed="left")],
+        "callbacks": [None, list],
         "warm_start": ["boolean"],
         "device": [str],
         "random_state": ["random_state"],

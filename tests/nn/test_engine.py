@@ -271,8 +271,8 @@ def test_interrupt_keeps_the_best_state_and_says_so(tensors):
                 raise KeyboardInterrupt
 
     with pytest.warns(InterruptedFitWarning, match="interrupted from the keyboard"):
-        trained = Trainer(max_epochs=50).fit(
-            build, squared_error, tensors, seeds=[0], callbacks=[Interrupt()]
+        trained = Trainer(max_epochs=50, callbacks=[Interrupt()]).fit(
+            build, squared_error, tensors, seeds=[0]
         )
     assert trained.n_epochs == 3
     expected = Trainer(max_epochs=3).fit(build, squared_error, tensors, seeds=[0])
