@@ -105,8 +105,8 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "classifier": [None, sk.HasMethods(["fit", "predict_proba"])],
-        "final_classifier": [None, sk.HasMethods(["fit", "predict_proba"])],
+        "classifier": [None, sk.HasMethods(["fit"])],
+        "final_classifier": [None, sk.HasMethods(["fit"])],
         "fraction": [sk.Interval(Real, 0, 1, closed="neither")],
         "cv": ["cv_object"],
         "n_estimators": [sk.Interval(Integral, 1, None, closed="left")],

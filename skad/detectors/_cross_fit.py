@@ -22,6 +22,12 @@ def log_odds(classifier, X):
     """
     if type(classifier).__module__.startswith("skad."):
         return classifier.decision_function(X)
+    if not hasattr(classifier, "predict_proba"):
+        # Asked of the fitted one: a committee learns only then whether it has probabilities.
+        raise TypeError(
+            f"classifier must have predict_proba; {type(classifier).__name__} has none. Wrap it in "
+            "CalibratedClassifierCV, or give SVC probability=True."
+        )
     p = np.clip(classifier.predict_proba(X)[:, 1].astype(np.float64), _SMALLEST, 1 - _SMALLEST)
     return np.log(p) - np.log1p(-p)
 

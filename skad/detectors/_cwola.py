@@ -86,7 +86,7 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "classifier": [None, sk.HasMethods(["fit", "predict_proba"])],
+        "classifier": [None, sk.HasMethods(["fit"])],
         "cv": ["cv_object", None],
         "n_jobs": [int, None],
         "random_state": ["random_state"],

@@ -136,7 +136,7 @@ class SALAD(PresetMixin, Template):
 
     _parameter_constraints: dict = {
         **Template._template_constraints,
-        "classifier": [None, sk.HasMethods(["fit", "predict_proba"])],
+        "classifier": [None, sk.HasMethods(["fit"])],
         "sidebands_only": ["boolean"],
         "max_weight": [None, sk.Interval(Real, 0, None, closed="neither")],
     }

@@ -130,7 +130,7 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
 
     _parameter_constraints: dict = {
         "template": [sk.HasMethods(["fit", "sample_background"])],
-        "classifier": [None, sk.HasMethods(["fit", "predict_proba"])],
+        "classifier": [None, sk.HasMethods(["fit"])],
         "cv": ["cv_object", None],
         "n_jobs": [int, None],
         "random_state": ["random_state"],
