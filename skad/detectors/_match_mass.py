@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state, column_or_1d
 
 from skad.exceptions import LowStatisticsWarning
 from skad.utils import _sklearn as sk
+from skad.utils._statistics import bin_of, effective_size, equal_population_edges
 
 __all__ = ["mass_matching_weight", "match_mass"]
 
@@ -63,7 +64,7 @@ def mass_matching_weight(mass, reference_mass, *, bins=50, sample_weight=None):
     if np.ndim(bins) == 0:
         if not isinstance(bins, Integral) or bins < 2:
             raise ValueError(f"bins must be an integer of at least 2 or bin edges; got {bins!r}.")
-        edges = np.unique(np.quantile(reference, np.linspace(0, 1, bins + 1)))
+        edges = equal_population_edges(reference, bins, reference_weight)
     else:
         edges = np.asarray(bins, dtype=np.float64)
     if len(edges) < 2 or not (np.diff(edges) > 0).all():
@@ -72,15 +73,15 @@ def mass_matching_weight(mass, reference_mass, *, bins=50, sample_weight=None):
             "masses differ."
         )
     n_bins = len(edges) - 1
-    bin_of, reference_bin = (_bin(values, edges) for values in (mass, reference))
-    inside = (bin_of >= 0) & (bin_of < n_bins)
+    own_bin, reference_bin = bin_of(mass, edges), bin_of(reference, edges)
+    inside = (own_bin >= 0) & (own_bin < n_bins)
     inside_reference = (reference_bin >= 0) & (reference_bin < n_bins)
     wanted = np.bincount(
         reference_bin[inside_reference],
         weights=reference_weight[inside_reference],
         minlength=n_bins,
     )
-    found = np.bincount(bin_of[inside], minlength=n_bins)
+    found = np.bincount(own_bin[inside], minlength=n_bins)
     if not found.any():
         raise ValueError(
             f"No event lies between {edges[0]:g} and {edges[-1]:g}, the range of the reference."
@@ -94,7 +95,7 @@ def mass_matching_weight(mass, reference_mass, *, bins=50, sample_weight=None):
             stacklevel=2,
         )
     weight = np.zeros(len(mass))
-    weight[inside] = wanted[bin_of[inside]] / found[bin_of[inside]]
+    weight[inside] = wanted[own_bin[inside]] / found[own_bin[inside]]
     return weight / weight.mean()
 
 
@@ -151,7 +152,7 @@ def match_mass(
     True
     """
     weight = mass_matching_weight(mass, reference_mass, bins=bins, sample_weight=sample_weight)
-    n_effective = weight.sum() ** 2 / (weight**2).sum()
+    n_effective = effective_size(weight.sum(), (weight**2).sum())
     if n_effective < _MIN_EFFECTIVE_EVENTS:
         warnings.warn(
             f"The drawn events come from an effective number of {n_effective:.0f} events only; "
@@ -162,12 +163,6 @@ def match_mass(
     n_samples = len(weight) if n_samples is None else n_samples
     rng = check_random_state(random_state)
     return rng.choice(len(weight), size=n_samples, p=weight / weight.sum())
-
-
-def _bin(values, edges):
-    """Bin of each value; -1 below and len(edges) - 1 above, the last edge included."""
-    bin_of = np.searchsorted(edges, values, side="right") - 1
-    return np.where(values == edges[-1], len(edges) - 2, bin_of)
 
 
 def _finite(values, name):

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 from skad.exceptions import LowStatisticsWarning
 from skad.inspection._agreement import BreakdownTest, agreement_test
 from skad.inspection._samples import check_count
-from skad.metrics._checks import effective_size
+from skad.utils._statistics import effective_size
 
 __all__ = ["BreakdownTest", "breakdown_test"]
 

@@ -7,9 +7,12 @@ import numpy as np
 
 from skad.coordinates import change_of_variables
 from skad.metrics import most_anomalous, selection_overlap, shared_fraction
+from skad.metrics._log_density import density_of
 from skad.utils._transformers import fitted_on
 
 __all__ = ["FrameOverlap", "frame_overlap"]
+
+_HINT = " Other scores have no Jacobian: refit them in each frame with coordinate_study."
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def frame_overlap(density, frames, X, *, fraction=0.01, sample_weight=None):
 
     if not isinstance(frames, Mapping) or not frames:
         raise ValueError("frames must be a dict of names and transformers, with at least one.")
-    density = _density_of(density)
+    density = density_of(density, _HINT)
     log_density = np.asarray(density.score_samples(X), dtype=np.float64)
     frames = {name: fitted_on(frame, X) for name, frame in frames.items()}
     table = pd.DataFrame(
@@ -125,15 +128,3 @@ def frame_overlap(density, frames, X, *, fraction=0.01, sample_weight=None):
 
 def _transform(frame, X):
     return X if frame is None or isinstance(frame, str) else frame.transform(X)
-
-
-def _density_of(estimator):
-    if hasattr(estimator, "anomaly_score") or hasattr(estimator, "decision_function"):
-        estimator = getattr(estimator, "density_", None)
-    if not hasattr(estimator, "score_samples"):
-        raise TypeError(
-            "frame_overlap needs a fitted density (score_samples = log density), or a detector "
-            "with a density_. Other scores have no Jacobian: refit them in each frame with "
-            "coordinate_study."
-        )
-    return estimator

@@ -5,7 +5,15 @@ import warnings
 import numpy as np
 
 from skad.exceptions import LowStatisticsWarning
-from skad.metrics._checks import check_fraction, check_positive, check_scores, check_weight
+from skad.metrics._checks import (
+    check_fraction,
+    check_positive,
+    check_scores,
+    check_weight,
+    one_class_message,
+    signal_mask,
+)
+from skad.metrics._registry import register_scorer
 from skad.metrics._roc import count_above
 
 __all__ = ["argos_score"]
@@ -116,3 +124,55 @@ def argos_score(
 def _argos(counts):
     ratio, _ = counts.ratio()
     return ratio - np.sqrt(counts.fpr)
+
+
+def _score_argos(scored, *, background, background_weight=None, **options):
+    """ARGOS against `background`, events like X or "reference", the events with y = 0."""
+    if not isinstance(background, str):
+        return argos_score(
+            scored.scores,
+            scored.response(background),
+            sample_weight=scored.weight,
+            background_weight=background_weight,
+            **options,
+        )
+    if background != "reference":
+        raise ValueError(
+            f"background must be events or 'reference' (the events with y = 0); got {background!r}."
+        )
+    if background_weight is not None:
+        raise ValueError(
+            "background_weight belongs to background events given as an array; "
+            "with background='reference' pass sample_weight."
+        )
+    is_data = signal_mask(scored.y, name="y")
+    weight = check_weight(scored.weight, is_data)
+    if one_class_message(is_data, weight) is not None:
+        warnings.warn(
+            "The score is NaN: y holds only data or only reference events. In cross-validation, "
+            "pass cv=StratifiedKFold(shuffle=True).",
+            LowStatisticsWarning,
+            stacklevel=2,
+        )
+        return np.nan
+    return argos_score(
+        scored.scores[is_data],
+        scored.scores[~is_data],
+        sample_weight=weight[is_data],
+        background_weight=weight[~is_data],
+        **options,
+    )
+
+
+register_scorer(
+    "argos",
+    _score_argos,
+    needs_truth=False,
+    options=(
+        "background",
+        "background_weight",
+        "background_efficiency",
+        "min_background_events",
+        "max_relative_error",
+    ),
+)

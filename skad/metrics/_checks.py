@@ -11,7 +11,6 @@ __all__ = [
     "check_fraction",
     "check_scores",
     "check_weight",
-    "effective_size",
     "one_class_message",
     "signal_mask",
 ]
@@ -53,12 +52,6 @@ def check_fraction(fraction, *, name="fraction"):
     if not ((values > 0) & (values <= 1)).all():
         raise ValueError(f"{name} must lie in (0, 1]; got {fraction!r}.")
     return values
-
-
-def effective_size(weight_sum, square_sum):
-    """Number of unweighted events of the same relative error: (sum w)^2 / sum w^2."""
-    with np.errstate(invalid="ignore"):
-        return np.where(square_sum > 0, weight_sum**2 / square_sum, 0.0)
 
 
 def signal_mask(y, signal_label=None, *, name="y_true"):

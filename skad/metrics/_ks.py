@@ -5,8 +5,9 @@ from scipy.stats import kstwo
 from sklearn.utils import check_array
 
 from skad.exceptions import MissingColumnError
-from skad.metrics._checks import check_weight, effective_size
+from skad.metrics._checks import check_weight
 from skad.utils._columns import column_name
+from skad.utils._statistics import effective_size
 
 __all__ = ["ks_table"]
 

@@ -1,12 +1,25 @@
 """Agreement of several scores on which events are the most anomalous."""
 
+import itertools
+from typing import NamedTuple
+
 import numpy as np
 from sklearn.utils import check_consistent_length
 
 from skad.metrics._checks import check_fraction, check_scores, check_weight
 from skad.metrics._ranking import RankedScores
+from skad.metrics._registry import register_scorer
+from skad.utils._children import fit_child
+from skad.utils._random import draw_seeds
+from skad.utils._statistics import effective_size
 
-__all__ = ["most_anomalous", "selection_overlap", "shared_fraction"]
+__all__ = [
+    "OverlapCurve",
+    "most_anomalous",
+    "overlap_curve",
+    "selection_overlap",
+    "shared_fraction",
+]
 
 
 def shared_fraction(*scores, fraction=0.01, sample_weight=None):
@@ -88,6 +101,71 @@ def selection_overlap(*scores, fraction=0.01, sample_weight=None):
     return shared - chance
 
 
+class OverlapCurve(NamedTuple):
+    """What scores share against the selected fraction.
+
+    Attributes
+    ----------
+    fraction : ndarray of shape (n_fractions,)
+        Fraction of events (of the total weight) that each score selects.
+    shared : ndarray of shape (n_fractions,)
+        Share of the selected events that every score selects.
+    shared_error : ndarray of shape (n_fractions,)
+        Its standard error (68 %), that of a binomial fraction of the effective number of selected
+        events, for weights that do not depend on the scores.
+    chance : ndarray of shape (n_fractions,)
+        What independent scores share.
+    """
+
+    fraction: np.ndarray
+    shared: np.ndarray
+    shared_error: np.ndarray
+    chance: np.ndarray
+
+
+def overlap_curve(*scores, fractions=None, sample_weight=None):
+    """Share of the most anomalous events that every score selects, for many fractions.
+
+    Parameters
+    ----------
+    *scores : two or more array-like of shape (n_events,)
+        Anomaly scores of the same events, higher = more anomalous.
+    fractions : array-like, default=None
+        Fractions of events (of the total weight) that each score selects, in (0, 1]; by default
+        30 from ten events (or 0.1 %) to 1.
+    sample_weight : array-like of shape (n_events,), default=None
+        Non-negative weights.
+
+    Returns
+    -------
+    curve : OverlapCurve
+        Named tuple ``(fraction, shared, shared_error, chance)``.
+
+    See Also
+    --------
+    shared_fraction, selection_overlap : The share, and the share beyond chance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skad.metrics import overlap_curve
+    >>> a, b = np.random.default_rng(0).normal(size=(2, 10_000))
+    >>> curve = overlap_curve(a, a + b, fractions=[0.01, 0.1])
+    >>> curve.shared.round(2), curve.shared_error.round(2)
+    (array([0.23, 0.49]), array([0.04, 0.02]))
+    """
+    if fractions is None:
+        n_events = len(scores[0]) if scores else 1
+        fractions = np.geomspace(min(max(10 / n_events, 1e-3), 0.5), 1, 30)
+    fractions = np.atleast_1d(check_fraction(fractions, name="fractions"))
+    shared, chance = _shared_and_chance(scores, fractions, sample_weight)
+    weight = check_weight(sample_weight, scores[0])
+    n_selected = fractions * effective_size(weight.sum(), (weight**2).sum())
+    # Rounding can bring the share of equal selections above one.
+    variance = np.maximum(shared * (1 - shared), 0.0) / n_selected
+    return OverlapCurve(fractions, shared, np.sqrt(variance), chance)
+
+
 def most_anomalous(scores, *, fraction=0.01, sample_weight=None):
     """Mark the most anomalous events.
 
@@ -138,3 +216,37 @@ def _shared_and_chance(scores, fraction, sample_weight):
     if fractions.ndim == 0:
         return float(shared[0]), float(chance[0])
     return shared.reshape(fractions.shape), chance.reshape(fractions.shape)
+
+
+def _score_overlap(scored, *, reference=None, fraction=0.01, n_refits=2, random_state=None):
+    """Overlap with the fitted detector `reference`, or mean over pairs of refits to the events.
+
+    The seeds of the refits are drawn from `random_state`; refit k of an estimator with its own
+    seed s has s + k.
+    """
+    options = {"fraction": fraction, "sample_weight": scored.weight}
+    if reference is not None:
+        return selection_overlap(scored.scores, scored.response(scored.X, reference), **options)
+    if n_refits < 2:
+        raise ValueError(f"n_refits must be at least 2 to compare refits; got {n_refits}.")
+    parameters = scored.estimator.get_params(deep=True)
+    if not any(name.rpartition("__")[2] == "random_state" for name in parameters):
+        raise ValueError(
+            f"{type(scored.estimator).__name__} has no random_state, so its refits are identical; "
+            "pass reference= a fitted detector to measure the overlap with."
+        )
+    scores = [
+        scored.response(
+            scored.X, fit_child(scored.estimator, scored.X, scored.y, random_state=seed, copy=k)
+        )
+        for k, seed in enumerate(draw_seeds(random_state, n_refits))
+    ]
+    return np.mean([selection_overlap(*p, **options) for p in itertools.combinations(scores, 2)])
+
+
+register_scorer(
+    "overlap",
+    _score_overlap,
+    needs_truth=False,
+    options=("reference", "fraction", "n_refits", "random_state"),
+)

@@ -1,19 +1,85 @@
-"""Weighted counts of signal and background above every cut, with their errors."""
+"""Efficiencies of signal and background above every cut, with their errors."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from sklearn.metrics import auc, roc_auc_score
 from sklearn.utils import check_consistent_length
 
-from skad.metrics._checks import (
-    check_scores,
-    check_weight,
-    effective_size,
-    one_class_message,
-    signal_mask,
-)
+from skad.metrics._checks import check_scores, check_weight, one_class_message, signal_mask
+from skad.metrics._registry import register_scorer
+from skad.utils._statistics import effective_size
 
-__all__ = ["CutCounts", "count_above", "cut_counts"]
+__all__ = ["CutCounts", "ROCCurve", "anomaly_roc_curve", "count_above", "cut_counts"]
+
+
+class ROCCurve(NamedTuple):
+    """Signal against background efficiency, tightest cut first.
+
+    Attributes
+    ----------
+    tpr, fpr : ndarray of shape (n_cuts,)
+        Signal and background efficiency of ``score >= threshold``, in [0, 1].
+    tpr_error, fpr_error : ndarray of shape (n_cuts,)
+        Standard errors (68 %), those of weighted binomial fractions.
+    threshold : ndarray of shape (n_cuts,)
+        The first is infinity (nothing passes).
+    background_events : ndarray of shape (n_cuts,)
+        Effective number of passing background events, ``(sum w)^2 / sum w^2``.
+    """
+
+    tpr: np.ndarray
+    fpr: np.ndarray
+    tpr_error: np.ndarray
+    fpr_error: np.ndarray
+    threshold: np.ndarray
+    background_events: np.ndarray
+
+    @property
+    def roc_auc(self):
+        """Area under the curve."""
+        return float(auc(self.fpr, self.tpr))
+
+
+def anomaly_roc_curve(y_true, scores, *, sample_weight=None, signal_label=None):
+    """ROC curve with statistical errors, for every distinct cut on an anomaly score.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_events,)
+        Truth: 1 = signal, 0 = background, or any labels with `signal_label`.
+    scores : array-like of shape (n_events,)
+        Anomaly scores, higher = more anomalous. Events of equal score share one cut.
+    sample_weight : array-like of shape (n_events,), default=None
+        Non-negative weights.
+    signal_label : int, str or None, default=None
+        The label of signal; all other labels are background. Required for y in {-1, +1}.
+
+    Returns
+    -------
+    curve : ROCCurve
+        Named tuple ``(tpr, fpr, tpr_error, fpr_error, threshold, background_events)``, with the
+        area as ``curve.roc_auc``.
+
+    Raises
+    ------
+    ValueError
+        NaN or infinite scores, labels that can be read both ways, or only one class.
+
+    See Also
+    --------
+    significance_improvement_curve : The same cuts by what they gain.
+
+    Examples
+    --------
+    >>> from skad.metrics import anomaly_roc_curve
+    >>> curve = anomaly_roc_curve([0, 0, 0, 0, 1, 1], [1, 2, 3, 6, 5, 4])
+    >>> curve.fpr.tolist(), curve.tpr.tolist(), curve.roc_auc
+    ([0.0, 0.25, 0.25, 0.25, 0.5, 0.75, 1.0], [0.0, 0.0, 0.5, 1.0, 1.0, 1.0, 1.0], 0.75)
+    """
+    counts = cut_counts(y_true, scores, sample_weight=sample_weight, signal_label=signal_label)
+    return ROCCurve(**{name: getattr(counts, name) for name in ROCCurve._fields})
 
 
 @dataclass(frozen=True)
@@ -130,3 +196,11 @@ def _binomial_variance(passed, passed_square):
     failed_square = total_square - passed_square
     variance = (1 - efficiency) ** 2 * passed_square + efficiency**2 * failed_square
     return np.maximum(variance, 0.0) / total**2
+
+
+def _roc_auc(y_true, scores, *, sample_weight=None):
+    """Area under the ROC curve."""
+    return roc_auc_score(y_true, scores, sample_weight=sample_weight)
+
+
+register_scorer("roc_auc_anomaly", _roc_auc, needs_truth=True)

@@ -1,29 +1,20 @@
-"""Scorers for `GridSearchCV` and `cross_validate`, by name."""
+"""Scorers for `GridSearchCV` and `cross_validate`, by the names of `_registry.py`."""
 
 import copy
 import functools
-import inspect
-import itertools
-import re
 import warnings
 from collections.abc import Mapping
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.metrics import roc_auc_score
-from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
 
 from skad.exceptions import LowStatisticsWarning
-from skad.metrics._argos import argos_score
 from skad.metrics._checks import check_weight, one_class_message, signal_mask
-from skad.metrics._overlap import selection_overlap
+from skad.metrics._registry import SCORERS, find_scorer
 from skad.metrics._responses import anomaly_response
-from skad.metrics._sic import max_significance_improvement, significance_improvement_at
 from skad.utils import _sklearn as sk
-from skad.utils._random import draw_seeds
 
-__all__ = ["anomaly_scorers", "get_anomaly_scorer"]
+__all__ = ["anomaly_scorer_table", "anomaly_scorers", "get_anomaly_scorer"]
 
 
 def get_anomaly_scorer(name, *, signal_label=None, **options):
@@ -35,28 +26,13 @@ def get_anomaly_scorer(name, *, signal_label=None, **options):
     Parameters
     ----------
     name : str
-        With truth labels, which are y or the routed metadata `truth`:
-
-        - ``"max_sic"``: `max_significance_improvement`; options `min_background_events`,
-          `max_relative_error`;
-        - ``"sic_at_fpr_1e-2"``, ``"sic_at_tpr_0.3"``, ``"sic_at_rejection_1e3"``, with any number:
-          `significance_improvement_at`; option `min_background_events`;
-        - ``"roc_auc_anomaly"``: area under the ROC curve.
-
-        Without truth labels:
-
-        - ``"overlap"``: `selection_overlap` with the fitted detector `reference`, or, without
-          one, the mean over pairs of `n_refits` (2) refits of the estimator to the scored
-          events with other seeds; options `fraction`, `random_state`;
-        - ``"argos"``: `argos_score` against the template `background`: an array or DataFrame of
-          events like X, with `background_weight`; or "reference", the events with y = 0 when the
-          detector is weakly supervised with y = 1 for data; options as of `argos_score`;
-        - ``"log_likelihood"``: mean log density in nats, of a density or of a detector with a
-          fitted `density_`, in the coordinates of X.
+        A row of `anomaly_scorer_table`: such as "max_sic", "roc_auc_anomaly" and, with any
+        number, "sic_at_fpr_1e-2" by truth labels, which are y or the routed metadata `truth`;
+        "argos", "overlap" and "log_likelihood" without.
     signal_label : int, str or None, default=None
         The label of signal in y or `truth`; required where they hold -1 and +1.
     **options
-        Parameters of the metric, as listed.
+        Parameters of the metric that the table lists.
 
     Returns
     -------
@@ -86,8 +62,46 @@ def get_anomaly_scorer(name, *, signal_label=None, **options):
     ... )
     >>> bool(scores.mean() > 0.9)
     True
+
+    Against events of a background template instead of truth labels:
+
+    >>> scorer = get_anomaly_scorer("argos", background=rng.normal(size=(2000, 2)))
+    >>> bool(scorer(IsolationForest(random_state=0).fit(X), X) > 0.1)
+    True
     """
     return AnomalyScorer(name, signal_label=signal_label, **options)
+
+
+def anomaly_scorer_table():
+    """List the scorers of `get_anomaly_scorer`.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        One row per name, a part in angle brackets standing for any of its options or any number,
+        with the columns ``needs_truth``, ``options`` and ``summary``.
+
+    Examples
+    --------
+    >>> from skad.metrics import anomaly_scorer_table
+    >>> table = anomaly_scorer_table()
+    >>> table.loc["max_sic", "options"]
+    'min_background_events, max_relative_error'
+    >>> sorted(table.index[~table["needs_truth"]])
+    ['argos', 'log_likelihood', 'overlap']
+    """
+    import pandas as pd
+
+    rows = [
+        (
+            entry.needs_truth,
+            ", ".join(f"{o} (required)" if o in entry.required else o for o in entry.options),
+            entry.summary,
+        )
+        for entry in SCORERS.values()
+    ]
+    index = pd.Index(SCORERS, name="name")
+    return pd.DataFrame(rows, index=index, columns=["needs_truth", "options", "summary"])
 
 
 def anomaly_scorers(scorers, *, signal_label=None):
@@ -186,16 +200,15 @@ class AnomalyScorer(_RoutedScorer):
         self._check_options()
 
     def _check_options(self):
-        metric, fixed = _find_metric(self.name)
-        parameters = inspect.signature(metric).parameters
-        allowed = [name for name in parameters if name not in {"scored", *fixed}]
-        unknown = sorted(set(self.options) - set(allowed))
+        entry, _ = find_scorer(self.name)
+        unknown = sorted(set(self.options) - set(entry.options))
         if unknown:
             raise TypeError(
-                f"The scorer {self.name!r} has no option {unknown}; it takes {allowed or 'none'}."
+                f"The scorer {self.name!r} has no option {unknown}; it takes "
+                f"{list(entry.options) or 'none'}."
             )
-        for name in allowed:
-            if parameters[name].default is inspect.Parameter.empty and name not in self.options:
+        for name in entry.required:
+            if name not in self.options:
                 raise TypeError(f"The scorer {self.name!r} needs the option {name!r}.")
 
     def __call__(self, estimator, X, y=None, *, truth=None, sample_weight=None):
@@ -215,11 +228,14 @@ class AnomalyScorer(_RoutedScorer):
         -------
         score : float
         """
-        return self._score(_Scored(estimator, X, y, truth, sample_weight, self.signal_label))
+        return self._score(Scored(estimator, X, y, truth, sample_weight, self.signal_label))
 
     def _score(self, scored):
-        metric, fixed = _find_metric(self.name)
-        return float(metric(scored, **fixed, **self.options))
+        entry, fixed = find_scorer(self.name)
+        options = fixed | self.options
+        if entry.needs_truth:
+            return float(_truth_score(entry.function, scored, **options))
+        return float(entry.function(scored, **options))
 
     def __repr__(self):
         options = {"signal_label": self.signal_label, **self.options}
@@ -244,14 +260,14 @@ class AnomalyScorers(_RoutedScorer):
 
     def __call__(self, estimator, X, y=None, *, truth=None, sample_weight=None):
         """Return a dict of name to score; the parameters are those of one scorer."""
-        scored = _Scored(estimator, X, y, truth, sample_weight, self.signal_label)
+        scored = Scored(estimator, X, y, truth, sample_weight, self.signal_label)
         return {name: scorer._score(scored) for name, scorer in self.scorers.items()}
 
     def __repr__(self):
         return f"anomaly_scorers({list(self.scorers)})"
 
 
-class _Scored:
+class Scored:
     """An estimator with the events to score; the anomaly score is computed once."""
 
     def __init__(self, estimator, X, y, truth, sample_weight, signal_label):
@@ -271,30 +287,6 @@ class _Scored:
         return anomaly_response(estimator, X, signal_label=self.signal_label)
 
 
-def _max_sic(scored, *, min_background_events=25, max_relative_error=None):
-    return _truth_score(
-        max_significance_improvement,
-        scored,
-        min_background_events=min_background_events,
-        max_relative_error=max_relative_error,
-    )
-
-
-def _sic_at(scored, *, tpr, fpr, rejection, min_background_events=25):
-    return _truth_score(
-        significance_improvement_at,
-        scored,
-        tpr=tpr,
-        fpr=fpr,
-        rejection=rejection,
-        min_background_events=min_background_events,
-    )
-
-
-def _roc_auc_anomaly(scored):
-    return _truth_score(roc_auc_score, scored)
-
-
 def _truth_score(metric, scored, **options):
     signal = signal_mask(scored.truth, scored.signal_label, name="y (or truth)")
     problem = one_class_message(signal, check_weight(scored.weight, signal))
@@ -308,140 +300,3 @@ def _truth_score(metric, scored, **options):
         )
         return np.nan
     return metric(signal, scored.scores, sample_weight=scored.weight, **options)
-
-
-def _overlap(scored, *, reference=None, fraction=0.01, n_refits=2, random_state=None):
-    if reference is not None:
-        return selection_overlap(
-            scored.scores,
-            scored.response(scored.X, reference),
-            fraction=fraction,
-            sample_weight=scored.weight,
-        )
-    if n_refits < 2:
-        raise ValueError(f"n_refits must be at least 2 to compare refits; got {n_refits}.")
-    refits = [_refit(scored, seed) for seed in draw_seeds(random_state, n_refits)]
-    scores = [scored.response(scored.X, refit) for refit in refits]
-    pairs = itertools.combinations(scores, 2)
-    return np.mean(
-        [selection_overlap(*p, fraction=fraction, sample_weight=scored.weight) for p in pairs]
-    )
-
-
-def _refit(scored, seed):
-    estimator = clone(scored.estimator)
-    names = [
-        name
-        for name in estimator.get_params(deep=True)
-        if name == "random_state" or name.endswith("__random_state")
-    ]
-    if not names:
-        raise ValueError(
-            f"{type(estimator).__name__} has no random_state, so its refits are identical; "
-            "pass reference= a fitted detector to measure the overlap with."
-        )
-    estimator.set_params(**dict(zip(names, draw_seeds(seed, len(names)), strict=True)))
-    return estimator.fit(scored.X, scored.y)
-
-
-def _argos(
-    scored,
-    *,
-    background,
-    background_weight=None,
-    background_efficiency=None,
-    min_background_events=25,
-    max_relative_error=None,
-):
-    options = {
-        "background_efficiency": background_efficiency,
-        "min_background_events": min_background_events,
-        "max_relative_error": max_relative_error,
-    }
-    if not isinstance(background, str):
-        return argos_score(
-            scored.scores,
-            scored.response(background),
-            sample_weight=scored.weight,
-            background_weight=background_weight,
-            **options,
-        )
-    if background != "reference":
-        raise ValueError(
-            f"background must be events or 'reference' (the events with y = 0); got {background!r}."
-        )
-    if background_weight is not None:
-        raise ValueError(
-            "background_weight belongs to background events given as an array; "
-            "with background='reference' pass sample_weight."
-        )
-    is_data = signal_mask(scored.y, name="y")
-    weight = check_weight(scored.weight, is_data)
-    if one_class_message(is_data, weight) is not None:
-        warnings.warn(
-            "The score is NaN: y holds only data or only reference events. In cross-validation, "
-            "pass cv=StratifiedKFold(shuffle=True).",
-            LowStatisticsWarning,
-            stacklevel=2,
-        )
-        return np.nan
-    return argos_score(
-        scored.scores[is_data],
-        scored.scores[~is_data],
-        sample_weight=weight[is_data],
-        background_weight=weight[~is_data],
-        **options,
-    )
-
-
-def _log_likelihood(scored):
-    estimator = scored.estimator
-    if isinstance(estimator, Pipeline):
-        if any(step not in (None, "passthrough") for _, step in estimator.steps[:-1]):
-            raise ValueError(
-                "The log density of a Pipeline is in the coordinates of its last step, so "
-                "pipelines with different transformers cannot be compared by it; "
-                "use skad.density.FramedDensity(coordinates, density)."
-            )
-        estimator = estimator[-1]
-    estimator = getattr(estimator, "density_", estimator) if _is_detector(estimator) else estimator
-    if _is_detector(estimator) or not hasattr(estimator, "score_samples"):
-        raise TypeError(
-            f"log_likelihood needs a density, or a detector with a fitted density_; got "
-            f"{type(estimator).__name__}."
-        )
-    weight = check_weight(scored.weight, scored.X)
-    return np.average(estimator.score_samples(scored.X), weights=weight)
-
-
-def _is_detector(estimator):
-    return hasattr(estimator, "anomaly_score") or hasattr(estimator, "decision_function")
-
-
-_METRICS = {
-    "max_sic": _max_sic,
-    "roc_auc_anomaly": _roc_auc_anomaly,
-    "overlap": _overlap,
-    "argos": _argos,
-    "log_likelihood": _log_likelihood,
-}
-
-
-def _find_metric(name):
-    """Return the metric of a name and the parameters that the name itself fixes."""
-    if isinstance(name, str):
-        if name in _METRICS:
-            return _METRICS[name], {}
-        match = re.fullmatch(r"sic_at_(tpr|fpr|rejection)_([0-9.]+(?:e[+-]?[0-9]+)?)", name)
-        if match:
-            given = dict.fromkeys(("tpr", "fpr", "rejection"))
-            try:
-                given[match[1]] = float(match[2])
-            except ValueError:
-                match = None
-        if match:
-            return _sic_at, given
-    raise ValueError(
-        f"name must be one of {sorted(_METRICS)} or sic_at_<tpr|fpr|rejection>_<number>, "
-        f"such as 'sic_at_fpr_1e-2'; got {name!r}."
-    )

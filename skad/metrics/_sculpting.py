@@ -4,14 +4,19 @@ import warnings
 
 import numpy as np
 from scipy.special import rel_entr
-from scipy.stats import chi2
 from sklearn.utils import check_consistent_length
 
 from skad.exceptions import LowStatisticsWarning
 from skad.metrics._checks import check_fraction, check_scores, check_weight
 from skad.metrics._ranking import RankedScores
+from skad.utils._statistics import (
+    bin_of,
+    effective_size,
+    efficiency_chi2,
+    equal_population_edges,
+)
 
-__all__ = ["mass_sculpting_chi2", "mass_sculpting_jsd"]
+__all__ = ["mass_bin_edges", "mass_sculpting_chi2", "mass_sculpting_jsd"]
 
 
 def mass_sculpting_jsd(mass, scores, *, fraction=0.05, bins=50, sample_weight=None):
@@ -66,12 +71,15 @@ def mass_sculpting_chi2(
 ):
     """Chi-squared per degree of freedom of the mass spectrum after a cut against before.
 
-    In every bin the weight that passes is compared with the overall efficiency times the weight
-    before the cut. The selected events are part of those before, so the variance is binomial:
+    In every bin the weight that passes, k, is compared with one common efficiency times the weight
+    before the cut, n. The selected events are part of those before, so the variance is binomial:
 
-    .. math:: \\chi^2 = \\sum_b \\frac{(k_b - \\epsilon n_b)^2}
-              {\\epsilon (1 - \\epsilon) \\sum_{i \\in b} w_i^2},
-              \\qquad \\mathrm{dof} = \\mathrm{bins} - 1.
+    .. math:: \\chi^2 = \\sum_b \\frac{(k_b - \\epsilon n_b)^2}{\\epsilon (1 - \\epsilon) s_b},
+              \\qquad s_b = \\sum_{i \\in b} w_i^2,
+              \\qquad \\mathrm{dof} = \\mathrm{bins} - 1,
+
+    with the efficiency that makes it smallest; for equal weights that is the overall one. It is
+    the statistic of `skad.search.sideband_sculpting_test`.
 
     Parameters
     ----------
@@ -121,27 +129,23 @@ def mass_sculpting_chi2(
     fractions, shape, histograms = _histograms(mass, scores, fraction, bins, sample_weight)
     values, p_values = np.empty(fractions.size), np.empty(fractions.size)
     for i, (before, square, after) in enumerate(histograms):
-        filled = before > 0
-        before, square, after = before[filled], square[filled], after[filled]
-        dof = len(before) - 1
-        if dof < 1:
+        test = efficiency_chi2(before, square, after)
+        if test.ndof < 1:
             raise ValueError(
                 "At least two bins must hold events before the cut; "
                 "give more bins or edges within the range of the mass."
             )
-        efficiency = after.sum() / before.sum()
-        expected_events = efficiency * before**2 / square
-        if expected_events.min() < 1:
+        filled = before > 0
+        expected = test.efficiency * effective_size(before[filled], square[filled]).min()
+        if expected < 1:
             warnings.warn(
-                f"Only {expected_events.min():.2g} events are expected in a mass bin after the cut "
+                f"Only {expected:.2g} events are expected in a mass bin after the cut "
                 f"at fraction {fractions[i]:g}; chi2 is no longer chi2-distributed. "
                 "Use fewer bins or a looser cut.",
                 LowStatisticsWarning,
                 stacklevel=2,
             )
-        variance = efficiency * (1 - efficiency) * square
-        statistic = ((after - efficiency * before) ** 2 / variance).sum()
-        values[i], p_values[i] = statistic / dof, chi2.sf(statistic, dof)
+        values[i], p_values[i] = test.chi2 / test.ndof, test.p_value
     if shape:
         values, p_values = values.reshape(shape), p_values.reshape(shape)
     else:
@@ -156,13 +160,12 @@ def _histograms(mass, scores, fraction, bins, sample_weight):
     check_consistent_length(mass, scores)
     weight = check_weight(sample_weight, scores)
     fractions = check_fraction(fraction)
-    edges = _bin_edges(mass, weight, bins)
-    last = len(edges) - 2
-    position = np.minimum(np.searchsorted(edges, mass, side="right") - 1, last)
+    edges = mass_bin_edges(mass, weight, bins)
+    position = bin_of(mass, edges)
     ranked = RankedScores(scores, weight)
 
     def histogram(values):
-        return np.bincount(position, weights=values, minlength=last + 1)
+        return np.bincount(position, weights=values, minlength=len(edges) - 1)
 
     before, square = histogram(weight), histogram(weight**2)
     flat = fractions.ravel()
@@ -173,16 +176,12 @@ def _histograms(mass, scores, fraction, bins, sample_weight):
     )
 
 
-def _bin_edges(mass, weight, bins):
+def mass_bin_edges(mass, weight, bins):
+    """Return the edges of bins of equal population, or the given ones when they hold all events."""
     if np.ndim(bins) == 0:
         if not isinstance(bins, (int, np.integer)) or bins < 2:
             raise ValueError(f"bins must be an integer of at least 2 or bin edges; got {bins!r}.")
-        order = np.argsort(mass)
-        cumulative = np.cumsum(weight[order])
-        target = np.arange(1, bins) / bins * cumulative[-1]
-        inner = mass[order][np.minimum(np.searchsorted(cumulative, target), len(mass) - 1)]
-        # Many events of equal mass (detector rounding) can make edges coincide.
-        edges = np.unique(np.concatenate([[mass.min()], inner, [mass.max()]]))
+        edges = equal_population_edges(mass, bins, weight)
         if len(edges) < 3:
             raise ValueError(f"mass has too few distinct values for {bins} bins.")
         return edges

@@ -7,6 +7,7 @@ import numpy as np
 
 from skad.exceptions import LowStatisticsWarning
 from skad.metrics._checks import check_fraction, check_positive
+from skad.metrics._registry import register_scorer
 from skad.metrics._roc import cut_counts
 
 __all__ = [
@@ -328,3 +329,19 @@ def _warn_few_background(counts, minimum):
             LowStatisticsWarning,
             stacklevel=3,
         )
+
+
+register_scorer(
+    "max_sic",
+    max_significance_improvement,
+    needs_truth=True,
+    options=("min_background_events", "max_relative_error"),
+)
+register_scorer(
+    "sic_at_<tpr|fpr|rejection>_<number>",
+    significance_improvement_at,
+    needs_truth=True,
+    options=("min_background_events",),
+    pattern=r"sic_at_(tpr|fpr|rejection)_([0-9.]+(?:e[+-]?[0-9]+)?)",
+    read=lambda match: {match[1]: float(match[2])},
+)

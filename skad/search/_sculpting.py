@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+
+from skad.utils._statistics import bin_of, efficiency_chi2, equal_population_edges
 
 __all__ = ["SculptingTest", "sideband_sculpting_test"]
 
@@ -18,7 +19,7 @@ class SculptingTest:
     Attributes
     ----------
     edges : ndarray, shape (n_bins, 2)
-        Lowest and highest m of the events of every bin.
+        Edges of every bin in m; the lower one is inside.
     efficiency, uncertainty : ndarray, shape (n_bins,)
         Fraction of the events that pass, with its binomial standard deviation.
     chi2 : float
@@ -45,8 +46,8 @@ def sideband_sculpting_test(m, passed, region, *, n_bins=10):
     """Test whether the efficiency of a cut depends on m in the sidebands.
 
     Bins of equal population, separate for the two sidebands; in each the passing events are
-    compared with the common efficiency (chi-square of the contingency table). The signal region
-    is not looked at.
+    compared with the common efficiency (chi-square of the contingency table, the one of
+    `skad.metrics.mass_sculpting_chi2`). The signal region is not looked at.
 
     Parameters
     ----------
@@ -85,29 +86,27 @@ def sideband_sculpting_test(m, passed, region, *, n_bins=10):
     if n_bins < 2 or n_passed == n_events.sum():
         empty = np.empty(0)
         return SculptingTest(np.empty((0, 2)), empty, empty, np.nan, 0, np.nan, np.nan)
-    edges, counts, passes = [], [], []
+    bins, counts, passes = [], [], []
     for side, size in zip(sides, n_events, strict=True):
         if not size:
             continue
-        order = np.argsort(m[side], kind="stable")
-        for chunk in np.array_split(order, max(1, round(n_bins * size / n_events.sum()))):
-            values = m[side][chunk]
-            edges.append((values[0], values[-1]))
-            counts.append(len(chunk))
-            passes.append(passed[side][chunk].sum())
-    counts, passes = np.array(counts, dtype=np.float64), np.array(passes, dtype=np.float64)
-    common = passes.sum() / counts.sum()
+        edges = equal_population_edges(m[side], max(1, round(n_bins * size / n_events.sum())))
+        position = bin_of(m[side], edges)
+        bins.append(np.column_stack([edges[:-1], edges[1:]]))
+        counts.append(np.bincount(position, minlength=len(edges) - 1))
+        passes.append(np.bincount(position, weights=passed[side], minlength=len(edges) - 1))
+    counts, passes = np.concatenate(counts).astype(np.float64), np.concatenate(passes)
+    test = efficiency_chi2(counts, counts, passes)
     efficiency = passes / counts
-    variance = common * (1 - common) / counts
-    chi2 = float(np.sum((efficiency - common) ** 2 / variance))
-    ndof = len(counts) - 1
-    excess = np.average((efficiency - common) ** 2 - variance * ndof / (ndof + 1), weights=counts)
+    variance = test.efficiency * (1 - test.efficiency) / counts
+    share = test.ndof / (test.ndof + 1)
+    excess = np.average((efficiency - test.efficiency) ** 2 - variance * share, weights=counts)
     return SculptingTest(
-        edges=np.array(edges),
+        edges=np.concatenate(bins),
         efficiency=efficiency,
         uncertainty=np.sqrt(variance),
-        chi2=chi2,
-        ndof=ndof,
-        p_value=float(stats.chi2.sf(chi2, ndof)) if ndof else np.nan,
-        spread=float(np.sqrt(max(excess, 0.0)) / common),
+        chi2=test.chi2,
+        ndof=test.ndof,
+        p_value=test.p_value,
+        spread=float(np.sqrt(max(excess, 0.0)) / test.efficiency),
     )
