@@ -4,6 +4,8 @@ from skad.inspection._breakdown import BreakdownTest, breakdown_test
 from skad.inspection._closure_auc import ClosureAUC, closure_auc
 from skad.inspection._coordinate_study import coordinate_study
 from skad.inspection._frame_overlap import FrameOverlap, frame_overlap
+from skad.inspection._jet_spectra import JetSpectra, jet_spectra
+from skad.inspection._latent import LatentEmbedding, latent_embedding
 from skad.inspection._log_posterior import log_posterior_test
 from skad.inspection._overlap_study import overlap_study
 from skad.inspection._score_correlation import score_correlation
@@ -24,4 +26,9 @@ __all__ = [
     "breakdown_test",
     "overlap_study",
     "score_correlation",
+    # what an autoencoder has learned
+    "JetSpectra",
+    "LatentEmbedding",
+    "jet_spectra",
+    "latent_embedding",
 ]

@@ -33,6 +33,8 @@ class FrameOverlap:
         The same beyond chance, `skad.metrics.selection_overlap`.
     fraction : float
         Fraction of events that counts as rarest.
+    feature_names : list of str or None
+        Names of the columns of X.
     """
 
     coordinates: dict
@@ -41,6 +43,7 @@ class FrameOverlap:
     shared: object
     excess: object
     fraction: float
+    feature_names: list | None
 
 
 def frame_overlap(density, frames, X, *, fraction=0.01, sample_weight=None):
@@ -123,6 +126,7 @@ def frame_overlap(density, frames, X, *, fraction=0.01, sample_weight=None):
         shared=pairwise(shared_fraction),
         excess=pairwise(selection_overlap),
         fraction=fraction,
+        feature_names=list(X.columns) if hasattr(X, "columns") else None,
     )
 
 

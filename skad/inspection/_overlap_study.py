@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from skad.inspection._scores import event_classes, scores_by_seed
-from skad.metrics import selection_overlap, shared_fraction
+from skad.metrics import overlap_curve
 from skad.metrics._checks import check_fraction, check_weight
 
 __all__ = ["overlap_study"]
@@ -92,12 +92,9 @@ def _one_amount(scores, y, fractions, sample_weight, signal_label):
         groups.append(tuple(checked))
     tables = []
     for kind, mask in event_classes(y, n_events, signal_label).items():
-        effective = weight[mask].sum() ** 2 / (weight[mask] ** 2).sum()
         for group, seed in itertools.product(groups, range(next(iter(n_seeds.values())))):
             values = [checked[name][seed][mask] for name in group]
-            options = {"fraction": fractions, "sample_weight": weight[mask]}
-            shared = shared_fraction(*values, **options)
-            excess = selection_overlap(*values, **options)
+            curve = overlap_curve(*values, fractions=fractions, sample_weight=weight[mask])
             tables.append(
                 pd.DataFrame(
                     {
@@ -106,12 +103,10 @@ def _one_amount(scores, y, fractions, sample_weight, signal_label):
                         "n_methods": len(group),
                         "seed": seed,
                         "fraction": fractions,
-                        "shared": shared,
-                        "chance": shared - excess,
-                        "excess": excess,
-                        "standard_error": np.sqrt(
-                            np.clip(shared * (1 - shared), 0, None) / (fractions * effective)
-                        ),
+                        "shared": curve.shared,
+                        "chance": curve.chance,
+                        "excess": curve.shared - curve.chance,
+                        "standard_error": curve.shared_error,
                     }
                 )
             )

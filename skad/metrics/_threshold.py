@@ -42,5 +42,5 @@ def anomaly_threshold(estimator, X):
     scores = anomaly_response(estimator, X)
     # Only where score_samples is the negative score is the offset in its units.
     if np.allclose(estimator.score_samples(X), -scores):
-        return -float(estimator.offset_)
+        return -np.asarray(estimator.offset_).item()
     return None

@@ -4,20 +4,19 @@ from skad.plotting._breakdown import BreakdownDisplay
 from skad.plotting._bump_hunt import BumpHuntDisplay
 from skad.plotting._closure import ClosureAUCDisplay, ClosureDisplay
 from skad.plotting._coordinate_study import CoordinateStudyDisplay
+from skad.plotting._decorrelation import DecorrelationDisplay
 from skad.plotting._frame import FrameDisplay
+from skad.plotting._jet_spectra import JetSpectraDisplay
+from skad.plotting._latent import LatentDisplay
 from skad.plotting._log_posterior import LogPosteriorDisplay
-from skad.plotting._mass_dependence import (
-    DecorrelationDisplay,
-    MassSculptingDisplay,
-    ScoreMassDisplay,
-)
+from skad.plotting._mass_sculpting import MassSculptingDisplay
 from skad.plotting._overlap import OverlapDisplay
 from skad.plotting._overlap_study import OverlapStudyDisplay
 from skad.plotting._roc import ROCDisplay
 from skad.plotting._score import ScoreDisplay
 from skad.plotting._score_correlation import ScoreCorrelationDisplay
+from skad.plotting._score_mass import ScoreMassDisplay
 from skad.plotting._sic import SICDisplay
-from skad.plotting._vae import JetSpectraDisplay, LatentDisplay
 
 __all__ = [
     "BreakdownDisplay",

@@ -20,8 +20,8 @@ class BumpHuntDisplay:
     ----------
     edges : ndarray of shape (n_bins + 1,)
         Edges of the bins, in the unit of m.
-    counts, expected : ndarray of shape (n_bins,)
-        Observed events and those of the fit.
+    counts, pulls : ndarray of shape (n_bins,)
+        Observed events, and their distance from the fit in its standard deviations.
     fitted : ndarray of bool, shape (n_bins,)
         Bins of the sidebands.
     density : callable
@@ -84,7 +84,7 @@ class BumpHuntDisplay:
         *,
         edges,
         counts,
-        expected,
+        pulls,
         fitted,
         density,
         region,
@@ -98,7 +98,7 @@ class BumpHuntDisplay:
     ):
         self.edges = edges
         self.counts = counts
-        self.expected = expected
+        self.pulls = pulls
         self.fitted = fitted
         self.density = density
         self.region = region
@@ -155,7 +155,7 @@ class BumpHuntDisplay:
         display = cls(
             edges=fit.edges,
             counts=fit.counts,
-            expected=fit.expected(),
+            pulls=fit.pulls,
             fitted=fit.fitted,
             density=fit.density,
             region=(shown["low"], shown["high"]),
@@ -241,10 +241,9 @@ class BumpHuntDisplay:
 
     def _draw_pulls(self, ax, bar_kwargs):
         widths = np.diff(self.edges)
-        pulls = (self.counts - self.expected) / np.sqrt(self.expected)
         colors = np.where(self.fitted, "tab:blue", "tab:red")
         self.bars_ = ax.bar(
-            self.edges[:-1], pulls, widths, align="edge", **({"color": colors} | bar_kwargs)
+            self.edges[:-1], self.pulls, widths, align="edge", **({"color": colors} | bar_kwargs)
         )
         ax.axhline(0, color="black", linewidth=0.8)
         ax.set_ylabel("pull")

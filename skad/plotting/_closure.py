@@ -110,9 +110,8 @@ class ClosureAUCDisplay:
     Parameters
     ----------
     auc : pandas.DataFrame
-        One row per template and seed, with ``template`` and ``roc_auc``.
-    null : pandas.DataFrame
-        The same of truth against truth, for every template.
+        One row per template and seed, with ``template``, ``roc_auc`` and, of truth against truth,
+        ``null_mean`` and ``null_std``.
 
     Attributes
     ----------
@@ -140,9 +139,8 @@ class ClosureAUCDisplay:
     ['a', 'b']
     """
 
-    def __init__(self, *, auc, null):
+    def __init__(self, auc):
         self.auc = auc
-        self.null = null
 
     def plot(self, ax=None, *, scatter_kwargs=None, band_kwargs=None):
         """Draw one column per template.
@@ -164,8 +162,8 @@ class ClosureAUCDisplay:
         templates = list(dict.fromkeys(self.auc["template"]))
         self.scatter_, self.band_, self.wide_band_ = {}, {}, {}
         for i, template in enumerate(templates):
-            null = self.null.loc[self.null["template"] == template, "roc_auc"]
-            mean, std = null.mean(), null.std(ddof=1)
+            rows = self.auc[self.auc["template"] == template]
+            mean, std = rows["null_mean"].iloc[0], rows["null_std"].iloc[0]
             for bands, n_sigma, alpha in ((self.wide_band_, 2, 0.15), (self.band_, 1, 0.3)):
                 style = {"color": "0.5", "alpha": alpha, "linewidth": 0}
                 if i == 0 and n_sigma == 1:
@@ -174,7 +172,7 @@ class ClosureAUCDisplay:
                     [i - 0.5, i + 0.5], mean - n_sigma * std, mean + n_sigma * std,
                     **style | (band_kwargs or {}),
                 )  # fmt: skip
-            areas = self.auc.loc[self.auc["template"] == template, "roc_auc"].to_numpy()
+            areas = rows["roc_auc"].to_numpy()
             self.scatter_[template] = self.ax_.scatter(
                 np.full(len(areas), i), areas, **{"color": f"C{i}"} | (scatter_kwargs or {})
             )
@@ -198,4 +196,4 @@ class ClosureAUCDisplay:
         -------
         display : ClosureAUCDisplay
         """
-        return cls(auc=closure.auc, null=closure.null).plot(ax, **plot_options)
+        return cls(closure.auc).plot(ax, **plot_options)

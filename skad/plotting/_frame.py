@@ -4,11 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from skad.coordinates import change_of_variables
 from skad.metrics import most_anomalous
 from skad.plotting._axes import grid_of_axes, merge_style
 from skad.utils._columns import resolve_columns
-from skad.utils._transformers import fitted_on
 
 __all__ = ["FrameDisplay"]
 
@@ -17,7 +15,7 @@ class FrameDisplay:
     """Two features of the events in each frame, with the rarest events of every frame marked.
 
     The figure of [1]_: a selection that surrounds the data in one frame cuts through it in
-    another. Use `from_estimator`, `from_predictions` or `from_overlap`.
+    another. Use `from_overlap` or `from_predictions`.
 
     Parameters
     ----------
@@ -39,6 +37,10 @@ class FrameDisplay:
     scatter_ : dict of (str, str) to matplotlib PathCollection
         Marks by panel and by frame in which the events are the rarest.
 
+    See Also
+    --------
+    skad.inspection.frame_overlap : The rarest events of one density in each frame.
+
     References
     ----------
     .. [1] G. Kasieczka et al., "Anomaly detection under coordinate transformations",
@@ -50,11 +52,12 @@ class FrameDisplay:
     >>> from sklearn.mixture import GaussianMixture
     >>> from skad.coordinates import LogTransformer
     >>> from skad.density import FramedDensity
+    >>> from skad.inspection import frame_overlap
     >>> from skad.plotting import FrameDisplay
     >>> X = np.random.default_rng(0).lognormal(sigma=0.5, size=(5_000, 2))
     >>> density = FramedDensity(LogTransformer(), GaussianMixture()).fit(X)
-    >>> display = FrameDisplay.from_estimator(
-    ...     density, X, {"m": None, "log m": LogTransformer()})
+    >>> overlap = frame_overlap(density, {"m": None, "log m": LogTransformer()}, X)
+    >>> display = FrameDisplay.from_overlap(overlap)
     >>> int(display.selected["m"].sum())
     50
     """
@@ -131,56 +134,6 @@ class FrameDisplay:
         return self
 
     @classmethod
-    def from_estimator(
-        cls,
-        density,
-        X,
-        frames,
-        *,
-        features=(0, 1),
-        fraction=0.01,
-        ax=None,
-        **plot_options,
-    ):
-        """Draw a fitted density, read in each frame by its Jacobian.
-
-        Parameters
-        ----------
-        density : fitted density, or fitted detector with a `density_`
-            Its ``score_samples(X)`` is the log density in the coordinates of X.
-        X : array-like of shape (n_events, n_features)
-        frames : dict of str to transformer
-            Invertible maps of X; those not fitted are fitted to X. None is the coordinates of X.
-        features : sequence of two int or str, default=(0, 1)
-            The columns to show.
-        fraction : float, default=0.01
-            Fraction of events that counts as rarest.
-        ax : sequence of matplotlib Axes, default=None
-        **plot_options
-            Further parameters of `plot`.
-
-        Returns
-        -------
-        display : FrameDisplay
-        """
-        if hasattr(density, "anomaly_score"):
-            density = density.density_
-        log_density = density.score_samples(X)
-        frames = {name: fitted_on(frame, X) for name, frame in frames.items()}
-        return cls.from_predictions(
-            {
-                name: X if frame is None or isinstance(frame, str) else frame.transform(X)
-                for name, frame in frames.items()
-            },
-            {name: -change_of_variables(log_density, frame, X) for name, frame in frames.items()},
-            features=features,
-            feature_names=_names(X),
-            fraction=fraction,
-            ax=ax,
-            **plot_options,
-        )
-
-    @classmethod
     def from_overlap(cls, overlap, *, features=(0, 1), ax=None, **plot_options):
         """Draw the result of `skad.inspection.frame_overlap`.
 
@@ -198,7 +151,9 @@ class FrameDisplay:
         display : FrameDisplay
         """
         selected = {name: column.to_numpy() for name, column in overlap.selected.items()}
-        display = cls._with_columns(overlap.coordinates, selected, overlap.fraction, features, None)
+        display = cls._with_columns(
+            overlap.coordinates, selected, overlap.fraction, features, overlap.feature_names
+        )
         return display.plot(ax, **plot_options)
 
     @classmethod

@@ -1,19 +1,26 @@
 """Agreement of selections as a function of their size."""
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 
-from skad.metrics import anomaly_response, shared_fraction
-from skad.plotting._axes import CurveDisplay, as_list, check_options, get_axes
+from skad.metrics import overlap_curve
+from skad.plotting._curves import CurveDisplay, Kind, with_band
+from skad.plotting._scores import as_list, responses
 
 __all__ = ["OverlapDisplay"]
+
+_FRACTION = {"xlabel": "Selected fraction, most anomalous", "xscale": "log"}
 
 
 class OverlapDisplay(CurveDisplay):
     """Shared part of the most anomalous events against the selected fraction.
 
-    Use `from_estimator`, `from_predictions` or `from_cv_results`.
+    Use `from_estimator`, `from_predictions` or `from_cv_results`. Kinds of `plot`:
+
+    - "shared": the shared fraction;
+    - "excess": the same less chance, as `skad.metrics.selection_overlap`.
 
     Parameters
     ----------
@@ -34,7 +41,12 @@ class OverlapDisplay(CurveDisplay):
     figure_ : matplotlib Figure
     line_ : matplotlib Line2D or list of them
     band_ : matplotlib PolyCollection, list of them, or None
-    chance_level_ : matplotlib Line2D
+    chance_level_ : matplotlib Line2D or None
+        What independent scores share.
+
+    See Also
+    --------
+    skad.metrics.overlap_curve : The numbers.
 
     References
     ----------
@@ -52,6 +64,11 @@ class OverlapDisplay(CurveDisplay):
     """
 
     _lists = ("fraction", "shared")
+    _kinds = {
+        "shared": Kind(_FRACTION | {"ylabel": "Shared fraction", "ylim": (0, 1.02)}),
+        "excess": Kind(_FRACTION | {"ylabel": "Shared fraction beyond chance"}),
+    }
+    _chance_label = "independent"
 
     def __init__(self, *, fraction, shared, shared_error=None, n_scores=2, name=None):
         self.fraction = fraction
@@ -59,70 +76,6 @@ class OverlapDisplay(CurveDisplay):
         self.shared_error = shared_error
         self.n_scores = n_scores
         self.name = name
-
-    def plot(
-        self,
-        ax=None,
-        *,
-        kind="shared",
-        name=None,
-        curve_kwargs=None,
-        error_band=True,
-        band_kwargs=None,
-        aggregate=False,
-        chance_level_kw=None,
-    ):
-        """Draw the curves.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw on; None makes a new figure.
-        kind : {"shared", "excess"}, default="shared"
-            The shared fraction, or the same less chance, as `skad.metrics.selection_overlap`.
-        name : str or list of str, default=None
-            Replaces `name` of the display. One str for several curves gives one entry in the
-            legend.
-        curve_kwargs : dict or list of dict, default=None
-            Keyword arguments of matplotlib's `plot`, for all curves or one for each.
-        error_band : bool, default=True
-            Draw the bands.
-        band_kwargs : dict, default=None
-            Keyword arguments of matplotlib's `fill_between`.
-        aggregate : bool, default=False
-            Draw the median of the curves of each name with their 16-84 % band, instead of each
-            curve.
-        chance_level_kw : dict, default=None
-            Keyword arguments of the line of independent scores.
-
-        Returns
-        -------
-        self : OverlapDisplay
-        """
-        check_options(kind, ("shared", "excess"), name="kind")
-        self._check_lengths()
-        median = _median_over if aggregate else None
-        groups = self._grouped(self._curves(kind), name=name, median=median)
-        self.ax_, self.figure_ = get_axes(ax, self)
-        legend = self._draw(
-            self.ax_,
-            groups,
-            curve_kwargs=curve_kwargs,
-            error_band=error_band,
-            band_kwargs=band_kwargs,
-        )
-        lowest = min(np.min(f) for f in as_list(self.fraction))
-        grid = np.geomspace(lowest, 1, 200)
-        chance = grid ** (self.n_scores - 1) if kind == "shared" else np.zeros_like(grid)
-        style = {"color": "0.5", "linestyle": ":", "label": "independent"} | (chance_level_kw or {})
-        (self.chance_level_,) = self.ax_.plot(grid, chance, **style)
-        ylabel = "Shared fraction" if kind == "shared" else "Shared fraction beyond chance"
-        self.ax_.set(xlabel="Selected fraction, most anomalous", ylabel=ylabel, xscale="log")
-        if kind == "shared":
-            self.ax_.set_ylim(0, 1.02)
-        if legend:
-            self.ax_.legend()
-        return self
 
     @classmethod
     def from_estimator(
@@ -159,10 +112,7 @@ class OverlapDisplay(CurveDisplay):
         -------
         display : OverlapDisplay
         """
-        scores = {
-            name: anomaly_response(estimator, X, signal_label=signal_label)
-            for name, estimator in estimators.items()
-        }
+        scores, _ = responses(estimators, X, signal_label=signal_label)
         return cls.from_predictions(
             scores,
             fractions=fractions,
@@ -202,28 +152,19 @@ class OverlapDisplay(CurveDisplay):
         -------
         display : OverlapDisplay
         """
-        if len(scores) < 2:
-            raise ValueError(f"scores must hold at least two scores; got {list(scores)}.")
-        n_events = len(next(iter(scores.values())))
-        if fractions is None:
-            fractions = np.geomspace(min(max(10 / n_events, 1e-3), 0.5), 1, 30)
-        fractions = np.atleast_1d(np.asarray(fractions, dtype=np.float64))
+        if not isinstance(scores, Mapping) or len(scores) < 2:
+            raise ValueError("scores must be a dict of names and scores, with at least two.")
         groups = [tuple(scores)] if together else list(itertools.combinations(scores, 2))
-        shared = [
-            shared_fraction(
-                *(scores[name] for name in group),
-                fraction=fractions,
-                sample_weight=sample_weight,
+        curves = []
+        for group in groups:
+            curve = overlap_curve(
+                *(scores[name] for name in group), fractions=fractions, sample_weight=sample_weight
             )
-            for group in groups
-        ]
-        display = cls(
-            fraction=[fractions] * len(groups),
-            shared=shared,
-            shared_error=[np.sqrt(s * (1 - s) / (fractions * n_events)) for s in shared],
-            n_scores=len(groups[0]),
-            name=[", ".join(map(str, group)) for group in groups],
-        )
+            curves.append(
+                {key: getattr(curve, key) for key in ("fraction", "shared", "shared_error")}
+            )
+        names = [", ".join(map(str, group)) for group in groups]
+        display = cls._from_curves(curves, names, n_scores=len(groups[0]))
         return display.plot(ax, **plot_options)
 
     @classmethod
@@ -235,7 +176,7 @@ class OverlapDisplay(CurveDisplay):
         fractions=None,
         sample_weight=None,
         signal_label=None,
-        name=None,
+        name="folds",
         ax=None,
         aggregate=True,
         **plot_options,
@@ -256,7 +197,7 @@ class OverlapDisplay(CurveDisplay):
         sample_weight : array-like of shape (n_events,), default=None
         signal_label : int, str or None, default=None
             The anomalous class of classifiers.
-        name : str, default=None
+        name : str, default="folds"
         ax : matplotlib Axes, default=None
         aggregate : bool, default=True
             Median and 16-84 % band over the pairs; False draws every pair.
@@ -271,31 +212,26 @@ class OverlapDisplay(CurveDisplay):
             raise ValueError(
                 "cv_results lacks 'estimator'; call cross_validate with return_estimator=True."
             )
-        estimators = {str(i): e for i, e in enumerate(cv_results["estimator"])}
         return cls.from_estimator(
-            estimators,
+            {str(i): estimator for i, estimator in enumerate(cv_results["estimator"])},
             X,
             fractions=fractions,
             sample_weight=sample_weight,
             signal_label=signal_label,
             ax=ax,
-            name="folds" if name is None else name,
+            name=name,
             aggregate=aggregate,
             **plot_options,
         )
 
     def _curves(self, kind):
-        fractions, shared = as_list(self.fraction), as_list(self.shared)
-        errors = self.shared_error
-        errors = [None] * len(shared) if errors is None else as_list(errors)
         curves = []
-        for f, s, e in zip(fractions, shared, errors, strict=True):
-            value = s if kind == "shared" else s - f ** (self.n_scores - 1)
-            band = (None, None) if e is None else (value - e, value + e)
-            curves.append((f, value, *band))
+        for fraction, shared, error in self._columns("fraction", "shared", "shared_error"):
+            value = shared if kind == "shared" else shared - fraction ** (self.n_scores - 1)
+            curves.append(with_band(fraction, value, error))
         return curves
 
-
-def _median_over(curves):
-    lower, middle, upper = np.percentile([y for _, y, *_ in curves], [16, 50, 84], axis=0)
-    return curves[0][0], middle, lower, upper
+    def _chance(self, kind):
+        fraction = np.geomspace(min(np.min(f) for f in as_list(self.fraction)), 1, 200)
+        level = fraction ** (self.n_scores - 1) if kind == "shared" else np.zeros_like(fraction)
+        return fraction, level

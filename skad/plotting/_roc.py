@@ -1,31 +1,24 @@
 """ROC curves of detectors."""
 
-from functools import partial
-
 import numpy as np
-from sklearn.metrics import auc
 
-from skad.metrics._roc import cut_counts
-from skad.plotting._axes import (
-    CurveDisplay,
-    as_list,
-    check_options,
-    draw_legend,
-    get_axes,
-    median_band,
-    named_scores,
-    score_folds,
-    split_trainings,
-)
+from skad.metrics import anomaly_roc_curve
+from skad.plotting._curves import Kind, with_band
+from skad.plotting._efficiency_curves import EfficiencyCurveDisplay
 
 __all__ = ["ROCDisplay"]
 
+_SIGNAL, _BACKGROUND = r"Signal efficiency $\epsilon_S$", r"Background efficiency $\epsilon_B$"
 
-class ROCDisplay(CurveDisplay):
+
+class ROCDisplay(EfficiencyCurveDisplay):
     """ROC curve of any detector, density or classifier.
 
     Unlike scikit-learn's `RocCurveDisplay` it takes outlier detectors, and turns their scores the
-    right way. Use `from_estimator`, `from_predictions` or `from_cv_results`.
+    right way. Use `from_estimator`, `from_predictions` or `from_cv_results`. Kinds of `plot`:
+
+    - "roc": signal against background efficiency;
+    - "rejection": background rejection 1 / fpr, logarithmic, against signal efficiency.
 
     Parameters
     ----------
@@ -45,6 +38,10 @@ class ROCDisplay(CurveDisplay):
     line_ : matplotlib Line2D or list of them
     band_ : matplotlib PolyCollection, list of them, or None
     chance_level_ : matplotlib Line2D or None
+
+    See Also
+    --------
+    skad.metrics.anomaly_roc_curve : The numbers.
 
     Examples
     --------
@@ -72,6 +69,30 @@ class ROCDisplay(CurveDisplay):
     """
 
     _lists = ("tpr", "fpr")
+    _value = ("roc_auc", "AUC")
+    _kinds = {
+        # The legend stands below the diagonal, or above curves that fall.
+        "roc": Kind(
+            {
+                "xlabel": _BACKGROUND,
+                "ylabel": _SIGNAL,
+                "xlim": (-0.01, 1.01),
+                "ylim": (-0.01, 1.01),
+                "aspect": "equal",
+            },
+            legend="lower right",
+        ),
+        "rejection": Kind(
+            {
+                "xlabel": _SIGNAL,
+                "ylabel": r"Background rejection $1/\epsilon_B$",
+                "xlim": (0, 1),
+                "yscale": "log",
+            },
+            legend="upper right",
+            bottom=1,
+        ),
+    }
 
     def __init__(self, *, tpr, fpr, tpr_error=None, fpr_error=None, roc_auc=None, name=None):
         self.tpr = tpr
@@ -81,285 +102,32 @@ class ROCDisplay(CurveDisplay):
         self.roc_auc = roc_auc
         self.name = name
 
-    def plot(
-        self,
-        ax=None,
-        *,
-        kind="roc",
-        name=None,
-        curve_kwargs=None,
-        error_band=True,
-        band_kwargs=None,
-        aggregate=False,
-        plot_chance_level=True,
-        chance_level_kw=None,
-        legend_kwargs=None,
-    ):
-        """Draw the curves.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw on; None makes a new figure.
-        kind : {"roc", "rejection"}, default="roc"
-            tpr against fpr, or background rejection 1 / fpr (logarithmic) against tpr.
-        name : str or list of str, default=None
-            Replaces `name` of the display. Curves of the same name share one entry in the legend,
-            with the median and the 16 % and 84 % quantiles of the areas.
-        curve_kwargs : dict or list of dict, default=None
-            Keyword arguments of matplotlib's `plot`, for all curves, or one for each curve or
-            name.
-        error_band : bool, default=True
-            Draw the bands.
-        band_kwargs : dict, default=None
-            Keyword arguments of matplotlib's `fill_between`.
-        aggregate : bool, default=False
-            Draw the median of the curves of each name with their 16-84 % band (over folds or
-            seeds), instead of each with its statistical error. It is drawn where all of them have
-            values; the curve of a name that has only one gets no band.
-        plot_chance_level : bool, default=True
-            Draw the curve of a random choice; False where the axes already show it.
-        chance_level_kw : dict, default=None
-            Keyword arguments of its line.
-        legend_kwargs : dict, default=None
-            Keyword arguments of matplotlib's `legend`. Without "loc" it stands below the diagonal,
-            or for the rejection in the upper right corner, and that vertical axis is extended
-            until no curve is under it, unless its limits have been set.
-
-        Returns
-        -------
-        self : ROCDisplay
-        """
-        check_options(kind, ("roc", "rejection"), name="kind")
-        self._check_lengths()
-        groups = self._grouped(
-            self._curves(kind),
-            name=name,
-            values=self.roc_auc,
-            metric="AUC",
-            median=partial(median_band, logarithmic=False) if aggregate else None,
-        )
-        self.ax_, self.figure_ = get_axes(ax, self)
-        legend = self._draw(
-            self.ax_,
-            groups,
-            curve_kwargs=curve_kwargs,
-            error_band=error_band,
-            band_kwargs=band_kwargs,
-        )
-        self.chance_level_ = None
-        if plot_chance_level:
-            grid = np.linspace(1e-3, 1, 500)
-            style = {"color": "0.5", "linestyle": ":", "label": "random"} | (chance_level_kw or {})
-            (self.chance_level_,) = self.ax_.plot(
-                grid, grid if kind == "roc" else 1 / grid, **style
-            )
-        if kind == "roc":
-            self.ax_.set(
-                xlabel=r"Background efficiency $\epsilon_B$",
-                ylabel=r"Signal efficiency $\epsilon_S$",
-                xlim=(-0.01, 1.01),
-                ylim=(-0.01, 1.01),
-                aspect="equal",
-            )
-        else:
-            self.ax_.set(
-                xlabel=r"Signal efficiency $\epsilon_S$",
-                ylabel=r"Background rejection $1/\epsilon_B$",
-                xlim=(0, 1),
-                yscale="log",
-            )
-            # With auto=None the upper limit still follows what is drawn on the same axes later.
-            self.ax_.set_ylim(bottom=1, auto=None)
-        if legend or plot_chance_level:
-            # Below the diagonal, or above curves that fall.
-            loc = "lower right" if kind == "roc" else "upper right"
-            draw_legend(self.ax_, loc, legend_kwargs)
-        return self
-
     @classmethod
-    def from_estimator(
-        cls,
-        estimator,
-        X,
-        y,
-        *,
-        sample_weight=None,
-        signal_label=None,
-        name=None,
-        ax=None,
-        **plot_options,
-    ):
-        """Draw the curve of a fitted estimator, or of several.
-
-        Parameters
-        ----------
-        estimator : fitted estimator, or dict of str to fitted estimator
-            All that `skad.metrics.anomaly_response` reads.
-        X : array-like of shape (n_events, n_features)
-        y : array-like of shape (n_events,)
-            Truth: 1 = signal, 0 = background, or any labels with `signal_label`.
-        sample_weight : array-like of shape (n_events,), default=None
-        signal_label : int, str or None, default=None
-            The label of signal; required for y in {-1, +1}.
-        name : str, default=None
-            By default the name of the class.
-        ax : matplotlib Axes, default=None
-        **plot_options
-            Further parameters of `plot`.
-
-        Returns
-        -------
-        display : ROCDisplay
-        """
-        scores, names = named_scores(estimator, name, estimator_X=X, signal_label=signal_label)
-        display = cls._from_scores([(y, s, sample_weight) for s in scores], names, signal_label)
-        return display.plot(ax, **plot_options)
-
-    @classmethod
-    def from_predictions(
-        cls,
-        y_true,
-        scores,
-        *,
-        sample_weight=None,
-        signal_label=None,
-        name=None,
-        ax=None,
-        aggregate=None,
-        **plot_options,
-    ):
-        """Draw the curve of anomaly scores, or of several.
-
-        Parameters
-        ----------
-        y_true : array-like of shape (n_events,)
-            Truth: 1 = signal, 0 = background, or any labels with `signal_label`.
-        scores : array-like of shape (n_events,) or (n_seeds, n_events), or dict of str to such
-            Anomaly scores, higher = more anomalous. The rows of a two-dimensional array are those
-            of several trainings, for the same events.
-        sample_weight : array-like of shape (n_events,), default=None
-        signal_label : int, str or None, default=None
-            The label of signal; required for y in {-1, +1}.
-        name : str, default=None
-        ax : matplotlib Axes, default=None
-        aggregate : bool, default=None
-            Draw the median and the 16-84 % band over the trainings of each method; False draws
-            every training. None means True where any method has several.
-        **plot_options
-            Further parameters of `plot`.
-
-        Returns
-        -------
-        display : ROCDisplay
-        """
-        scores, names, several = split_trainings(*named_scores(scores, name), len(y_true))
-        display = cls._from_scores(
-            [(y_true, s, sample_weight) for s in scores], names, signal_label
-        )
-        aggregate = several if aggregate is None else aggregate
-        return display.plot(ax, aggregate=aggregate, **plot_options)
-
-    @classmethod
-    def from_cv_results(
-        cls,
-        cv_results,
-        X,
-        y,
-        *,
-        sample_weight=None,
-        signal_label=None,
-        name=None,
-        ax=None,
-        aggregate=True,
-        **plot_options,
-    ):
-        """Draw the median and 16-84 % band over the folds of a cross-validation.
-
-        Parameters
-        ----------
-        cv_results : dict
-            Of `cross_validate` with ``return_estimator=True, return_indices=True``.
-        X : array-like of shape (n_events, n_features)
-            The events that were cross-validated.
-        y : array-like of shape (n_events,)
-            Truth: 1 = signal, 0 = background, or any labels with `signal_label`.
-        sample_weight : array-like of shape (n_events,), default=None
-        signal_label : int, str or None, default=None
-            The label of signal; required for y in {-1, +1}.
-        name : str, default=None
-        ax : matplotlib Axes, default=None
-        aggregate : bool, default=True
-            False draws every fold.
-        **plot_options
-            Further parameters of `plot`.
-
-        Returns
-        -------
-        display : ROCDisplay
-        """
-        folds = [
-            (truth, scores, weight)
-            for scores, truth, weight in score_folds(
-                cv_results, X, y, sample_weight, signal_label=signal_label
-            )
-        ]
-        display = cls._from_scores(folds, name, signal_label)
-        return display.plot(ax, aggregate=aggregate, **plot_options)
-
-    @classmethod
-    def _from_scores(cls, samples, names, signal_label):
-        curves, areas = [], []
-        for y, scores, weight in samples:
-            counts = cut_counts(y, scores, sample_weight=weight, signal_label=signal_label)
-            areas.append(float(auc(counts.fpr, counts.tpr)))
-            keep = _thin(counts.fpr, counts.tpr)
-            columns = counts.tpr, counts.fpr, counts.tpr_error, counts.fpr_error
-            curves.append([column[keep] for column in columns])
-        tpr, fpr, tpr_error, fpr_error = (list(column) for column in zip(*curves, strict=True))
-        return cls(
-            tpr=tpr,
-            fpr=fpr,
-            tpr_error=tpr_error,
-            fpr_error=fpr_error,
-            roc_auc=areas,
-            name=names,
-        )
+    def _read(cls, y_true, scores, minimum, **options):
+        curve = anomaly_roc_curve(y_true, scores, **options)
+        keep = cls._thinned(curve, minimum)
+        shown = {key: getattr(curve, key)[keep] for key in ("tpr", "fpr", "tpr_error", "fpr_error")}
+        return shown | {"roc_auc": curve.roc_auc}
 
     def _curves(self, kind):
-        tprs, fprs = as_list(self.tpr), as_list(self.fpr)
-        errors = self.tpr_error if kind == "roc" else self.fpr_error
-        errors = [None] * len(tprs) if errors is None else as_list(errors)
-        curves = []
-        for tpr, fpr, error in zip(tprs, fprs, errors, strict=True):
-            tpr, fpr = np.asarray(tpr), np.asarray(fpr)
-            if kind == "roc":
-                band = (None, None) if error is None else (tpr - error, tpr + error)
-                curves.append((fpr, tpr, *band))
-                continue
-            passing = fpr > 0
-            tpr, fpr = tpr[passing], fpr[passing]
-            band = (None, None)
-            if error is not None:
-                lowest = fpr - error[passing]
-                # The rejection of one event, or none, has no upper limit.
-                limited = lowest > 1e-3 * fpr
-                upper = np.divide(1, lowest, out=np.full_like(fpr, np.nan), where=limited)
-                band = (1 / (fpr + error[passing]), upper)
-            curves.append((tpr, 1 / fpr, *band))
-        return curves
+        if kind == "roc":
+            return [
+                with_band(fpr, tpr, error)
+                for tpr, fpr, error in self._columns("tpr", "fpr", "tpr_error")
+            ]
+        return [_rejection(*columns) for columns in self._columns("tpr", "fpr", "fpr_error")]
+
+    def _chance(self, kind):
+        efficiency = np.linspace(1e-3, 1, 500)
+        return efficiency, efficiency if kind == "roc" else 1 / efficiency
 
 
-def _thin(fpr, tpr):
-    """Return about a thousand cuts, dense in both efficiencies, with the first and the last."""
-    if len(fpr) < 2000:
-        return np.arange(len(fpr))
-    start = fpr[fpr > 0][0]
-    chosen = np.concatenate(
-        [
-            np.searchsorted(tpr, np.linspace(0, 1, 500)),
-            np.searchsorted(fpr, np.geomspace(start, 1, 500)),
-            [0, len(fpr) - 1],
-        ]
-    )
-    return np.unique(np.minimum(chosen, len(fpr) - 1))
+def _rejection(tpr, fpr, error):
+    passing = fpr > 0
+    tpr, fpr = tpr[passing], fpr[passing]
+    if error is None:
+        return tpr, 1 / fpr, None, None
+    lowest = fpr - error[passing]
+    # The rejection of one event, or none, has no upper limit.
+    upper = np.divide(1, lowest, out=np.full_like(fpr, np.nan), where=lowest > 1e-3 * fpr)
+    return tpr, 1 / fpr, 1 / (fpr + error[passing]), upper

@@ -1,11 +1,11 @@
 """Distributions of anomaly scores."""
 
 import numpy as np
-from sklearn.utils import check_consistent_length
 
-from skad.metrics import anomaly_response
-from skad.metrics._checks import check_scores, check_weight, signal_mask
-from skad.plotting._axes import check_options, get_axes, merge_style, score_folds
+from skad.metrics import anomaly_response, anomaly_threshold, score_histograms
+from skad.plotting._axes import get_axes
+from skad.plotting._histograms import draw_histograms
+from skad.plotting._scores import score_folds
 
 __all__ = ["ScoreDisplay"]
 
@@ -63,7 +63,6 @@ class ScoreDisplay:
         error_band=True,
         band_kwargs=None,
         log=True,
-        xlabel="Anomaly score",
     ):
         """Draw the histograms.
 
@@ -81,47 +80,28 @@ class ScoreDisplay:
             Keyword arguments of matplotlib's `fill_between`.
         log : bool, default=True
             Logarithmic vertical axis.
-        xlabel : str, default="Anomaly score"
 
         Returns
         -------
         self : ScoreDisplay
         """
         self.ax_, self.figure_ = get_axes(ax, self)
-        from matplotlib.patches import StepPatch
-
-        n = len(self.density)
-        styles = curve_kwargs if isinstance(curve_kwargs, (list, tuple)) else [curve_kwargs] * n
-        if len(styles) != n:
-            raise ValueError(
-                f"curve_kwargs must be a dict or a list of {n}, one per histogram; "
-                f"got {len(styles)}."
-            )
-        self.line_, self.band_ = [], []
-        for label, style in zip(self.density, styles, strict=True):
-            height, error = self.density[label], self.density_error[label]
-            shown = label if name is None else f"{name}, {label}"
-            style = merge_style(StepPatch, {"linewidth": 1.5, "label": shown}, style)
-            self.line_.append(self.ax_.stairs(height, self.edges, **style))
-            if error_band:
-                color = self.line_[-1].get_edgecolor()
-                band_style = {"color": color, "alpha": 0.25, "linewidth": 0}
-                low, high = height - error, height + error
-                self.band_.append(
-                    self.ax_.fill_between(
-                        self.edges,
-                        np.append(low, low[-1]),
-                        np.append(high, high[-1]),
-                        step="post",
-                        **band_style | (band_kwargs or {}),
-                    )
-                )
+        self.line_, self.band_ = draw_histograms(
+            self.ax_,
+            self.edges,
+            [label if name is None else f"{name}, {label}" for label in self.density],
+            self.density.values(),
+            curve_kwargs=curve_kwargs,
+            errors=[self.density_error[label] for label in self.density] if error_band else None,
+            band_kwargs=band_kwargs,
+        )
         self.threshold_line_ = None
         if self.threshold is not None:
             self.threshold_line_ = self.ax_.axvline(
                 self.threshold, color="0.4", linestyle="--", linewidth=1, label="threshold"
             )
-        self.ax_.set(xlabel=xlabel, ylabel="Density", xlim=(self.edges[0], self.edges[-1]))
+        self.ax_.set(xlabel="Anomaly score", ylabel="Density")
+        self.ax_.set_xlim(self.edges[0], self.edges[-1])
         self.ax_.set_xscale(self.scale)
         if log:
             positive = np.concatenate([h[h > 0] for h in self.density.values()])
@@ -174,7 +154,7 @@ class ScoreDisplay:
         display : ScoreDisplay
         """
         scores = anomaly_response(estimator, X, signal_label=signal_label)
-        threshold = _threshold(estimator, scores, X) if show_threshold else None
+        threshold = anomaly_threshold(estimator, X) if show_threshold else None
         return cls.from_predictions(
             scores,
             y,
@@ -226,21 +206,15 @@ class ScoreDisplay:
         -------
         display : ScoreDisplay
         """
-        scores = check_scores(scores)
-        weight = check_weight(sample_weight, scores)
-        edges = _edges(scores, bins, scale)
-        parts = {"events": np.ones(len(scores), dtype=bool)}
-        if y_true is not None:
-            signal = signal_mask(y_true, signal_label)
-            check_consistent_length(signal, scores)
-            parts = {"background": ~signal, "signal": signal}
-        density, error = {}, {}
-        for name, part in parts.items():
-            if weight[part].any():
-                density[name], error[name] = _histogram(scores[part], weight[part], edges)
-        display = cls(
-            edges=edges, density=density, density_error=error, scale=scale, threshold=threshold
+        histograms = score_histograms(
+            scores,
+            y_true,
+            bins=bins,
+            scale=scale,
+            sample_weight=sample_weight,
+            signal_label=signal_label,
         )
+        display = cls(**histograms._asdict(), scale=scale, threshold=threshold)
         return display.plot(ax, **plot_options)
 
     @classmethod
@@ -297,45 +271,3 @@ class ScoreDisplay:
             ax=ax,
             **plot_options,
         )
-
-
-def _threshold(estimator, scores, X):
-    """Return the anomaly score where the decision changes sign, for scores that differ by sign."""
-    if not hasattr(estimator, "offset_") or not hasattr(estimator, "score_samples"):
-        return None
-    # Only where score_samples is the negative score is the offset in its units.
-    if np.allclose(estimator.score_samples(X[:10]), -scores[:10]):
-        return -float(estimator.offset_)
-    return None
-
-
-def _edges(scores, bins, scale):
-    check_options(scale, ("linear", "log"), name="scale")
-    if scale == "log" and scores.min() <= 0:
-        raise ValueError(
-            f"scale='log' needs positive scores; the smallest is {scores.min():g}. "
-            "Use scale='linear'."
-        )
-    if np.ndim(bins) > 0:
-        edges = np.asarray(bins, dtype=np.float64)
-        if len(edges) < 2 or not (np.diff(edges) > 0).all():
-            raise ValueError("bins, as edges, must be at least two increasing numbers.")
-        n_outside = int(((scores < edges[0]) | (scores > edges[-1])).sum())
-        if n_outside:
-            raise ValueError(
-                f"{n_outside} of {len(scores)} scores lie outside the bin edges "
-                f"[{edges[0]:g}, {edges[-1]:g}]; widen the edges."
-            )
-        return edges
-    if scale == "linear":
-        return np.histogram_bin_edges(scores, bins)
-    return np.geomspace(scores.min(), scores.max(), bins + 1)
-
-
-def _histogram(scores, weight, edges):
-    # Rounding of geomspace must not lose the extreme scores.
-    inside = np.clip(scores, edges[0], edges[-1])
-    total, _ = np.histogram(inside, edges, weights=weight)
-    square, _ = np.histogram(inside, edges, weights=weight**2)
-    norm = weight.sum() * np.diff(edges)
-    return total / norm, np.sqrt(square) / norm

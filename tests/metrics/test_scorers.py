@@ -293,8 +293,8 @@ def test_log_likelihood(events):
     ("estimator", "error", "message"),
     [
         (make_pipeline(StandardScaler(), GaussianMixture()), ValueError, "FramedDensity"),
-        (IsolationForest(), TypeError, "needs a density"),
-        (LogisticRegression(), TypeError, "needs a density"),
+        (IsolationForest(), TypeError, "needs a fitted density"),
+        (LogisticRegression(), TypeError, "needs a fitted density"),
     ],
 )
 def test_log_likelihood_of_what_has_none(events, estimator, error, message):

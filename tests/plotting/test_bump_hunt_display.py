@@ -100,7 +100,7 @@ def make_display(p_local=(0.3, 0.02, 0.5), **options):
     numbers = {
         "edges": edges,
         "counts": np.concatenate([[900, 300, 80, 30, 9, 4, 1, 1], np.zeros(12)]),
-        "expected": 1e3 * np.exp(-6 * (edges[:-1] - 2)),
+        "pulls": np.linspace(-2, 2, 20),
         "fitted": edges[:-1] < 3.4,
         "density": lambda m: 5e3 * np.exp(-6 * (m - 2)),
         "region": (3.4, 3.8),
@@ -117,9 +117,7 @@ def test_spectrum_ends_below_one_event():
     assert display.line_.get_ydata().min() < 1e-10
     # The widest bins measure 0.4.
     assert display.axes_[0].get_ylim()[0] == pytest.approx(0.3 / 0.4)
-    many = make_display(
-        counts=np.full(20, 1e4), expected=np.full(20, 1e4), density=lambda m: np.full_like(m, 4e4)
-    )
+    many = make_display(counts=np.full(20, 1e4), density=lambda m: np.full_like(m, 4e4))
     low, high = many.axes_[0].get_ylim()
     assert 1e4 < low < 1e4 / 0.4 and high > 1e4 / 0.2
 

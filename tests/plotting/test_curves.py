@@ -79,7 +79,7 @@ def test_sic_curve_is_the_metric(events, models):
     best = max_significance_improvement(y, anomaly_response(models["forest"], X))
     assert display.max_sic == [best]
     assert labels(display) == [f"IsolationForest (max SIC = {best:.3g})", "random"]
-    random_x, random_sic = display.random_line_.get_data()
+    random_x, random_sic = display.chance_level_.get_data()
     np.testing.assert_allclose(random_sic, np.sqrt(random_x))
 
 
@@ -87,7 +87,7 @@ def test_sic_curve_is_the_metric(events, models):
 def test_sic_against_background(events, models, x):
     X, y = events
     scores = anomaly_response(models["forest"], X)
-    display = SICDisplay.from_predictions(y, scores, x=x, name="a", plot_random=False)
+    display = SICDisplay.from_predictions(y, scores, kind=x, name="a", plot_chance_level=False)
     drawn_x, drawn_sic = display.line_.get_data()
     curve = significance_improvement_curve(y, scores)
     allowed = curve.background_events >= 25
@@ -95,7 +95,7 @@ def test_sic_against_background(events, models, x):
     np.testing.assert_allclose(drawn_x, fpr if x == "fpr" else 1 / fpr)
     np.testing.assert_array_equal(drawn_sic, curve.sic[allowed])
     assert display.ax_.get_xscale() == "log"
-    assert display.random_line_ is None
+    assert display.chance_level_ is None
     assert labels(display)[0].startswith("a (max SIC")
 
 
@@ -275,13 +275,17 @@ def test_trainings_one_by_one_look_alike(events, trainings):
 def test_methods_drawn_one_after_the_other(events, folds, trainings, display_class):
     X, y = events
     option = {"kind": "rejection"} if display_class is ROCDisplay else {}
-    chance = "plot_chance_level" if display_class is ROCDisplay else "plot_random"
     first = display_class.from_predictions(y, trainings["weak"], name="weak", **option)
     second = display_class.from_cv_results(
-        folds, X, y, name="forest", ax=first.ax_, **option | {chance: False}
+        folds, X, y, name="forest", ax=first.ax_, plot_chance_level=False, **option
     )
     third = display_class.from_predictions(
-        y, trainings["strong"] + 20 * y, name="perfect", ax=first.ax_, **option | {chance: False}
+        y,
+        trainings["strong"] + 20 * y,
+        name="perfect",
+        ax=first.ax_,
+        plot_chance_level=False,
+        **option,
     )
     names = [label.split(" (")[0] for label in labels(third)]
     assert names == ["weak", "random", "forest", "perfect"]
@@ -294,9 +298,9 @@ def test_methods_drawn_one_after_the_other(events, folds, trainings, display_cla
 @pytest.mark.parametrize(
     ("display_class", "option", "corner"),
     [
-        (SICDisplay, {"x": "tpr"}, (1, 1)),
-        (SICDisplay, {"x": "fpr"}, (1, 1)),
-        (SICDisplay, {"x": "rejection"}, (0, 1)),
+        (SICDisplay, {"kind": "tpr"}, (1, 1)),
+        (SICDisplay, {"kind": "fpr"}, (1, 1)),
+        (SICDisplay, {"kind": "rejection"}, (0, 1)),
         (ROCDisplay, {"kind": "roc"}, (1, 0)),
         (ROCDisplay, {"kind": "rejection"}, (1, 1)),
     ],
@@ -345,12 +349,12 @@ def test_styles_reach_the_artists(events, models):
         y,
         curve_kwargs={"lw": 3, "color": "red"},
         band_kwargs={"alpha": 0.5},
-        random_kwargs={"color": "black"},
+        chance_level_kw={"color": "black"},
     )
     assert display.line_.get_linewidth() == 3
     assert display.line_.get_color() == "red"
     assert display.band_.get_alpha() == 0.5
-    assert display.random_line_.get_color() == "black"
+    assert display.chance_level_.get_color() == "black"
     assert SICDisplay.from_estimator(models["forest"], X, y, error_band=False).band_ is None
 
 
@@ -389,7 +393,7 @@ def test_overlap_of_estimators_and_folds(events, models, folds):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda X, y, m, f: SICDisplay.from_estimator(m, X, y, x="mass"), "x must be one of"),
+        (lambda X, y, m, f: SICDisplay.from_estimator(m, X, y, kind="mass"), "kind must be one of"),
         (lambda X, y, m, f: ROCDisplay.from_estimator(m, X, y, kind="det"), "kind must be one of"),
         (lambda X, y, m, f: ROCDisplay.from_estimator(m, X, y, name="a"), "name must be None"),
         (lambda X, y, m, f: ROCDisplay.from_cv_results({}, X, y), "return_indices=True"),
@@ -403,7 +407,7 @@ def test_overlap_of_estimators_and_folds(events, models, folds):
         ),
         (
             lambda X, y, m, f: SICDisplay.from_predictions(y, np.zeros((3, 7))),
-            r"shape \(n_seeds, n_events\), with the 1000 events of y_true; got \(3, 7\)",
+            r"shape \(n_seeds, n_events\), with 1000 events; got \(3, 7\)",
         ),
         (
             lambda X, y, m, f: ROCDisplay.from_estimator(m, X, y, aggregate=True),

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from skad.detectors._breakdown import BreakdownTest
 from sklearn.linear_model import LogisticRegression
 
 from skad.inspection import (
+    BreakdownTest,
     closure_auc,
     log_posterior_test,
     overlap_study,

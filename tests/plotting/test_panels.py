@@ -11,6 +11,7 @@ from skad.coordinates import LogTransformer
 from skad.density import FramedDensity
 from skad.detectors import DensityDetector
 from skad.inspection import coordinate_study, frame_overlap
+from skad.metrics import anomaly_threshold, score_histograms
 from skad.plotting import CoordinateStudyDisplay, FrameDisplay, ScoreDisplay
 
 plt = pytest.importorskip("matplotlib.pyplot")
@@ -48,42 +49,34 @@ FRAMES = {"m": None, "log m": LogTransformer()}
 
 
 class TestScore:
-    def test_heights_are_densities(self, events):
+    def test_histograms_with_errors(self, events):
         _, y = events
         rng = np.random.default_rng(1)
         scores, weight = rng.normal(size=1000), rng.random(1000)
-        edges = np.linspace(-5, 5, 21)
-        display = ScoreDisplay.from_predictions(scores, y, sample_weight=weight, bins=edges)
-        for label, patch in zip([0, 1], display.line_, strict=True):
-            part = y == label
-            expected, _ = np.histogram(scores[part], edges, weights=weight[part], density=True)
-            np.testing.assert_allclose(patch.get_data().values, expected)
-            np.testing.assert_array_equal(patch.get_data().edges, edges)
-        colors = {tuple(patch.get_edgecolor()) for patch in display.line_}
-        assert len(colors) == 2
-        squares, _ = np.histogram(scores[y == 1], edges, weights=weight[y == 1] ** 2)
-        error = np.sqrt(squares) / (weight[y == 1].sum() * 0.5)
-        np.testing.assert_allclose(display.density_error["signal"], error)
+        display = ScoreDisplay.from_predictions(scores, y, sample_weight=weight, name="a")
+        histograms = score_histograms(scores, y, sample_weight=weight)
+        for name, patch, band in zip(
+            ["background", "signal"], display.line_, display.band_, strict=True
+        ):
+            np.testing.assert_array_equal(patch.get_data().values, histograms.density[name])
+            np.testing.assert_array_equal(patch.get_data().edges, histograms.edges)
+            top = histograms.density[name] + histograms.density_error[name]
+            assert band.get_paths()[0].vertices[:, 1].max() == pytest.approx(top.max())
+        assert len({tuple(patch.get_edgecolor()) for patch in display.line_}) == 2
+        texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+        assert texts == ["a, background", "a, signal"]
 
-    def test_every_event_is_drawn(self):
-        scores = np.random.default_rng(0).pareto(1, size=2000) + 1e-3
-        display = ScoreDisplay.from_predictions(scores, scale="log", bins=40)
-        assert list(display.density) == ["events"]
-        total = (display.density["events"] * np.diff(display.edges)).sum()
-        assert total == pytest.approx(1)
-        assert display.ax_.get_xscale() == "log"
+    def test_scales(self):
+        scores = np.random.default_rng(0).pareto(1, size=200) + 1e-3
+        assert ScoreDisplay.from_predictions(scores, scale="log").ax_.get_xscale() == "log"
         assert ScoreDisplay.from_predictions(scores).ax_.get_xscale() == "linear"
 
     def test_threshold_of_a_detector(self, events):
         X, y = events
         detector = DensityDetector(GaussianMixture(), contamination=0.1).fit(X)
         display = ScoreDisplay.from_estimator(detector, X, y)
-        at = display.threshold_line_.get_xdata()[0]
-        assert ((detector.anomaly_score(X) > at) == (detector.predict(X) == -1)).all()
-        forest = IsolationForest(n_estimators=10, contamination=0.1, random_state=0).fit(X)
-        at = ScoreDisplay.from_estimator(forest, X).threshold_line_.get_xdata()[0]
-        assert ((-forest.score_samples(X) > at) == (forest.predict(X) == -1)).all()
-        hidden = ScoreDisplay.from_estimator(forest, X, show_threshold=False)
+        assert display.threshold_line_.get_xdata()[0] == anomaly_threshold(detector, X)
+        hidden = ScoreDisplay.from_estimator(detector, X, show_threshold=False)
         assert hidden.threshold_line_ is None
 
     def test_folds_are_pooled(self, events):
@@ -104,24 +97,14 @@ class TestScore:
         expected, _ = np.histogram(scores[y == 0], edges, density=True)
         np.testing.assert_allclose(display.density["background"], expected)
 
-    @pytest.mark.parametrize(
-        ("kwargs", "message"),
-        [
-            ({"scale": "log"}, "needs positive scores"),
-            ({"scale": "cube"}, "scale must be one of"),
-            ({"bins": [0, 1]}, "lie outside the bin edges"),
-            ({"bins": [1, 0]}, "increasing"),
-            ({"curve_kwargs": [{}, {}]}, "list of 1, one per histogram"),
-        ],
-    )
-    def test_bad_input(self, kwargs, message):
-        with pytest.raises(ValueError, match=message):
-            ScoreDisplay.from_predictions(np.linspace(-1, 2, 50), **kwargs)
+    def test_bad_styles(self):
+        with pytest.raises(ValueError, match="list of 1, one per histogram"):
+            ScoreDisplay.from_predictions(np.arange(50), curve_kwargs=[{}, {}])
 
 
 class TestFrame:
     def test_the_rarest_of_each_frame_are_marked_in_both(self, masses, density):
-        display = FrameDisplay.from_estimator(density, masses, FRAMES, bins=30)
+        display = FrameDisplay.from_overlap(frame_overlap(density, FRAMES, masses), bins=30)
         log_p = density.score_samples(masses)
         rarest = {
             "m": np.argsort(log_p)[:30],
@@ -137,28 +120,20 @@ class TestFrame:
         texts = [text.get_text() for text in display.ax_[0].get_legend().get_texts()]
         assert texts == ["rarest 1 % in m", "rarest 1 % in log m"]
 
-    def test_frame_overlap_and_detectors_give_the_same_figure(self, masses, density):
-        display = FrameDisplay.from_estimator(density, masses, FRAMES, fraction=0.02)
+    def test_detectors_in_each_frame(self, masses, density):
         overlap = frame_overlap(density, FRAMES, masses, fraction=0.02)
-        detector = DensityDetector(density).fit(masses)
-        others = [
-            FrameDisplay.from_overlap(overlap),
-            FrameDisplay.from_estimator(detector, masses, FRAMES, fraction=0.02),
-        ]
-        for other in others:
-            for key, marks in display.scatter_.items():
-                np.testing.assert_array_equal(
-                    other.scatter_[key].get_offsets(), marks.get_offsets()
-                )
+        display = FrameDisplay.from_overlap(overlap)
+        scores = {name: -log_density for name, log_density in overlap.log_density.items()}
+        other = FrameDisplay.from_predictions(overlap.coordinates, scores, fraction=0.02)
+        for key, marks in display.scatter_.items():
+            np.testing.assert_array_equal(other.scatter_[key].get_offsets(), marks.get_offsets())
 
     def test_named_features_on_given_axes(self, masses, density):
         X = pd.DataFrame(masses, columns=["m1", "m2"])
         density = FramedDensity(LogTransformer(), GaussianMixture()).fit(X)
         figure, axes = plt.subplots(1, 2)
-        display = FrameDisplay.from_estimator(
-            density,
-            X,
-            FRAMES,
+        display = FrameDisplay.from_overlap(
+            frame_overlap(density, FRAMES, X),
             features=["m2", "m1"],
             ax=axes,
             marker_kwargs={"m": {"marker": "s", "s": 50, "fc": "red"}},
@@ -171,10 +146,11 @@ class TestFrame:
         assert marks.get_sizes() == [50]
 
     def test_bad_input(self, masses, density):
+        overlap = frame_overlap(density, FRAMES, masses)
         with pytest.raises(ValueError, match=r"axes must hold 2 axes.*got 1"):
-            FrameDisplay.from_estimator(density, masses, FRAMES, ax=plt.subplots()[1])
+            FrameDisplay.from_overlap(overlap, ax=plt.subplots()[1])
         with pytest.raises(ValueError, match="features must name two columns"):
-            FrameDisplay.from_estimator(density, masses, FRAMES, features=[0])
+            FrameDisplay.from_overlap(overlap, features=[0])
         with pytest.raises(TypeError, match="must be dicts"):
             FrameDisplay.from_predictions(masses, masses[:, 0])
 
