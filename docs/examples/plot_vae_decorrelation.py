@@ -28,7 +28,8 @@ from skad.detectors import (
     match_mass,
 )
 from skad.exceptions import LowStatisticsWarning
-from skad.metrics import mass_sculpting_jsd
+from skad.inspection import jet_spectra, latent_embedding
+from skad.metrics import decorrelation_curve
 from skad.plotting import (
     DecorrelationDisplay,
     JetSpectraDisplay,
@@ -89,10 +90,8 @@ scores = {
     "W against QCD, mass-weighted": classifier.anomaly_score(events),
 }
 for name, score in scores.items():
-    background = score[truth == 0]
-    jsd = mass_sculpting_jsd(mass["test"], background, fraction=0.05, bins=20)
-    efficiency = (score[truth == 1] > np.quantile(background, 0.95)).mean()
-    print(f"{name:30s} JSD {jsd:.3f}, {efficiency:.1%} of tops at 5 % of QCD")
+    cut = decorrelation_curve(event_mass, score, truth, background_efficiencies=[0.05])
+    print(f"{name:30s} JSD {cut.jsd[0]:.3f}, {cut.signal_efficiency[0]:.1%} of tops at 5 % of QCD")
 
 # %%
 # Score against mass, and what cuts leave of the mass
@@ -101,15 +100,12 @@ for name, score in scores.items():
 background = {name: score[truth == 0] for name, score in scores.items()}
 # Ranks put scores of different units on one axis.
 ranks = {name: s.argsort().argsort() / len(s) for name, s in background.items()}
-ScoreMassDisplay.from_predictions(
-    mass["test"], ranks, xlabel="Mass [GeV]", ylabel="Rank of the anomaly score"
-)
+display = ScoreMassDisplay.from_predictions(mass["test"], ranks)
+display.ax_.set(xlabel="Mass [GeV]", ylabel="Rank of the anomaly score")
 figure, axes = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
 for ax, detector, name in zip(axes, (vae, exposed), ("VAE", "OE"), strict=True):
-    MassSculptingDisplay.from_estimator(
-        detector, X["test"], mass["test"], bins=25, ax=ax, xlabel="Mass [GeV]"
-    )
-    ax.set_title(name)
+    MassSculptingDisplay.from_estimator(detector, X["test"], mass["test"], bins=25, ax=ax)
+    ax.set(title=name, xlabel="Mass [GeV]")
 
 # %%
 # Decorrelation against sensitivity
@@ -124,6 +120,7 @@ DecorrelationDisplay.from_predictions(event_mass, scores, truth)
 # --------------------------------
 # Reconstructed and generated jets, and the latent space by t-SNE.
 
-JetSpectraDisplay.from_estimator(vae, X["test"], random_state=0)
+JetSpectraDisplay.from_spectra(jet_spectra(vae, X["test"], random_state=0))
 few = np.concatenate([X["test"][:200], X["top"][:200]])
-LatentDisplay.from_estimator(vae, few, np.repeat(["QCD", "top"], 200), random_state=0)
+kinds = np.repeat(["QCD", "top"], 200)
+LatentDisplay.from_embedding(latent_embedding(vae, few, kinds, random_state=0))

@@ -38,6 +38,16 @@ def test_weights_are_the_ratio_of_the_histograms():
     np.testing.assert_allclose(weighted, [1.5, 0.5])
 
 
+def test_bins_hold_equal_weight_of_the_reference(masses):
+    mass, reference = masses
+    weight = np.where(reference < 90, 1.0, 0.0)
+    # The part without weight makes no bins.
+    np.testing.assert_allclose(
+        mass_matching_weight(mass, reference, bins=20, sample_weight=weight)[mass < 85],
+        mass_matching_weight(mass, reference[reference < 90], bins=20)[mass < 85],
+    )
+
+
 def test_a_mass_matched_sample_is_not_told_apart_by_mass(masses):
     mass, reference = masses
     reference = reference[reference < 290]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skad.metrics import most_anomalous, selection_overlap, shared_fraction
+from skad.metrics import most_anomalous, overlap_curve, selection_overlap, shared_fraction
 
 
 @pytest.mark.parametrize("fraction", [0.003, 0.01, 0.1, 1.0])
@@ -86,3 +86,28 @@ def test_many_fractions_at_once():
 def test_bad_input(scores, kwargs, message):
     with pytest.raises(ValueError, match=message):
         shared_fraction(*scores, **kwargs)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_curve_is_the_shared_fraction_with_the_spread_of_toys(weighted):
+    rng = np.random.default_rng(0)
+    shared, errors = [], []
+    for _ in range(200):
+        a, b = rng.normal(size=(2, 2000))
+        weight = rng.gamma(2, size=2000) if weighted else None
+        curve = overlap_curve(a, a + b, fractions=[0.1, 1.0], sample_weight=weight)
+        shared.append(curve.shared[0])
+        errors.append(curve.shared_error[0])
+    expected = shared_fraction(a, a + b, fraction=[0.1, 1.0], sample_weight=weight)
+    np.testing.assert_array_equal(curve.shared, expected)
+    excess = selection_overlap(a, a + b, fraction=[0.1, 1.0], sample_weight=weight)
+    np.testing.assert_array_equal(curve.shared - curve.chance, excess)
+    # Where both cut at the same number of events, the binomial error is a little too large.
+    assert 0.8 < np.std(shared) / np.mean(errors) < 1.05
+    assert curve.shared_error[1] == pytest.approx(0, abs=1e-6)
+
+
+def test_default_fractions_of_the_curve():
+    a = np.arange(2000.0)
+    fraction = overlap_curve(a, a).fraction
+    np.testing.assert_allclose(fraction, np.geomspace(10 / 2000, 1, 30))

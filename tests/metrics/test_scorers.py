@@ -1,5 +1,6 @@
 """Scorers in scikit-learn's model selection."""
 
+import itertools
 import pickle
 import warnings
 
@@ -27,6 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from skad.exceptions import LowStatisticsWarning
 from skad.metrics import (
     anomaly_response,
+    anomaly_scorer_table,
     anomaly_scorers,
     argos_score,
     get_anomaly_scorer,
@@ -50,25 +52,79 @@ def forest(events):
     return IsolationForest(n_estimators=20, random_state=0).fit(events[0])
 
 
-def test_values_are_those_of_the_metrics(events, forest):
-    X, y = events
-    scores = anomaly_response(forest, X)
-    weight = np.random.default_rng(1).random(len(y))
-    expected = {
-        "max_sic": max_significance_improvement(y, scores, sample_weight=weight),
-        "sic_at_fpr_1e-1": significance_improvement_at(y, scores, fpr=0.1, sample_weight=weight),
-        "sic_at_tpr_.8": significance_improvement_at(y, scores, tpr=0.8, sample_weight=weight),
-        "sic_at_rejection_5": significance_improvement_at(
-            y, scores, rejection=5, sample_weight=weight
+def truth_score(metric, **options):
+    return lambda model, X, y, w: metric(y, anomaly_response(model, X), sample_weight=w, **options)
+
+
+TEMPLATE = np.random.default_rng(5).normal(size=(2000, 2))
+REFERENCE = GaussianMixture().fit(TEMPLATE)
+# A row for every scorer: where it stands in the table, a name, its options, and the value for
+# model, X, y and weights from the metric that it stands for.
+TABLE = [
+    ("max_sic", "max_sic", {}, truth_score(max_significance_improvement)),
+    ("roc_auc_anomaly", "roc_auc_anomaly", {}, truth_score(roc_auc_score)),
+    *(
+        (
+            "sic_at_<tpr|fpr|rejection>_<number>",
+            name,
+            {},
+            truth_score(significance_improvement_at, **point),
+        )
+        for name, point in {
+            "sic_at_fpr_1e-1": {"fpr": 0.1},
+            "sic_at_tpr_.8": {"tpr": 0.8},
+            "sic_at_rejection_5": {"rejection": 5},
+        }.items()
+    ),
+    (
+        "overlap",
+        "overlap",
+        {"reference": REFERENCE, "fraction": 0.1},
+        lambda model, X, y, w: selection_overlap(
+            anomaly_response(model, X),
+            anomaly_response(REFERENCE, X),
+            fraction=0.1,
+            sample_weight=w,
         ),
-        "roc_auc_anomaly": roc_auc_score(y, scores, sample_weight=weight),
-    }
-    for name, value in expected.items():
-        scorer = get_anomaly_scorer(name)
-        assert scorer(forest, X, y, sample_weight=weight) == pytest.approx(value, rel=1e-12)
-    assert anomaly_scorers(list(expected))(forest, X, y, sample_weight=weight) == pytest.approx(
-        expected
-    )
+    ),
+    (
+        "argos",
+        "argos",
+        {"background": TEMPLATE},
+        lambda model, X, y, w: argos_score(
+            anomaly_response(model, X), anomaly_response(model, TEMPLATE), sample_weight=w
+        ),
+    ),
+    (
+        "log_likelihood",
+        "log_likelihood",
+        {},
+        lambda model, X, y, w: np.average(model.score_samples(X), weights=w),
+    ),
+]
+
+
+@pytest.mark.parametrize(("entry", "name", "options", "expected"), TABLE)
+def test_values_are_those_of_the_metrics(events, entry, name, options, expected):
+    X, y = events
+    model = GaussianMixture().fit(X)
+    weight = np.random.default_rng(1).random(len(y))
+    scorer = get_anomaly_scorer(name, **options)
+    value = scorer(model, X, y, sample_weight=weight)
+    assert value == pytest.approx(expected(model, X, y, weight), rel=1e-12)
+    several = anomaly_scorers({name: options, "roc_auc_anomaly": {}})
+    assert several(model, X, y, sample_weight=weight)[name] == value
+    if not anomaly_scorer_table().loc[entry, "needs_truth"]:
+        # Truth is not read.
+        assert scorer(model, X, None, sample_weight=weight) == value
+
+
+def test_every_scorer_is_in_the_table_of_this_file():
+    table = anomaly_scorer_table()
+    assert set(table.index) == {entry for entry, *_ in TABLE}
+    assert table["summary"].str.endswith(".").all()
+    assert table.loc["argos", "options"].startswith("background (required), background_weight")
+    assert table.loc["roc_auc_anomaly"].tolist() == [True, "", "Area under the ROC curve."]
 
 
 def test_options_reach_the_metric(events, forest):
@@ -211,14 +267,9 @@ def test_scorers_survive_clone_and_pickle(events, forest, copier):
         assert copied(forest, X, y) == scorer(forest, X, y)
 
 
-def test_overlap_with_a_reference(events, forest):
-    X, y = events
-    reference = GaussianMixture().fit(X)
-    scorer = get_anomaly_scorer("overlap", reference=reference, fraction=0.1)
-    expected = selection_overlap(
-        anomaly_response(forest, X), anomaly_response(reference, X), fraction=0.1
-    )
-    assert scorer(forest, X, y) == expected
+def test_overlap_with_a_reference_in_a_search(events):
+    X, _ = events
+    scorer = get_anomaly_scorer("overlap", reference=GaussianMixture().fit(X), fraction=0.1)
     search = GridSearchCV(
         IsolationForest(random_state=0),
         {"n_estimators": [1, 30]},
@@ -239,20 +290,16 @@ def test_overlap_over_refits_measures_stability(events):
     assert values[0] < values[1] - 0.1
     again = make_pipeline(StandardScaler(), IsolationForest(n_estimators=100)).fit(X)
     assert scorer(again, X) == values[1]
+    # Refits of an estimator with its own seed have the next ones.
+    seeded = IsolationForest(n_estimators=5, random_state=3)
+    refits = [clone(seeded).set_params(random_state=s).fit(X) for s in (3, 4, 5)]
+    pairs = itertools.combinations([anomaly_response(refit, X) for refit in refits], 2)
+    expected = np.mean([selection_overlap(*pair, fraction=0.1) for pair in pairs])
+    assert scorer(seeded.fit(X), X) == expected
     with pytest.raises(ValueError, match="KernelDensity has no random_state"):
         scorer(KernelDensity().fit(X), X)
     with pytest.raises(ValueError, match="n_refits must be at least 2"):
         get_anomaly_scorer("overlap", n_refits=1)(again, X)
-
-
-def test_argos_against_template_events(events, forest):
-    X, y = events
-    template = np.random.default_rng(5).normal(size=(2000, 2))
-    scorer = get_anomaly_scorer("argos", background=pd.DataFrame(template).to_numpy())
-    expected = argos_score(anomaly_response(forest, X), anomaly_response(forest, template))
-    assert scorer(forest, X) == expected
-    # Truth labels are not read.
-    assert scorer(forest, X, y) == scorer(forest, X, 1 - y) == expected
 
 
 def test_argos_of_a_weakly_supervised_classifier(events):
@@ -269,37 +316,6 @@ def test_argos_of_a_weakly_supervised_classifier(events):
     assert scores.min() > noise.max()
     with pytest.warns(LowStatisticsWarning, match="only data or only reference"):
         assert np.isnan(scorer(model.fit(mixed, y), X, np.ones(len(X), dtype=int)))
-
-
-def test_log_likelihood(events):
-    X, _ = events
-    scorer = get_anomaly_scorer("log_likelihood")
-    density = GaussianMixture().fit(X)
-    weight = np.arange(len(X))
-    expected = np.average(density.score_samples(X), weights=weight)
-    assert scorer(density, X, sample_weight=weight) == pytest.approx(expected)
-    assert scorer(make_pipeline("passthrough", density), X) == pytest.approx(density.score(X))
-
-    class Detector:
-        density_ = density
-
-        def anomaly_score(self, X):
-            return np.exp(-density.score_samples(X))
-
-    assert scorer(Detector(), X) == pytest.approx(density.score(X))
-
-
-@pytest.mark.parametrize(
-    ("estimator", "error", "message"),
-    [
-        (make_pipeline(StandardScaler(), GaussianMixture()), ValueError, "FramedDensity"),
-        (IsolationForest(), TypeError, "needs a fitted density"),
-        (LogisticRegression(), TypeError, "needs a fitted density"),
-    ],
-)
-def test_log_likelihood_of_what_has_none(events, estimator, error, message):
-    with pytest.raises(error, match=message):
-        get_anomaly_scorer("log_likelihood")(estimator.fit(*events), events[0])
 
 
 class TestRouting:

@@ -57,13 +57,15 @@ def test_chi2_is_that_of_the_contingency_table(events):
     assert p_value == pytest.approx(expected.pvalue)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-def test_without_sculpting_p_values_are_uniform(weighted):
+@pytest.mark.parametrize("weights", [None, "random", "falling with the mass"])
+def test_without_sculpting_p_values_are_uniform(weights):
     rng = np.random.default_rng(1)
     p_values = []
     for _ in range(300):
         mass, scores = rng.normal(size=(2, 5000))
-        weight = rng.gamma(4, size=5000) if weighted else None
+        weight = None if weights is None else rng.gamma(4, size=5000)
+        if weights == "falling with the mass":
+            weight = np.exp(-mass)
         p_values.append(
             mass_sculpting_chi2(
                 mass, scores, fraction=0.2, bins=10, sample_weight=weight, return_pvalue=True

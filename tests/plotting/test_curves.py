@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skad.metrics import (
     anomaly_response,
+    anomaly_roc_curve,
     max_significance_improvement,
     shared_fraction,
     significance_improvement_at,
@@ -142,6 +143,16 @@ def test_roc_curve_is_sklearns(events, models):
     auc = roc_auc_score(y, scores, sample_weight=weight)
     assert display.roc_auc == [pytest.approx(auc)]
     assert labels(display) == [f"forest (AUC = {auc:.3g})", "random"]
+
+
+def test_roc_of_cuts_that_leave_enough_background(events, models):
+    X, y = events
+    display = ROCDisplay.from_estimator(models["forest"], X, y, min_background_events=25)
+    curve = anomaly_roc_curve(y, anomaly_response(models["forest"], X))
+    allowed = curve.background_events >= 25
+    np.testing.assert_array_equal(display.line_.get_xdata(), curve.fpr[allowed])
+    assert display.line_.get_xdata()[0] == pytest.approx(25 / 900)
+    assert display.roc_auc == [curve.roc_auc]
 
 
 def test_rejection(events, models):

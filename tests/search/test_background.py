@@ -6,6 +6,7 @@ from scipy import stats
 
 from skad.datasets import make_resonance
 from skad.exceptions import SculptingWarning
+from skad.metrics import mass_sculpting_chi2
 from skad.resonant import SignalRegion
 from skad.search import (
     combine_seeds,
@@ -295,6 +296,32 @@ def test_sculpting_test_measures_the_effect():
     assert test.spread == pytest.approx(expected, rel=0.1)
     assert test.p_value < 1e-6 and test.ndof == 19
     assert np.corrcoef(test.efficiency, test.edges.mean(axis=1))[0, 1] > 0.9
+
+
+def test_sculpting_test_has_the_chi2_of_the_metrics():
+    rng = np.random.default_rng(0)
+    m = rng.uniform(size=20_000)
+    score, region = rng.uniform(size=20_000) + 0.1 * m, SignalRegion(0.4, 0.6)
+    side = region.sideband_mask(m)
+    passed = score > np.quantile(score[side], 0.9)
+    test = sideband_sculpting_test(m, passed, region, n_bins=10)
+    edges = np.append(test.edges[:, 0], test.edges[-1, 1])
+    chi2, p_value = mass_sculpting_chi2(
+        m[side], score[side], fraction=passed[side].mean(), bins=edges, return_pvalue=True
+    )
+    assert test.chi2 / test.ndof == pytest.approx(chi2)
+    assert test.p_value == pytest.approx(p_value)
+
+
+def test_sculpting_test_puts_equal_masses_in_one_bin():
+    rng = np.random.default_rng(0)
+    # Masses as a detector rounds them.
+    m, passed = rng.uniform(size=5000).round(2), rng.uniform(size=5000) < 0.3
+    order = rng.permutation(5000)
+    region = SignalRegion(0.4, 0.6)
+    a = sideband_sculpting_test(m, passed, region)
+    b = sideband_sculpting_test(m[order], passed[order], region)
+    np.testing.assert_array_equal(a.efficiency, b.efficiency)
 
 
 def test_sculpting_test_does_not_look_at_the_region():
