@@ -42,7 +42,6 @@ class CurveDisplay:
     _lists = ()
     _kinds: dict = {}
     _value = None
-    _style: dict = {}
     _chance_label = "random"
 
     @classmethod
@@ -214,9 +213,7 @@ class CurveDisplay:
             for x, y, lower, upper in curves:
                 if one_style_each:
                     style = next(styles)
-                lines += self.ax_.plot(
-                    x, y, **merge_style(Line2D, {"label": label} | self._style, shared, style)
-                )
+                lines += self.ax_.plot(x, y, **merge_style(Line2D, {"label": label}, shared, style))
                 # One entry of the legend stands for all curves of a group.
                 label = None
                 if len(curves) > 1 and not one_style_each:

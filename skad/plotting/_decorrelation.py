@@ -64,7 +64,6 @@ class DecorrelationDisplay(CurveDisplay):
         "inverse_jsd": Kind(_SIGNAL | {"ylabel": "1 / JSD [1 / nats]"}),
         "jsd": Kind(_SIGNAL | {"ylabel": "JSD [nats]"}),
     }
-    _style = {"marker": "."}
 
     def __init__(self, *, signal_efficiency, jsd, name=None):
         self.signal_efficiency = signal_efficiency

@@ -94,7 +94,6 @@ class TestDecorrelation:
         x, drawn = display.line_.get_data()
         np.testing.assert_array_equal(x, curve.signal_efficiency)
         np.testing.assert_array_equal(drawn, curve.jsd if kind == "jsd" else 1 / curve.jsd)
-        assert display.line_.get_marker() == "."
 
     def test_from_estimator_equals_from_predictions(self, events, forest):
         model, X = forest
