@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
+from sklearn.covariance import EllipticEnvelope
 from sklearn.ensemble import IsolationForest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skad.datasets import make_resonance
 from skad.exceptions import LowStatisticsWarning
@@ -16,14 +19,23 @@ from skad.search import BumpHunt
 
 pyplot = pytest.importorskip("matplotlib.pyplot")
 
-X = make_resonance(3000, 100, random_state=0).data
+# More signal would sculpt the sidebands of the windows beside it.
+X = make_resonance(3000, 20, random_state=0).data
 OPTIONS = {"n_folds": 2, "n_parameters": 3, "random_state": 0}
+
+
+def without_mass(X):
+    return X[:, 1:]
+
+
+# A forest that sees the mass sculpts it.
+FOREST = make_pipeline(FunctionTransformer(without_mass), IsolationForest(n_estimators=10))
 
 
 @pytest.fixture(scope="module")
 def hunt():
     return BumpHunt(
-        IsolationForest(n_estimators=10),
+        FOREST,
         SignalRegion.scan(3.0, 4.0, width=0.4, step=0.3),
         efficiencies=(1.0, 0.2),
         **OPTIONS,
@@ -82,11 +94,15 @@ def test_column_name_is_the_label():
     assert BumpHuntDisplay.from_estimator(hunt).axes_[2].get_xlabel() == "mjj"
 
 
+def closeness(X):
+    return 1 / np.abs(X[:, :1] - 3.5)
+
+
 def test_row_without_a_fit():
+    # What passes lies inside the window, so nothing is left to fit.
+    inside = make_pipeline(FunctionTransformer(closeness), EllipticEnvelope())
     with pytest.warns(LowStatisticsWarning):
-        hunt = BumpHunt(
-            IsolationForest(n_estimators=3), [(3.3, 3.7)], efficiencies=(1.0, 0.0005), **OPTIONS
-        ).fit(X)
+        hunt = BumpHunt(inside, [(3.3, 3.7)], efficiencies=(1.0, 0.001), **OPTIONS).fit(X)
     with pytest.raises(ValueError, match=r"row 1. Choose among \[0\]"):
         BumpHuntDisplay.from_estimator(hunt, row=1)
     display = BumpHuntDisplay.from_estimator(hunt)
