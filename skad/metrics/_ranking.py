@@ -27,8 +27,9 @@ class RankedScores:
         of a random choice among them, so that a constant score selects at random and nobody
         depends on the order of the events.
         """
-        target = fraction * self._weight_above[-1] * (1 - 1e-12)
-        group = np.searchsorted(self._weight_above, target)
+        target = fraction * self._weight_above[-1]
+        # Rounding must not open another group when the one before fills the fraction.
+        group = np.searchsorted(self._weight_above, target * (1 - 1e-12))
         start = self._stop[group - 1] if group else 0
         above = self._weight_above[group - 1] if group else 0.0
         tied = self._order[start : self._stop[group]]
@@ -37,5 +38,5 @@ class RankedScores:
         if len(tied) == 1:
             member[tied] = 1.0
         else:
-            member[tied] = (target - above) / (self._weight_above[group] - above)
+            member[tied] = min((target - above) / (self._weight_above[group] - above), 1.0)
         return member

@@ -111,3 +111,9 @@ def test_default_fractions_of_the_curve():
     a = np.arange(2000.0)
     fraction = overlap_curve(a, a).fraction
     np.testing.assert_allclose(fraction, np.geomspace(10 / 2000, 1, 30))
+
+
+def test_ties_that_fill_the_fraction_are_selected_for_certain():
+    scores = np.repeat([3.0, 2.0, 1.0], 10)
+    assert shared_fraction(scores, scores, fraction=1 / 3) == 1
+    assert shared_fraction(scores, scores, fraction=0.2) == pytest.approx(0.6)
