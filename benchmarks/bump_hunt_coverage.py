@@ -57,7 +57,6 @@ def hunts():
     return {
         "mixtures, sideband": search(MixtureRatio(), n_parameters=3),
         "mixtures, direct": search(MixtureRatio(), n_parameters=3, background="direct"),
-        "mixtures, importance": search(MixtureRatio(), n_parameters=3, background="importance"),
         "trees, sideband": search(TreeHunter(), n_parameters=3),
         "mixtures, sideband, order by F-test": search(MixtureRatio()),
     }

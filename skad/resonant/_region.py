@@ -95,9 +95,7 @@ class SignalRegion:
                 f"low and high are quantiles and must lie in [0, 1]; got {self.low!r} and "
                 f"{self.high!r}. Drop quantile=True to give them in the unit of the feature."
             )
-        if self.sideband_width is not None and not all(
-            isfinite(width) and width > 0 for width in self._widths
-        ):
+        if self.sideband_width is not None and not all(width > 0 for width in self._widths):
             raise RegionError(
                 "sideband_width must be None (all the rest), a positive number or a pair of "
                 f"them; got {self.sideband_width!r}."

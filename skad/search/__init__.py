@@ -9,16 +9,18 @@ from skad.search._background import (
 )
 from skad.search._bump_hunt import BumpHunt
 from skad.search._calibration import SignificanceCalibration, pseudo_experiments
+from skad.search._functions import dijet_function
 from skad.search._p_values import (
     HistogramScan,
     global_p_value,
     local_p_value,
+    local_significance,
     p_to_z,
     scan_histogram,
     z_to_p,
 )
 from skad.search._sculpting import SculptingTest, sideband_sculpting_test
-from skad.search._spectrum import SpectrumFit, dijet_function, fit_spectrum
+from skad.search._spectrum import SpectrumFit, fit_spectrum
 
 __all__ = [
     "SpectrumFit",
@@ -34,6 +36,7 @@ __all__ = [
     "HistogramScan",
     "global_p_value",
     "local_p_value",
+    "local_significance",
     "p_to_z",
     "scan_histogram",
     "z_to_p",

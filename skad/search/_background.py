@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skad.exceptions import SculptingWarning
-from skad.search._p_values import local_p_value, p_to_z
+from skad.exceptions import SculptingWarning, SpectrumFitWarning
+from skad.search._fit_range import restrict_sidebands
+from skad.search._p_values import local_p_value, local_significance, p_to_z
 from skad.search._sculpting import sideband_sculpting_test
 from skad.search._spectrum import fit_spectrum
+from skad.search._trust import FIT_ALPHA, why_untrusted
 
 __all__ = [
     "BackgroundEstimate",
@@ -52,6 +54,8 @@ class BackgroundEstimate:
         One per cut, for "sideband".
     sculpting : tuple of SculptingTest
         One per cut, for "sideband".
+    reason : tuple of str
+        Why the background after a cut is not to be trusted, "" where it is.
 
     Examples
     --------
@@ -74,6 +78,13 @@ class BackgroundEstimate:
     efficiency_stat: np.ndarray
     fits: tuple = field(default=(), repr=False)
     sculpting: tuple = field(default=(), repr=False)
+    reason: tuple = ()
+
+    @property
+    def trusted(self):
+        """Which cuts have a background that can be believed; `reason` says why others have not."""
+        reason = self.reason or ("",) * len(self.background)
+        return np.array([not why for why in reason])
 
     @property
     def uncertainty(self):
@@ -93,19 +104,27 @@ class BackgroundEstimate:
         p_value : ndarray
             NaN where no background is expected.
         """
-        p_value = np.full(self.background.shape, np.nan)
+        return self._each_cut(local_p_value, **options)
+
+    def significance(self, **options):
+        """Local significance after every cut, negative for a deficit; `options` as in `p_value`.
+
+        NaN where the background is not positive.
+        """
+        if options.pop("method", "asymptotic") == "toys":
+            return p_to_z(self.p_value(method="toys", **options))
+        return self._each_cut(local_significance, **options)
+
+    def _each_cut(self, function, **options):
+        values = np.full(self.background.shape, np.nan)
         positive = self.background > 0
-        p_value[positive] = local_p_value(
+        values[positive] = function(
             self.n_observed[positive],
             self.background[positive],
             self.uncertainty[positive],
             **options,
         )
-        return p_value
-
-    def significance(self, **options):
-        """Local significance of the excess after every cut; `options` as in `p_value`."""
-        return p_to_z(self.p_value(**options))
+        return values
 
     def to_frame(self):
         """Return a pandas DataFrame with one row per cut."""
@@ -114,7 +133,9 @@ class BackgroundEstimate:
         names = ["threshold", "n_observed", "background", "stat", "syst"]
         names += ["efficiency", "efficiency_stat"]
         return pd.DataFrame({name: getattr(self, name) for name in names}).assign(
-            method=self.method
+            method=self.method,
+            trusted=self.trusted,
+            reason=list(self.reason) or "",
         )
 
 
@@ -185,12 +206,12 @@ def direct_background(
     thresholds = _thresholds(thresholds)
     rng = check_random_state(random_state)
     X, weight = _draw_background(source, n_samples, conditions, rng)
-    drawn = np.asarray(score(X), dtype=np.float64)
+    drawn = _scores(score(X), "score(X)")
     efficiency, efficiency_stat = pass_fraction(drawn, weight, thresholds)
     if region_scores is None:
         n_observed = np.full(thresholds.shape, np.nan)
     else:
-        region_scores = np.asarray(region_scores, dtype=np.float64)
+        region_scores = _scores(region_scores, "region_scores")
         n_observed = _count_above(region_scores, thresholds)
     if n_region is None:
         if region_scores is None:
@@ -295,8 +316,8 @@ def importance_background(ratio, thresholds, *, scores=None, halves=None):
     array([1.75])
     """
     thresholds = _thresholds(thresholds)
-    ratio = np.asarray(ratio, dtype=np.float64)
-    scores = ratio if scores is None else np.asarray(scores, dtype=np.float64)
+    ratio = _scores(ratio, "ratio")
+    scores = ratio if scores is None else _scores(scores)
     passed = scores[:, None] > thresholds
     bad = passed.any(axis=1) & ~((ratio > 0) & np.isfinite(ratio))
     if bad.any():
@@ -346,7 +367,16 @@ def _relative_bias(halves, passed):
 
 
 def sideband_background(
-    m, scores, thresholds, region, *, edges=None, sculpting_alpha=1e-3, **fit_options
+    m,
+    scores,
+    thresholds,
+    region,
+    *,
+    fit_range="auto",
+    edges=None,
+    fit_alpha=FIT_ALPHA,
+    sculpting_alpha=1e-3,
+    **fit_options,
 ):
     """Background after a cut from a fit of the surviving spectrum in the sidebands.
 
@@ -364,10 +394,22 @@ def sideband_background(
         Events with a larger score pass.
     region : SignalRegion
         Region; it is resolved on `m`.
+    fit_range : "auto", None, (float, float) or float, default="auto"
+        Masses that the fit sees:
+
+        - "auto": from above a turn-on to the highest mass. The range starts at the lowest edge of a
+          bin from which the function describes the sidebands of all events, before any cut, with
+          p >= 0.05; a function that only falls starts at the highest bin or above. Where no start
+          will do, the best one is taken, and the cut is not trusted;
+        - None: all data of the sidebands;
+        - (low, high): these masses;
+        - a number: so many widths of the region on either side, a sliding window.
     edges : array-like, default=None
-        Bins of the fit; None means `SignalRegion.bin_edges`.
+        Bins of the fit, in place of `fit_range`; None means those of `SignalRegion.bin_edges`.
+    fit_alpha : float, default=0.01
+        A cut is not trusted when the p-value of its fit is below.
     sculpting_alpha : float, default=1e-3
-        Warn when the p-value of the sculpting test is below.
+        A cut is not trusted when the p-value of the sculpting test is below.
     **fit_options
         Of `fit_spectrum`.
 
@@ -375,12 +417,19 @@ def sideband_background(
     -------
     estimate : BackgroundEstimate
         `stat` is the propagated uncertainty of the fit; `efficiency` is relative to the same fit
-        of all events.
+        of all events. `reason` says why a cut is not trusted.
+
+    Raises
+    ------
+    ValueError
+        A score that is NaN.
 
     Warns
     -----
     SculptingWarning
         The efficiency of a cut depends on m in the sidebands.
+    SpectrumFitWarning
+        The function does not describe the sidebands after a cut.
 
     Examples
     --------
@@ -398,20 +447,33 @@ def sideband_background(
     thresholds = _thresholds(thresholds)
     region = region.resolve(m)
     m = region.values(m)
-    scores = np.asarray(scores, dtype=np.float64)
-    edges = region.bin_edges(m) if edges is None else np.asarray(edges, dtype=np.float64)
+    scores = _scores(scores)
+    if edges is None:
+        region = restrict_sidebands(region, m, fit_range, **fit_options)
+        edges = region.bin_edges(m)
+    else:
+        edges = np.asarray(edges, dtype=np.float64)
     before, before_stat, _ = fit_region(m, region, edges, fit_options)
-    fits, tests, rows = [], [], []
+    fits, tests, rows, reasons = [], [], [], []
     for threshold in thresholds:
         passed = scores > threshold
         background, stat, fit = fit_region(m[passed], region, edges, fit_options)
         test = sideband_sculpting_test(m, passed, region)
+        reason = why_untrusted(
+            background=background,
+            n_sideband=int(region.sideband_mask(m[passed]).sum()),
+            fit=fit,
+            fit_alpha=fit_alpha,
+            sculpting=test,
+            sculpting_alpha=sculpting_alpha,
+        )
         if test.p_value < sculpting_alpha:
-            warnings.warn(
-                sculpting_message(f"the cut at {threshold:g}", test),
-                SculptingWarning,
-                stacklevel=2,
-            )
+            message = sculpting_message(f"the cut at {threshold:g}", test)
+            warnings.warn(message, SculptingWarning, stacklevel=2)
+        elif reason:
+            message = f"background after the cut at {threshold:g} not to be trusted: {reason}."
+            warnings.warn(message, SpectrumFitWarning, stacklevel=2)
+        reasons.append(reason)
         fits.append(fit)
         tests.append(test)
         rows.append((region.mask(m[passed]).sum(), background, stat))
@@ -431,6 +493,7 @@ def sideband_background(
         efficiency_stat=efficiency * np.sqrt(np.maximum(relative, 0.0)),
         fits=tuple(fits),
         sculpting=tuple(tests),
+        reason=tuple(reasons),
     )
 
 
@@ -491,6 +554,17 @@ def combine_seeds(estimates):
         efficiency=stack("efficiency").mean(axis=0),
         efficiency_stat=np.sqrt(np.mean(stack("efficiency_stat") ** 2, axis=0)),
     )
+
+
+def _scores(scores, name="scores"):
+    scores = np.asarray(scores, dtype=np.float64)
+    n_bad = np.count_nonzero(np.isnan(scores))
+    if n_bad:
+        raise ValueError(
+            f"{name} must hold a number for every event; {n_bad} of {len(scores)} are NaN, which "
+            "would pass no cut and be counted nowhere. Leave these events out everywhere."
+        )
+    return scores
 
 
 def _thresholds(thresholds):

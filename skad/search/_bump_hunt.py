@@ -16,13 +16,26 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import validate_data
 
 from skad.base import anomaly_score_of
-from skad.exceptions import LowStatisticsWarning, RegionError, SculptingWarning
+from skad.exceptions import (
+    LowStatisticsWarning,
+    RegionError,
+    SculptingWarning,
+    SpectrumFitWarning,
+)
 from skad.resonant._region import check_region
 from skad.search._background import fit_region, pass_fraction, sculpting_message
 from skad.search._calibration import SignificanceCalibration
-from skad.search._p_values import global_p_value, local_p_value, p_to_z, z_to_p
+from skad.search._fit_range import check_fit_range, restrict_sidebands
+from skad.search._functions import FUNCTIONS, check_mass_unit
+from skad.search._p_values import (
+    global_p_value,
+    local_p_value,
+    local_significance,
+    p_to_z,
+    z_to_p,
+)
 from skad.search._sculpting import sideband_sculpting_test
-from skad.search._spectrum import check_mass_unit
+from skad.search._trust import FIT_ALPHA, why_untrusted
 from skad.utils import _sklearn as sk
 from skad.utils._children import fit_child, requires_y, rows_of
 from skad.utils._labels import read_labels
@@ -30,7 +43,7 @@ from skad.utils._random import draw_seed, draw_seeds
 
 __all__ = ["BumpHunt"]
 
-_NEEDS = {"sideband": (), "direct": ("sample_background",), "importance": ("density_ratio",)}
+_NEEDS = {"sideband": (), "direct": ("sample_background",)}
 
 
 class BumpHunt(BaseEstimator):
@@ -55,8 +68,7 @@ class BumpHunt(BaseEstimator):
           detector's own region was given, and the position of the resonant feature. A detector
           without `region` is fitted without the resonant feature, so that it cannot cut on it;
         - for ``background="direct"``: ``sample_background(n_samples, random_state)``, background
-          events (X, sample_weight) of the signal region;
-        - for ``background="importance"``: ``density_ratio(X)``, R = p_data / p_background.
+          events (X, sample_weight) of the signal region.
     windows : None, sequence of SignalRegion or of (low, high), default=None
         Signal regions, see `SignalRegion.scan`. None means one, the central fifth of the events.
     efficiencies : sequence of float, default=(1e-1, 1e-2, 1e-3)
@@ -72,20 +84,24 @@ class BumpHunt(BaseEstimator):
         seed that the detector was given stays, in the k-th of them plus k.
     resonance : int or str, default=0
         Column of X that holds m.
-    background : {"sideband", "direct", "importance"}, default="sideband"
+    background : {"sideband", "direct"}, default="sideband"
         - "sideband": fit of the surviving spectrum, see `sideband_background`;
         - "direct": Monte-Carlo integral over the detector's background density, see
-          `direct_background`, times the observed events of the region;
-        - "importance": sum of 1/R over the passing events, see `importance_background`, whose
-          warning about noisy R applies.
+          `direct_background`, times the observed events of the region.
+
+        Importance weights are not on offer: without signal they were off by up to ten standard
+        deviations where R is noisy. `importance_background` corrects them by densities of halves.
 
         With an efficiency of 1 it is always the sideband fit.
-    spectrum : {"dijet", "polynomial"}, default="dijet"
+    spectrum : {"dijet", "power_exponential", "polynomial"}, default="dijet"
         Function of the fits, see `fit_spectrum`.
     sqrt_s : float, default=13.0
         Collision energy in the unit of m (the default is for TeV), dijet function only.
     n_parameters : None, int or sequence of int, default=None
         Number of parameters, or the candidates of the F-test; None means the function's own.
+    fit_range : "auto", None, (float, float) or float, default="auto"
+        Masses that the fits of a window see, as in `sideband_background`: "auto" starts above a
+        turn-on, chosen on all events before any cut; `results_` says where.
     bins_per_region : int, default=4
         Bins of the fit inside a window; the sidebands have bins about as wide.
     n_samples : int, default=50000
@@ -94,8 +110,11 @@ class BumpHunt(BaseEstimator):
         Pseudo-experiments of every local p-value; 0 leaves `p_toys` out.
     n_global_toys : int, default=100000
         Pseudo-experiments of the scan for the global p-value.
+    fit_alpha : float, default=0.01
+        A sideband fit whose p-value is below describes nothing: the row is not trusted.
     sculpting_alpha : float, default=1e-3
-        Warn when the p-value of `sideband_sculpting_test` is below.
+        A cut whose `sideband_sculpting_test` has a p-value below sculpts the spectrum: the row is
+        not trusted with ``background="sideband"``.
     calibration : None, SignificanceCalibration or dict, default=None
         Applied to every significance, or a dict with one for each of `efficiencies`, as
         `SignificanceCalibration.by_efficiency` makes it from `pseudo_experiments`.
@@ -116,15 +135,16 @@ class BumpHunt(BaseEstimator):
         One row per window and efficiency: `window`, `low`, `high`, `efficiency` (target),
         `n_selected` (region and sidebands), `n_observed` (region), `background`, `stat`, `syst`,
         `background_efficiency`, `z_raw`, `p_local`, `z_local`, with `n_toys` also `p_toys`, and
-        of the sideband fit `n_parameters`, `fit_p`; `sculpting_p`, `sculpting_spread`. A row
-        whose background cannot be estimated holds NaN.
+        of the sideband fit `n_parameters`, `fit_p`, `fit_low`, `fit_high` (its range);
+        `sculpting_p`, `sculpting_spread`; `trusted`, and the `reason` where a row is not. A row
+        whose background cannot be estimated holds NaN. `z_local` is negative for a deficit.
     global_ : DataFrame
         One row per efficiency: `n_tests`, `window` of the smallest `p_local`, `p_global`,
-        `z_global`, for a scan over the windows at that efficiency.
+        `z_global`, for a scan over the trusted rows at that efficiency.
     p_global_, z_global_ : float
-        For the scan over all windows and efficiencies.
+        For the scan over all trusted rows; NaN without any, and `reason` says why.
     best_ : int or None
-        Row of `results_` with the smallest `p_local`.
+        Trusted row of `results_` with the smallest `p_local`.
     correlation_ : ndarray, shape (n_rows, n_rows)
         Correlation of the significances of the rows without signal, from their shared events.
     regions_ : list of SignalRegion
@@ -149,10 +169,9 @@ class BumpHunt(BaseEstimator):
 
     Warns
     -----
-    SculptingWarning
-        A cut changes the spectrum in the sidebands, with ``background="sideband"``.
-    LowStatisticsWarning
-        The background of some rows cannot be estimated because too few events pass.
+    SculptingWarning, SpectrumFitWarning, LowStatisticsWarning
+        Some rows are not to be trusted: a cut changes the spectrum in the sidebands, the function
+        does not describe them, or too few events pass.
 
     Notes
     -----
@@ -197,13 +216,15 @@ class BumpHunt(BaseEstimator):
         "n_seeds": [sk.Interval(Integral, 1, None, closed="left")],
         "resonance": [Integral, str],
         "background": [sk.StrOptions(set(_NEEDS))],
-        "spectrum": [sk.StrOptions({"dijet", "polynomial"})],
+        "spectrum": [sk.StrOptions(set(FUNCTIONS))],
         "sqrt_s": [sk.Interval(Real, 0, None, closed="neither")],
         "n_parameters": [None, Integral, list, tuple],
+        "fit_range": [None, sk.StrOptions({"auto"}), tuple, list, Real],
         "bins_per_region": [sk.Interval(Integral, 1, None, closed="left")],
         "n_samples": [sk.Interval(Integral, 1, None, closed="left")],
         "n_toys": [sk.Interval(Integral, 0, None, closed="left")],
         "n_global_toys": [sk.Interval(Integral, 1, None, closed="left")],
+        "fit_alpha": [sk.Interval(Real, 0, 1, closed="both")],
         "sculpting_alpha": [sk.Interval(Real, 0, 1, closed="both")],
         "calibration": [None, SignificanceCalibration, dict],
         "checkpoint": [None, str, os.PathLike],
@@ -225,10 +246,12 @@ class BumpHunt(BaseEstimator):
         spectrum="dijet",
         sqrt_s=13.0,
         n_parameters=None,
+        fit_range="auto",
         bins_per_region=4,
         n_samples=50_000,
         n_toys=0,
         n_global_toys=100_000,
+        fit_alpha=FIT_ALPHA,
         sculpting_alpha=1e-3,
         calibration=None,
         checkpoint=None,
@@ -246,10 +269,12 @@ class BumpHunt(BaseEstimator):
         self.spectrum = spectrum
         self.sqrt_s = sqrt_s
         self.n_parameters = n_parameters
+        self.fit_range = fit_range
         self.bins_per_region = bins_per_region
         self.n_samples = n_samples
         self.n_toys = n_toys
         self.n_global_toys = n_global_toys
+        self.fit_alpha = fit_alpha
         self.sculpting_alpha = sculpting_alpha
         self.calibration = calibration
         self.checkpoint = checkpoint
@@ -290,10 +315,11 @@ class BumpHunt(BaseEstimator):
             regions.append(region)
         if m is None:
             raise ValueError("windows holds no signal region; pass None for a default one.")
-        edges = [region.bin_edges(m, bins_per_region=self.bins_per_region) for region in regions]
+        # A wrong unit or range must not cost the training first.
+        check_fit_range(self.fit_range)
         if self.spectrum == "dijet":
-            # A wrong unit of sqrt_s must not cost the training first.
-            check_mass_unit(np.concatenate(edges), self.sqrt_s)
+            check_mass_unit(m, self.sqrt_s)
+        fitted = [self._fitted_region(region, m) for region in regions]
         if cuts:
             folds = self._score_folds(X, values, y, data, m, regions, rng)
         else:
@@ -305,9 +331,23 @@ class BumpHunt(BaseEstimator):
             for fold in folds[i]:
                 self.scores_[i, fold.events] = fold.scores
             for efficiency in efficiencies:
-                rows.append(self._test(i, region, edges[i], m, folds[i], efficiency, rng))
+                rows.append(self._test(i, region, fitted[i], m, folds[i], efficiency, rng))
         self._summarise(rows, rng)
         return self
+
+    def _fit_options(self):
+        return {
+            "function": self.spectrum,
+            "n_parameters": self.n_parameters,
+            "sqrt_s": self.sqrt_s,
+        }
+
+    def _fitted_region(self, region, m):
+        """Return the window with the sidebands that its fits see."""
+        bins = self.bins_per_region
+        return restrict_sidebands(
+            region, m, self.fit_range, bins_per_region=bins, **self._fit_options()
+        )
 
     def _check_efficiencies(self):
         efficiencies = [float(efficiency) for efficiency in np.atleast_1d(self.efficiencies)]
@@ -398,8 +438,9 @@ class BumpHunt(BaseEstimator):
         folds.update(zip(members, scored, strict=True))
         return [[folds[i, j] for j in range(self.n_folds)] for i in range(len(regions))]
 
-    def _test(self, window, region, edges, m, folds, efficiency, rng):
+    def _test(self, window, region, fitted_region, m, folds, efficiency, rng):
         """Return one row of the results, the fit, the selection and the influence of events."""
+        edges = fitted_region.bin_edges(m, bins_per_region=self.bins_per_region)
         in_range = region.mask(m) | region.sideband_mask(m)
         inside = region.mask(m)
         thresholds = [_threshold(fold.scores, efficiency) for fold in folds]
@@ -408,29 +449,23 @@ class BumpHunt(BaseEstimator):
             passed[:] = False
             for fold, threshold in zip(folds, thresholds, strict=True):
                 passed[fold.events] = fold.scores > threshold
-        options = {
-            "function": self.spectrum,
-            "n_parameters": self.n_parameters,
-            "sqrt_s": self.sqrt_s,
-        }
+        by_fit = efficiency == 1 or self.background == "sideband"
         try:
-            *fitted, fit = fit_region(m[passed], region, edges, options)
+            *fitted, fit = fit_region(m[passed], region, edges, self._fit_options())
         except RegionError:
             fitted, fit = (np.nan, np.nan), None
         influence = np.zeros(len(m))
         syst = 0.0
-        if efficiency == 1 or self.background == "sideband":
+        if by_fit:
             background, stat = fitted
             influence[passed & inside] = 1.0
             if fit is not None:
-                bins = np.clip(np.searchsorted(edges, m, side="right") - 1, 0, len(edges) - 2)
-                response = fit.yield_response(region.low, region.high)
-                influence -= np.where(passed, response[bins], 0.0)
-        elif self.background == "direct":
-            background, stat, syst = _direct(folds, thresholds, inside, passed, influence)
+                bins = np.searchsorted(edges, m, side="right") - 1
+                seen = passed & (bins >= 0) & (bins < len(edges) - 1)
+                influence[seen] -= fit.yield_response(region.low, region.high)[bins[seen]]
         else:
-            background, stat, syst = _importance(folds, inside, passed, influence)
-        test = sideband_sculpting_test(m, passed, region)
+            background, stat, syst = _direct(folds, thresholds, inside, passed, influence)
+        test = sideband_sculpting_test(m, passed, fitted_region)
         row = {
             "window": window,
             "low": region.low,
@@ -449,13 +484,24 @@ class BumpHunt(BaseEstimator):
             "fit_p": np.nan if fit is None else fit.p_value,
             "sculpting_p": test.p_value,
             "sculpting_spread": test.spread,
+            "fit_low": edges[0],
+            "fit_high": edges[-1],
         }
+        row["reason"] = why_untrusted(
+            background=background,
+            n_sideband=int((passed & fitted_region.sideband_mask(m)).sum()),
+            fit=fit if by_fit else None,
+            fit_alpha=self.fit_alpha,
+            sculpting=test if by_fit else None,
+            sculpting_alpha=self.sculpting_alpha,
+        )
+        row["trusted"] = not row["reason"]
         return row, fit, passed, sparse.csr_matrix(influence), test
 
     def _local(self, row, rng):
         counts = row["n_observed"], row["background"], np.hypot(row["stat"], row["syst"])
         usable = counts[1] > 0 and np.isfinite(counts[2])
-        z_raw = float(p_to_z(local_p_value(*counts))) if usable else np.nan
+        z_raw = float(local_significance(*counts)) if usable else np.nan
         calibration = self.calibration
         if isinstance(calibration, dict):
             calibration = calibration[row["efficiency"]]
@@ -479,9 +525,14 @@ class BumpHunt(BaseEstimator):
         self.selected_ = np.array(passed)
         self.correlation_ = _correlation(influences)
         p_local = results["p_local"].to_numpy()
-        self.best_ = None if np.isnan(p_local).all() else int(np.nanargmin(p_local))
+        trusted = np.flatnonzero(results["trusted"])
+
+        def smallest(rows):
+            return int(rows[p_local[rows].argmin()]) if len(rows) else None
 
         def scan(rows):
+            if not len(rows):
+                return np.nan
             return global_p_value(
                 p_local[rows],
                 correlation=self.correlation_[np.ix_(rows, rows)],
@@ -489,17 +540,18 @@ class BumpHunt(BaseEstimator):
                 random_state=rng,
             )
 
-        self.p_global_ = scan(np.arange(len(results)))
+        self.best_ = smallest(trusted)
+        self.p_global_ = scan(trusted)
         self.z_global_ = float(p_to_z(self.p_global_))
         scans = []
         for efficiency, group in results.groupby("efficiency", sort=False):
-            known = group["p_local"].dropna()
-            p_global = scan(group.index.to_numpy())
+            rows = np.intersect1d(group.index, trusted)
+            p_global, best = scan(rows), smallest(rows)
             scans.append(
                 {
                     "efficiency": efficiency,
-                    "n_tests": len(known),
-                    "window": results["window"][known.idxmin()] if len(known) else None,
+                    "n_tests": len(rows),
+                    "window": None if best is None else results["window"][best],
                     "p_global": p_global,
                     "z_global": float(p_to_z(p_global)),
                 }
@@ -516,20 +568,34 @@ class BumpHunt(BaseEstimator):
                 f"{results['efficiency'][row]:g}"
             )
 
-        failed = np.flatnonzero(results["p_local"].isna())
-        if len(failed):
+        sculpted = [row for row, why in enumerate(results["reason"]) if "sculpts" in why]
+        described = [row for row, why in enumerate(results["reason"]) if "describe" in why]
+        others = [
+            row
+            for row in np.flatnonzero(~results["trusted"])
+            if row not in sculpted and row not in described
+        ]
+        n_rows = len(results)
+        if others:
             warnings.warn(
-                f"no p-value in {len(failed)} of {len(results)} tests, first in {name(failed[0])}: "
-                "too few events pass to estimate the background. Raise the efficiency, widen the "
-                "sidebands or lower n_parameters.",
+                f"{len(others)} of {n_rows} tests are not to be trusted, first {name(others[0])}: "
+                f"{results['reason'][others[0]]}. Raise the efficiency, widen the sidebands or "
+                "lower n_parameters.",
                 LowStatisticsWarning,
                 stacklevel=4,
             )
-        sculpted = np.flatnonzero(results["sculpting_p"] < self.sculpting_alpha)
-        if len(sculpted) and self.background == "sideband":
+        if described:
+            worst = min(described, key=lambda row: results["fit_p"][row])
+            warnings.warn(
+                f"{len(described)} of {n_rows} tests are not to be trusted, worst {name(worst)}: "
+                f"{results['reason'][worst]}. Take another function, fit_range or windows.",
+                SpectrumFitWarning,
+                stacklevel=4,
+            )
+        if sculpted:
             worst = min(sculpted, key=lambda row: results["sculpting_p"][row])
             warnings.warn(
-                f"in {len(sculpted)} of {len(results)} tests, worst in {name(worst)}, "
+                f"{len(sculpted)} of {n_rows} tests are not to be trusted, worst {name(worst)}: "
                 + sculpting_message("the cut", tests[worst]),
                 SculptingWarning,
                 stacklevel=4,
@@ -541,14 +607,12 @@ class _Fold:
     """Held-out events of one fold in one window.
 
     `events` are their positions among the data events, `scores` their mean scores over the
-    seeds; `drawn` holds (scores, weights) of the background drawn from each seed's detector;
-    `ratios` the density ratio of each seed.
+    seeds; `drawn` holds (scores, weights) of the background drawn from each seed's detector.
     """
 
     events: np.ndarray
     scores: np.ndarray
     drawn: tuple = ()
-    ratios: tuple = ()
 
 
 class _Store:
@@ -646,16 +710,14 @@ def _score_fold(members, X, events, rows, region, background, n_samples, slot):
         raise ValueError(
             f"{type(members[0]).__name__} scored {np.isnan(scores).sum()} held-out events as NaN."
         )
-    drawn, ratios = [], []
+    drawn = []
     if background == "direct":
         for seed, member in zip(seeds, members, strict=True):
             sample, weight = member.sample_background(n_samples, random_state=seed)
             if hasattr(X, "iloc") and not hasattr(sample, "iloc"):
                 sample = type(X)(sample, columns=X.columns)
             drawn.append((mean_score(sample), weight))
-    elif background == "importance":
-        ratios = [np.asarray(member.density_ratio(held_out)) for member in members]
-    fold = _Fold(events, scores, tuple(drawn), tuple(ratios))
+    fold = _Fold(events, scores, tuple(drawn))
     store, key = slot
     store.save(key, fold)
     return fold
@@ -682,25 +744,6 @@ def _direct(folds, thresholds, inside, passed, influence):
         variance += len(events) ** 2 * np.mean([error**2 for _, error in each]) / len(each)
         seeds += len(events) * np.array([value for value, _ in each])
         influence[events] = passed[events] - efficiency
-    return background, np.sqrt(variance), _error_of_mean(seeds)
-
-
-def _importance(folds, inside, passed, influence):
-    """Background of the importance method; `influence` is filled in."""
-    background = variance = 0.0
-    seeds = np.zeros(len(folds[0].ratios))
-    for fold in folds:
-        use = inside[fold.events] & passed[fold.events]
-        events = fold.events[use]
-        ratio = np.mean([each[use] for each in fold.ratios], axis=0)
-        if not np.all((ratio > 0) & np.isfinite(ratio)):
-            raise ValueError(
-                "density_ratio of the detector is not positive and finite for events that pass."
-            )
-        background += np.sum(1 / ratio)
-        variance += np.sum(1 / ratio**2)
-        seeds += [np.sum(1 / each[use]) for each in fold.ratios]
-        influence[events] = 1 - 1 / ratio
     return background, np.sqrt(variance), _error_of_mean(seeds)
 
 

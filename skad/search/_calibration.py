@@ -63,9 +63,13 @@ class SignificanceCalibration:
             Fewer than 50 experiments.
         """
         z = np.asarray(significances, dtype=np.float64).ravel()
-        z = z[np.isfinite(z)]
-        if len(z) < 2:
-            raise ValueError(f"a calibration needs at least 2 finite significances; got {len(z)}.")
+        n_bad = np.count_nonzero(~np.isfinite(z))
+        if n_bad or len(z) < 2:
+            raise ValueError(
+                f"a calibration needs at least 2 significances, all finite; got {len(z)}, of which "
+                f"{n_bad} are NaN or infinite. A test that fails in some experiments cannot be "
+                "calibrated: raise its efficiency, or leave it out."
+            )
         if len(z) < _MIN_EXPERIMENTS:
             warnings.warn(
                 f"a calibration from {len(z)} pseudo-experiments knows the width of the null "

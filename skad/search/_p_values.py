@@ -11,12 +11,15 @@ __all__ = [
     "HistogramScan",
     "global_p_value",
     "local_p_value",
+    "local_significance",
     "p_to_z",
     "scan_histogram",
     "z_to_p",
 ]
 
 _TOYS_PER_BATCH = 100_000
+# The p-values next to 0 and 1 in float64, 38 and -8.2 standard deviations.
+_LOWEST, _HIGHEST = np.nextafter(0.0, 1.0), np.nextafter(1.0, 0.0)
 
 
 def p_to_z(p_value):
@@ -29,7 +32,13 @@ def p_to_z(p_value):
     Returns
     -------
     significance : ndarray of float64, or float for scalars
-        In standard deviations; negative for p > 1/2.
+        In standard deviations; negative for p > 1/2. Finite: 0 and 1 are taken for the numbers
+        next to them, so that no deficit lies below -8.2; `local_significance` has no such end.
+
+    Raises
+    ------
+    ValueError
+        A p-value below 0 or above 1. NaN stays NaN.
 
     Examples
     --------
@@ -37,7 +46,10 @@ def p_to_z(p_value):
     >>> round(float(p_to_z(0.5)), 3), round(float(p_to_z(2.866515718791933e-07)), 3)
     (0.0, 5.0)
     """
-    return stats.norm.isf(p_value)
+    p_value = np.asarray(p_value, dtype=np.float64)
+    if np.any((p_value < 0) | (p_value > 1)):
+        raise ValueError(f"p_value must lie in [0, 1]; got {p_value}.")
+    return stats.norm.isf(np.clip(p_value, _LOWEST, _HIGHEST))
 
 
 def z_to_p(significance):
@@ -59,6 +71,38 @@ def z_to_p(significance):
     array([0.5   , 0.0228])
     """
     return stats.norm.sf(significance)
+
+
+def local_significance(n_observed, background, uncertainty=0.0, *, constraint="gamma"):
+    """Signed significance of an excess or a deficit over a background that is itself uncertain.
+
+    The signed root ``r = sign(n - b0) sqrt(q0)`` of the profile-likelihood ratio that
+    `local_p_value` describes: finite, normal without signal, negative for a deficit.
+
+    Parameters
+    ----------
+    n_observed : array-like of float
+        Observed events.
+    background : array-like of float
+        Expected background b0 >= 0.
+    uncertainty : array-like of float, default=0.0
+        Standard deviation sigma of b0.
+    constraint : {"gamma", "gaussian"}, default="gamma"
+        How b0 fluctuates.
+
+    Returns
+    -------
+    significance : ndarray of float64, or float for scalars
+        In standard deviations.
+
+    Examples
+    --------
+    >>> from skad.search import local_significance
+    >>> local_significance([150, 50, 900], [100.0, 100.0, 2000.0], [0.0, 0.0, 40.0]).round(2)
+    array([  4.65,  -5.54, -21.65])
+    """
+    n, b, sigma = _counts(n_observed, background, uncertainty, constraint)
+    return _STATISTICS[constraint](n, b, *_scale(b, sigma, constraint))[0][()]
 
 
 def local_p_value(
@@ -125,12 +169,24 @@ def local_p_value(
     >>> p_to_z(local_p_value([150, 150], [100.0, 100.0], [0.0, 10.0])).round(2)
     array([4.65, 3.17])
     """
-    for name, value, allowed in [
-        ("method", method, ("asymptotic", "toys")),
-        ("constraint", constraint, ("gamma", "gaussian")),
-    ]:
-        if value not in allowed:
-            raise ValueError(f"{name} must be one of {allowed}; got {value!r}.")
+    if method not in ("asymptotic", "toys"):
+        raise ValueError(f"method must be one of ('asymptotic', 'toys'); got {method!r}.")
+    if method == "asymptotic":
+        return z_to_p(
+            local_significance(n_observed, background, uncertainty, constraint=constraint)
+        )
+    n, b, sigma = _counts(n_observed, background, uncertainty, constraint)
+    rng = check_random_state(random_state)
+    p_value = np.empty(n.shape)
+    for index in np.ndindex(n.shape):
+        p_value[index] = _toy_p_value(n[index], b[index], sigma[index], constraint, n_toys, rng)
+    return p_value[()]
+
+
+def _counts(n_observed, background, uncertainty, constraint):
+    """Return the checked numbers as arrays of one shape."""
+    if constraint not in _STATISTICS:
+        raise ValueError(f"constraint must be one of {tuple(_STATISTICS)}; got {constraint!r}.")
     n, b, sigma = np.broadcast_arrays(
         *(np.asarray(value, dtype=np.float64) for value in (n_observed, background, uncertainty))
     )
@@ -142,16 +198,7 @@ def local_p_value(
             "a background of 0 with an uncertainty has no gamma constraint; give its upper "
             "limit as background, or constraint='gaussian'."
         )
-    statistic = _gamma_root if constraint == "gamma" else _gaussian_root
-    if method == "asymptotic":
-        return z_to_p(statistic(n, b, *_scale(b, sigma, constraint))[0])[()]
-    rng = check_random_state(random_state)
-    p_value = np.empty(n.shape)
-    for index in np.ndindex(n.shape):
-        p_value[index] = _toy_p_value(
-            n[index], b[index], sigma[index], constraint, statistic, n_toys, rng
-        )
-    return p_value[()]
+    return n, b, sigma
 
 
 def _scale(b, sigma, constraint):
@@ -191,8 +238,11 @@ def _signed_root(n, b, q0):
     return np.sign(n - b) * np.sqrt(np.maximum(q0, 0.0))
 
 
-def _toy_p_value(n, b, sigma, constraint, statistic, n_toys, rng):
-    scale = _scale(b, sigma, constraint)
+_STATISTICS = {"gamma": _gamma_root, "gaussian": _gaussian_root}
+
+
+def _toy_p_value(n, b, sigma, constraint, n_toys, rng):
+    statistic, scale = _STATISTICS[constraint], _scale(b, sigma, constraint)
     observed, best = statistic(n, b, *scale)
     extreme, left = 0, n_toys
     while left:
@@ -219,7 +269,7 @@ def global_p_value(p_local, *, correlation=None, n_toys=100_000, random_state=No
     Parameters
     ----------
     p_local : array-like of shape (n_tests,)
-        Local p-values of the scan, uniform without signal; NaN for tests that failed.
+        Local p-values of the scan, uniform without signal; leave out tests that failed.
     correlation : array-like of shape (n_tests, n_tests), default=None
         Correlation of the significances without signal; None means independent tests.
     n_toys : int, default=100000
@@ -230,7 +280,12 @@ def global_p_value(p_local, *, correlation=None, n_toys=100_000, random_state=No
     p_value : float
         ``(1 + toys as extreme) / (1 + n_toys)``, or the bound of Bonferroni
         ``n_tests min(p_local)`` where that is smaller (it is exact far in the tail, where toys
-        run out). NaN when every test failed.
+        run out).
+
+    Raises
+    ------
+    ValueError
+        No p-value, or one that is NaN or outside [0, 1].
 
     References
     ----------
@@ -243,19 +298,19 @@ def global_p_value(p_local, *, correlation=None, n_toys=100_000, random_state=No
     >>> round(global_p_value([0.01, 0.5, 0.7], random_state=0), 2)
     0.03
     """
-    p_local = np.asarray(p_local, dtype=np.float64)
-    valid = ~np.isnan(p_local)
-    if not valid.any():
-        return np.nan
-    smallest = p_local[valid].min()
-    n_tests = int(valid.sum())
+    p_local = np.atleast_1d(np.asarray(p_local, dtype=np.float64))
+    if p_local.ndim != 1 or not len(p_local) or not np.all((p_local >= 0) & (p_local <= 1)):
+        raise ValueError(
+            "p_local must hold local p-values in [0, 1], at least one; leave out tests that "
+            f"failed. Got {p_local}."
+        )
+    smallest, n_tests = p_local.min(), len(p_local)
     rng = check_random_state(random_state)
     if correlation is None:
         root = np.eye(n_tests)
     else:
-        correlation = np.asarray(correlation, dtype=np.float64)[np.ix_(valid, valid)]
         # Identical tests make the matrix singular: no Cholesky.
-        values, vectors = np.linalg.eigh(correlation)
+        values, vectors = np.linalg.eigh(np.asarray(correlation, dtype=np.float64))
         root = vectors * np.sqrt(np.maximum(values, 0.0))
     threshold = p_to_z(smallest)
     extreme, left = 0, n_toys
@@ -347,6 +402,12 @@ def scan_histogram(
         )
     if not np.all(background > 0) or not np.all(np.isfinite(background)):
         raise ValueError("background must be positive and finite in every bin.")
+    bad = np.flatnonzero(~((counts >= 0) & np.isfinite(counts)))
+    if len(bad):
+        raise ValueError(
+            f"counts must be finite and not negative; {len(bad)} bins are not, first bin {bad[0]} "
+            f"with {counts[bad[0]]}. A bin that was not measured is left out of both histograms."
+        )
     n_bins = len(counts)
     max_width = max(n_bins // 2, min_width) if max_width is None else max_width
     if not 1 <= min_width <= max_width <= n_bins:

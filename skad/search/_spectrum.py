@@ -2,87 +2,24 @@
 
 import warnings
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import numpy as np
 from scipy import stats
 from sklearn.utils import check_random_state
 
-from skad.exceptions import DomainError, RegionError, SpectrumFitWarning
+from skad.exceptions import RegionError, SpectrumFitWarning
 from skad.resonant._region import SignalRegion
+from skad.search._functions import FUNCTIONS, check_mass_unit
 from skad.utils._log_linear import (
     SMALLEST_MEAN,
     choose_order,
     fit_log_linear,
     integrate,
-    polynomial_basis,
     quadrature,
 )
 
-__all__ = ["SpectrumFit", "check_mass_unit", "dijet_function", "fit_spectrum"]
-
-_CANDIDATES = {"dijet": (3, 4, 5), "polynomial": (2, 3, 4)}
-_ALLOWED = {"dijet": (3, 5), "polynomial": (1, 6)}
-# No search with the dijet function reaches as low as a thousandth of the collision energy.
-_LOWEST_REACH = 1e-3
-
-
-def dijet_function(m, parameters, *, sqrt_s=13.0):
-    """Dijet function of 3, 4 or 5 parameters, in events per unit of m.
-
-    ``f(m) = p1 (1 - x)^p2 x^(-p3 - p4 ln x - p5 ln^2 x)`` with ``x = m / sqrt_s``.
-
-    Parameters
-    ----------
-    m : array-like of float
-        Dijet mass, ``0 < m < sqrt_s``.
-    parameters : sequence of 3 to 5 floats
-        p1 (events per unit of m), p2, p3 and, where present, p4, p5 (no unit).
-    sqrt_s : float, default=13.0
-        Collision energy in the unit of m (the default is for TeV).
-
-    Returns
-    -------
-    density : ndarray of float64
-
-    References
-    ----------
-    CDF Collaboration, "Search for new particles decaying into dijets in proton-antiproton
-    collisions at sqrt(s) = 1.96 TeV", Phys. Rev. D 79 (2009) 112002, arXiv:0812.4036
-    (four parameters).
-
-    Examples
-    --------
-    >>> from skad.search import dijet_function
-    >>> dijet_function([6.5], [8.0, 1.0, 0.0])
-    array([4.])
-    """
-    parameters = np.asarray(parameters, dtype=np.float64)
-    basis = _dijet_basis(np.asarray(m, dtype=np.float64), len(parameters), sqrt_s)
-    return parameters[0] * np.exp(basis[..., 1:] @ parameters[1:])
-
-
-def check_mass_unit(m, sqrt_s):
-    """Refuse masses without a dijet function, or in another unit than `sqrt_s`."""
-    dijet_function(m, (1.0, 0.0, 0.0), sqrt_s=sqrt_s)
-    if np.max(m) < _LOWEST_REACH * sqrt_s:
-        raise DomainError(
-            f"the masses reach to {np.max(m):g}, sqrt_s is {sqrt_s:g}: they are hardly in the same "
-            "unit. Give sqrt_s in the unit of the masses (13.0 for TeV, 13000.0 for GeV), or take "
-            "function='polynomial'."
-        )
-
-
-def _dijet_basis(m, n_parameters, sqrt_s):
-    x = m / sqrt_s
-    if np.any(x <= 0) or np.any(x >= 1):
-        raise DomainError(
-            f"the dijet function needs 0 < m < sqrt_s={sqrt_s:g}; m spans [{m.min():g}, "
-            f"{m.max():g}]. Give sqrt_s in the unit of m (13.0 for TeV, 13000.0 for GeV), "
-            "or take function='polynomial'."
-        )
-    log_x = np.log(x)
-    columns = [np.ones_like(x), np.log1p(-x), -log_x, -(log_x**2), -(log_x**3)]
-    return np.stack(columns[:n_parameters], axis=-1)
+__all__ = ["SpectrumFit", "fit_spectrum"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +35,7 @@ class SpectrumFit:
     fitted : ndarray of bool, shape (n_bins,)
         Bins that entered the fit; the others are blinded.
     function : str
-        "dijet" or "polynomial".
+        Name of the function.
     sqrt_s : float
         Collision energy in the unit of m (dijet function only).
     log_parameters : ndarray, shape (n_parameters,)
@@ -245,8 +182,8 @@ class SpectrumFit:
         return (1 + worse) / (1 + n_toys)
 
     def _basis(self, m):
-        return _basis(
-            m, self.function, self.n_parameters, self.sqrt_s, self.edges[0], self.edges[-1]
+        return FUNCTIONS[self.function].basis(
+            m, self.n_parameters, self.sqrt_s, self.edges[0], self.edges[-1]
         )
 
     def _moments(self, edges):
@@ -257,12 +194,6 @@ class SpectrumFit:
         # Not zero: pulls divide by it.
         mu = np.maximum(np.exp(log_mu), SMALLEST_MEAN)
         return mu, np.einsum("bq,bqk->bk", parts, basis)
-
-
-def _basis(m, function, n_parameters, sqrt_s, low, high):
-    if function == "dijet":
-        return _dijet_basis(m, n_parameters, sqrt_s)
-    return polynomial_basis(m, n_parameters, low, high)
 
 
 def fit_spectrum(
@@ -291,13 +222,15 @@ def fit_spectrum(
         Edges of the bins, increasing, in the unit of m.
     exclude : SignalRegion, (float, float) or None, default=None
         Interval whose bins stay out of the fit; it must start and end on edges.
-    function : {"dijet", "polynomial"}, default="dijet"
+    function : {"dijet", "power_exponential", "polynomial"}, default="dijet"
         - "dijet": see `dijet_function`, 3 to 5 parameters;
+        - "power_exponential": ``p1 x^-p2 exp(-p3 x - p4 x^2)`` with x = m over the upper end of the
+          histogram, 2 to 4 parameters, m > 0;
         - "polynomial": the exponential of a polynomial in m, 1 to 6 parameters, for any
           feature, negative values included.
     n_parameters : int, sequence of int or None, default=None
         Number of parameters, or the increasing candidates among which `order_test` chooses.
-        None means (3, 4, 5) for the dijet function and (2, 3, 4) for the polynomial.
+        None means (3, 4, 5) for the dijet function and (2, 3, 4) for the others.
     sqrt_s : float, default=13.0
         Collision energy in the unit of m (the default is for TeV), dijet function only.
     order_test : {"f", "likelihood_ratio"}, default="f"
@@ -355,7 +288,7 @@ def fit_spectrum(
     if not np.all(np.isfinite(counts)) or np.any(counts < 0):
         raise ValueError("counts must be finite and not negative.")
     for name, value, allowed in [
-        ("function", function, tuple(_CANDIDATES)),
+        ("function", function, tuple(FUNCTIONS)),
         ("order_test", order_test, ("f", "likelihood_ratio")),
         ("minimizer", minimizer, ("newton", "minuit")),
     ]:
@@ -401,9 +334,11 @@ def _fitted_bins(edges, exclude):
 
 def _candidates(n_parameters, function, counts, fitted):
     if n_parameters is None:
-        n_parameters = _CANDIDATES[function]
-    orders = [int(order) for order in np.atleast_1d(n_parameters)]
-    lowest, highest = _ALLOWED[function]
+        n_parameters = FUNCTIONS[function].orders
+    orders = np.atleast_1d(n_parameters).tolist()
+    if not all(isinstance(order, Integral) for order in orders):
+        raise ValueError(f"n_parameters must be whole numbers; got {n_parameters!r}.")
+    lowest, highest = FUNCTIONS[function].fewest, FUNCTIONS[function].most
     if orders != sorted(set(orders)) or orders[0] < lowest or orders[-1] > highest:
         raise ValueError(
             f"n_parameters of the {function} function must be increasing numbers between "
@@ -422,7 +357,7 @@ def _candidates(n_parameters, function, counts, fitted):
 
 def _fit_order(counts, edges, fitted, function, sqrt_s, n_parameters, minimizer):
     nodes, weights = quadrature(edges)
-    basis = _basis(nodes, function, n_parameters, sqrt_s, edges[0], edges[-1])
+    basis = FUNCTIONS[function].basis(nodes, n_parameters, sqrt_s, edges[0], edges[-1])
     fit = fit_log_linear(basis[fitted], weights[fitted], counts[fitted], minimizer)
     return SpectrumFit(
         edges=edges,

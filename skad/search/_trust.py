@@ -1,0 +1,42 @@
+"""What a row of a search may claim: whether its background can be believed, and if not, why."""
+
+import numpy as np
+
+__all__ = ["FIT_ALPHA", "why_untrusted"]
+
+# A background function that describes the sidebands worse than this is none.
+FIT_ALPHA = 0.01
+# Passing events in the sidebands below which a fit knows too little.
+_FEW_PASSED = 25
+
+
+def why_untrusted(
+    *, background, n_sideband, fit=None, fit_alpha=FIT_ALPHA, sculpting=None, sculpting_alpha=1e-3
+):
+    """Return the reason why an estimate of a background is not to be trusted, "" for none.
+
+    Parameters
+    ----------
+    background : float
+        Expected events of the region, NaN where nothing could be estimated.
+    n_sideband : int
+        Passing events in the range of the sidebands.
+    fit : SpectrumFit or None
+        The fit, where the background comes from one.
+    fit_alpha : float
+    sculpting : SculptingTest or None
+        The test, where the background needs a cut that does not sculpt.
+    sculpting_alpha : float
+    """
+    if not (np.isfinite(background) and background > 0):
+        return "too few events pass to estimate the background"
+    if n_sideband < _FEW_PASSED:
+        return f"{n_sideband} events pass in the sidebands, fewer than {_FEW_PASSED}"
+    if sculpting is not None and sculpting.p_value < sculpting_alpha:
+        return f"the cut sculpts the spectrum in the sidebands (p = {sculpting.p_value:.1e})"
+    if fit is not None and not fit.converged:
+        return "the fit of the sidebands did not converge"
+    if fit is not None and not fit.p_value >= fit_alpha:
+        bad = f"the {fit.function} function does not describe the sidebands"
+        return f"{bad} (p = {fit.p_value:.1e})"
+    return ""
