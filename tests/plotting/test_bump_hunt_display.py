@@ -21,7 +21,7 @@ pyplot = pytest.importorskip("matplotlib.pyplot")
 
 # More signal would sculpt the sidebands of the windows beside it.
 X = make_resonance(3000, 20, random_state=0).data
-OPTIONS = {"n_folds": 2, "n_parameters": 3, "random_state": 0}
+OPTIONS = {"n_folds": 2, "n_parameters": 3, "fit_alpha": 0.0, "random_state": 0}
 
 
 def without_mass(X):
