@@ -2,7 +2,7 @@
 
 Background-only pseudo-experiments of `make_resonance`, everything retrained in each; one window,
 small fast detectors. Recorded in benchmarks/results/bump_hunt_coverage.json, method by method; the
-same command computes what is missing there.
+same command computes what is missing there, and writes bump_hunt_coverage.md from it.
 
     python benchmarks/bump_hunt_coverage.py --experiments 300 --jobs 2
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from fast_detectors import MixtureRatio, TreeHunter
+from reporting import markdown
 from scipy import stats
 
 from skad.datasets import make_resonance
@@ -118,6 +119,80 @@ def power(name, hunt, n_experiments, n_jobs, seed=1):
     return report
 
 
+def tables(report):
+    """Return the recorded results as Markdown."""
+    coverage_rows = [
+        [
+            name,
+            efficiency,
+            f"{row['observed_median']:.0f}",
+            f"{row['background_over_observed']:.2f}",
+            f"{row['z_mean']:.2f}",
+            f"{row['z_std']:.2f} ± {row['z_std_error']:.2f}",
+            f"{100 * row['p_below_0.05']:.1f} %",
+            f"{row['ks_p']:.2g}",
+            f"{row['ks_p_calibrated']:.2g}",
+        ]
+        for name, rows in report["coverage"].items()
+        for efficiency, row in rows.items()
+        if efficiency != "seconds"
+    ]
+    power_rows = [
+        [
+            name,
+            efficiency,
+            n_signal,
+            f"{row['z_median']:.1f} ({row['z_68'][0]:.1f} to {row['z_68'][1]:.1f})",
+            f"{100 * row['above_3']:.0f} %",
+        ]
+        for name, rows in report["power"].items()
+        for efficiency, by_signal in rows.items()
+        for n_signal, row in by_signal.items()
+    ]
+    low, high = report["region_TeV"]
+    return "\n".join(
+        [
+            "# Coverage and power of the bump hunt",
+            "",
+            f"`{report['command']}`",
+            "",
+            f"Pseudo-experiments of {report['events']} events, one window of {low} to {high} TeV, "
+            "everything retrained in each. Mixtures score by the ratio of two Gaussian mixtures, "
+            "trees are CWoLa hunting with boosted trees.",
+            "",
+            "## Without signal",
+            "",
+            "Local p-values should be uniform (KS p-value) and z standard normal. Calibrated: the "
+            "second half of the experiments, with mean and width of z in the first.",
+            "",
+            *markdown(
+                coverage_rows,
+                [
+                    "detector, background",
+                    "efficiency",
+                    "events, median",
+                    "background / events",
+                    "mean of z",
+                    "std of z",
+                    "p < 0.05",
+                    "KS p-value",
+                    "the same, calibrated",
+                ],
+            ),
+            "",
+            "## With signal",
+            "",
+            "Local significance, median and 68 % band.",
+            "",
+            *markdown(
+                power_rows,
+                ["detector, background", "efficiency", "signal events", "z", "z > 3"],
+            ),
+            "",
+        ]
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--experiments", type=int, default=300)
@@ -138,6 +213,7 @@ def main():
         report[part][name] = result
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(report, indent=1) + "\n")
+        RESULTS.with_suffix(".md").write_text(tables(report))
 
     if RESULTS.exists():
         earlier = json.loads(RESULTS.read_text())

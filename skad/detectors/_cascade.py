@@ -87,8 +87,8 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
     parts of the classes that pass; the average over the folds of the first stage makes the
     transition smooth. Both classes count alike, whatever their sums of weights.
 
-    On simulated dijets against true background the maximal significance improvement rises by 9 %
-    with S/B = 0.66 %, from 8 to 11 with 0.33 % (``benchmarks/results/cascade.md``).
+    On simulated dijets against true background the second stage gains little where the signal is
+    strong and much where it is weak (``benchmarks/results/cascade.md``).
 
     Examples
     --------

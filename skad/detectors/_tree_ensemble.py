@@ -85,7 +85,7 @@ class TreeEnsembleClassifier(PresetMixin, TwoClassMixin, BaseEstimator):
     -----
     Averages are of log odds, half of the weight each for boosted trees and forest. Preset
     "treebased_ad": 10 boosted members with the settings of [1]_, no forest. The defaults were
-    chosen on simulated dijets and measured on the LHC Olympics events, see the guide.
+    chosen on simulated dijets (``benchmarks/results/tree_ensembles.md``).
 
     References
     ----------

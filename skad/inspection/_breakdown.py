@@ -98,11 +98,10 @@ def breakdown_test(
     Trainings agree on any difference of data and template, so a template that is wrong is
     "trusted" too: the test is one of statistics, and `closure_auc` is its complement. For a right
     template without weights the false-alarm rate is `alpha` by construction, or less where
-    agreements tie, as those of selections of a few events do; 11 of 200 pseudo-experiments without
-    signal were trusted at the default of 0.05 (``benchmarks/breakdown.py``).
+    agreements tie, as those of selections of a few events do (``benchmarks/results/breakdown.md``).
     Weights stay with their events, which is right for the template they belong to, but not for a
-    part of relabelled data: in toys with ``alpha=0.2`` the rate was 0.21 for weights worth 84 % of
-    the events and 0.31 to 0.36 for weights worth 38 %.
+    part of relabelled data: the rate rises where they are worth far fewer events, hence the
+    warning (``benchmarks/results/choices.md``).
 
     The time is that of up to ``n_trainings * (1 + n_null)`` cross-fitted trainings for "seeds" and
     ``1 + n_null`` passes over the events for "parts".

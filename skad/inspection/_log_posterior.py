@@ -89,8 +89,8 @@ def log_posterior_test(
     Notes
     -----
     `MLPClassifier` can be given too, but it stops early by its accuracy, which hardly moves while
-    probabilities of similar samples do: for two normal samples shifted by 0.1 it gave log
-    posteriors that were wrong by four times the exact excess.
+    probabilities of similar samples do: its log posteriors can be wrong by several times the exact
+    excess (``benchmarks/results/choices.md``).
 
     References
     ----------

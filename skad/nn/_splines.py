@@ -21,7 +21,7 @@ def rational_quadratic_spline(
 
     Written here because nflows' function asserts on a negative discriminant, which rounding
     produces (nflows issue 87), where this one clamps it at zero; because parameters of zero are
-    the identity here; and because it takes 0.6 of the time.
+    the identity here; and because it takes less time.
 
     Parameters
     ----------

@@ -135,9 +135,9 @@ class ResidualANODE(DensityRatioDetector):
     would select masses, and shape the spectrum that is tested afterwards. With m outside the
     region the densities are read at its nearest edge.
 
-    Started at a small w, the fit finds a signal of 0.6 % but misses one of 0.3 %. So w starts at
-    0.99, where the flow learns the data as `ANODE` does, and falls geometrically to its value
-    within five sixths of the training; the flow sheds the background on the way.
+    Started at a small w, the fit misses a weak signal. So w starts at 0.99, where the flow learns
+    the data as `ANODE` does, and falls geometrically to its value within five sixths of the
+    training; the flow sheds the background on the way.
 
     p_b is taken with a floor: one of the events of the region may lie anywhere in their range. A
     learned density underestimates its tails by orders of magnitude, and a single event there would

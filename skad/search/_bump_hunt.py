@@ -175,13 +175,11 @@ class BumpHunt(BaseEstimator):
 
     Notes
     -----
-    Cross-fitting under-covers slightly. On 300 background-only data sets of 10 000 events, one
-    window and small detectors (`benchmarks/bump_hunt_coverage.py`), the significances at
-    efficiencies of 0.1 and 0.02 had standard deviations of 1.07 to 1.12 with "sideband" and 1.09
-    to 1.16 with "direct", whose Monte-Carlo error leaves out how well the sidebands determine the
-    density. With "importance" they had a mean of 0.9 to 1.5 and a standard deviation of 0.3: no
-    p-value without `calibration`. After it, measured on one half of the data sets, the p-values
-    of all methods on the other half were compatible with uniform ones.
+    Cross-fitting under-covers slightly: significances without signal are about a tenth wider than
+    1 with "sideband", somewhat more with "direct", whose Monte-Carlo error leaves out how well the
+    sidebands determine the density. With "importance" they are far from zero: no p-value without
+    `calibration`. After it the p-values of all methods are compatible with uniform ones
+    (``benchmarks/results/bump_hunt_coverage.md``).
 
     References
     ----------

@@ -1,5 +1,7 @@
 """The coverage study runs, on a handful of experiments, and its summary is right."""
 
+import json
+
 import bump_hunt_coverage
 import numpy as np
 import pandas as pd
@@ -45,3 +47,10 @@ def test_study_runs(name, monkeypatch, capsys):
     assert name in capsys.readouterr().out
     curve = power(name, hunt, 3, 1)["0.1"]
     assert curve[60]["z_median"] > curve[0]["z_median"] + 1
+
+
+def test_recorded_tables_are_those_of_the_recorded_results():
+    report = json.loads(bump_hunt_coverage.RESULTS.read_text())
+    written = bump_hunt_coverage.RESULTS.with_suffix(".md").read_text()
+    assert bump_hunt_coverage.tables(report) == written
+    assert "| mixtures, direct | 0.1 | 144 | 0.98 | 0.17 | 1.16 ± 0.05 | 10.7 % |" in written
