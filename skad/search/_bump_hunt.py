@@ -177,8 +177,7 @@ class BumpHunt(BaseEstimator):
     -----
     Cross-fitting under-covers slightly: significances without signal are about a tenth wider than
     1 with "sideband", somewhat more with "direct", whose Monte-Carlo error leaves out how well the
-    sidebands determine the density. With "importance" they are far from zero: no p-value without
-    `calibration`. After it the p-values of all methods are compatible with uniform ones
+    sidebands determine the density. With `calibration` p-values are compatible with uniform ones
     (``benchmarks/results/bump_hunt_coverage.md``).
 
     References
