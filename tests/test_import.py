@@ -129,7 +129,8 @@ def files_where(condition):
 
 
 @pytest.mark.parametrize(
-    "library, home", [("skorch", "nn/_skorch.py"), ("nflows", "nn/_nflows.py")]
+    "library, home",
+    [("skorch", "nn/_skorch.py"), ("nflows", "nn/_nflows.py"), ("zuko", "nn/_zuko.py")],
 )
 def test_library_has_one_home(library, home):
     assert files_where(lambda tree: imports_of(tree, library)) == {home}

@@ -36,8 +36,8 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
 
     Parameters
     ----------
-    flow : {"nsf", "maf", "nsf_coupling", "cnf"}, default="nsf"
-        Kind of flow.
+    flow : {"nsf", "maf", "nsf_coupling", "cnf"} or callable, default="nsf"
+        Kind of flow, or a function that builds your own.
 
         - "nsf": autoregressive rational-quadratic splines on top of affine steps [2]_; fast
           densities, samples in one pass per feature. The default, as of all kinds it reaches the
@@ -45,12 +45,16 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
         - "maf": masked autoregressive flow of affine steps alone [1]_.
         - "nsf_coupling": coupling layers of the same splines; samples as fast as densities.
         - "cnf": continuous flow (FFJORD [3]_).
+        - A function ``build(n_features, n_context)``, or a class such as `zuko.flows.NSF`, that
+          returns an nflows transform or a zuko flow onto a standard normal. The events that it
+          sees are standardised. `n_estimators` of them are trained one after another.
     n_transforms : int, default=None
         Number of stacked transforms; None takes the default of the kind.
     hidden_layer_sizes : tuple of int, default=None
         Hidden layers of the network of each transform; None takes the default of the kind.
     flow_options : dict, default=None
-        Further options of the kind, see `skad.nn.build_flow`.
+        Further options of the kind, see `skad.nn.build_flow`. A function gets them as keywords, as
+        it gets `n_transforms` and, as `hidden_features`, `hidden_layer_sizes` unless they are None.
     condition_features : str, int or sequence of them, default=None
         Names or positions of the columns of X that are conditions m rather than features x.
     n_estimators : int, default=1
@@ -150,6 +154,14 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
     True
     >>> density.sample(3, random_state=0).shape
     (3, 2)
+
+    A flow of zuko in place of a built-in one:
+
+    >>> import zuko
+    >>> options = {"transforms": 2, "hidden_features": (16,)}
+    >>> own = FlowDensity(zuko.flows.NSF, flow_options=options, max_epochs=20, random_state=0)
+    >>> bool(abs(own.fit(X).score(X) - exact.mean()) < 0.05)
+    True
     """
 
     _presets = {
@@ -198,7 +210,7 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
     }
 
     _parameter_constraints: dict = {
-        "flow": [sk.StrOptions(set(FLOW_KINDS))],
+        "flow": [sk.StrOptions(set(FLOW_KINDS)), callable],
         "n_transforms": [None, sk.Interval(Integral, 1, None, closed="left")],
         "hidden_layer_sizes": [None, "array-like", sk.Interval(Integral, 1, None, closed="left")],
         "flow_options": [None, dict],

@@ -7,18 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from skad.exceptions import DivergenceError
-from skad.nn._cnf import cnf
-from skad.nn._nflows import maf, nsf, nsf_coupling
+from skad.nn._flow_kinds import KINDS
+from skad.nn._nflows import Transform as NflowsTransform
+from skad.nn._zuko import ZukoFlow, ZukoTransform
 
 __all__ = ["FLOW_KINDS", "Flow", "build_flow"]
 
-_BUILDERS: dict[str, Callable[..., list[nn.Module]]] = {
-    "maf": maf,
-    "nsf": nsf,
-    "nsf_coupling": nsf_coupling,
-    "cnf": cnf,
-}
-FLOW_KINDS = tuple(_BUILDERS)
+FLOW_KINDS = tuple(KINDS)
 
 # Rows pushed through the inverse at once: bounds the memory of hidden layers when sampling.
 _SAMPLE_CHUNK = 65_536
@@ -171,31 +166,48 @@ class Flow(nn.Module):
             raise ValueError(f"The context must have shape {expected}; got {shape}.")
 
 
-def build_flow(kind: str, n_features: int, n_context: int = 0, **options) -> Flow:
-    """Build an untrained flow, close to the identity.
+def build_flow(
+    kind: str | Callable[..., object], n_features: int, n_context: int = 0, **options
+) -> Flow:
+    """Build an untrained flow.
 
-    Weights come from torch's global generator: seed it in a scope (``torch.random.fork_rng``).
+    The built-in kinds start close to the identity. Weights come from torch's global generator:
+    seed it in a scope (``torch.random.fork_rng``).
 
     Parameters
     ----------
-    kind : {"maf", "nsf", "nsf_coupling", "cnf"}
+    kind : {"nsf", "maf", "nsf_coupling", "cnf"} or callable
 
+        - "nsf": autoregressive rational-quadratic splines [2]_ on top of affine steps.
         - "maf": masked autoregressive flow with affine steps [1]_; fast density, sampling takes
-          one pass per feature.
-        - "nsf": autoregressive rational-quadratic splines [2]_.
-        - "nsf_coupling": coupling layers of rational-quadratic splines [2]_; density and samples
-          cost the same.
+          one pass per feature, as with "nsf".
+        - "nsf_coupling": coupling layers of the splines of "nsf"; density and samples cost the
+          same.
         - "cnf": continuous flow (FFJORD [3]_).
+        - A function ``build(n_features, n_context, **options)``, or a class such as
+          `zuko.flows.NSF`, that returns an nflows transform, a zuko flow or a `Flow`. It maps
+          data to a standard normal of as many features, and takes the context as nflows and zuko
+          do.
     n_features : int
         Number of modelled columns, at least 1.
     n_context : int, default=0
         Number of columns conditioned on.
     **options
-        Those of `skad.nn._nflows.maf`, `nsf`, `nsf_coupling` or of `skad.nn._cnf.cnf`.
+        All kinds take `n_transforms` and `hidden_features` (int or tuple); "maf", "nsf" and
+        "nsf_coupling" also `activation`, `dropout`, `residual`, `batch_norm`, `permutation` and
+        `scale_bound`, the splines `n_bins` and `tail_bound`, "cnf" `activation`, `trace`,
+        `solver`, `tolerance` and `n_steps`. The files of `skad/nn/_flow_kinds` say what they do.
 
     Returns
     -------
     Flow
+
+    Raises
+    ------
+    TypeError
+        A function that returns something else.
+    ValueError
+        A flow of other features or context, or with another base.
 
     References
     ----------
@@ -212,12 +224,59 @@ def build_flow(kind: str, n_features: int, n_context: int = 0, **options) -> Flo
     torch.Size([5])
     >>> flow.sample(5, torch.ones(5, 1), torch.Generator().manual_seed(0)).shape
     torch.Size([5, 2])
+
+    >>> import zuko
+    >>> own = build_flow(zuko.flows.MAF, 2, transforms=2)
+    >>> own.log_prob(torch.zeros(5, 2)).shape
+    torch.Size([5])
     """
-    if kind not in _BUILDERS:
-        raise ValueError(f"flow kind must be one of {FLOW_KINDS}; got {kind!r}.")
     if n_features < 1 or n_context < 0:
         raise ValueError(
             f"A flow needs n_features >= 1 and n_context >= 0; got {n_features} and {n_context}."
         )
-    transforms = _BUILDERS[kind](n_features, n_context, **options)
-    return Flow(transforms, n_features, n_context)
+    if callable(kind):
+        return _own_flow(kind, n_features, n_context, options)
+    if kind not in KINDS:
+        raise ValueError(f"flow kind must be one of {FLOW_KINDS} or a function; got {kind!r}.")
+    return Flow(KINDS[kind](n_features, n_context, **options), n_features, n_context)
+
+
+def _own_flow(build: Callable[..., object], n_features: int, n_context: int, options) -> Flow:
+    """Return a flow of what a user's function builds, or say why it is none."""
+    name = getattr(build, "__name__", repr(build))
+    built = build(n_features, n_context, **options)
+    if not isinstance(built, (NflowsTransform, ZukoFlow, Flow)):
+        raise TypeError(
+            f"flow={name} must return an nflows transform (not a flow of nflows, but what it is "
+            f"made from), a zuko flow or a skad.nn.Flow; got {type(built).__name__}."
+        )
+    try:
+        if isinstance(built, ZukoFlow):
+            built = ZukoTransform(built, n_features, n_context)
+        flow = built if isinstance(built, Flow) else Flow([built], n_features, n_context)
+        _try(flow.eval(), n_features, n_context)
+    except Exception as exc:  # whatever a library raises where shapes do not fit
+        raise ValueError(
+            f"flow={name} built no flow of {n_features} features and {n_context} conditions onto a "
+            f"standard normal: {exc}"
+        ) from exc
+    # Of code that is not ours nobody knows whether vmap can run it.
+    flow.stackable = False
+    return flow.train()
+
+
+@torch.no_grad()
+def _try(flow: Flow, n_features: int, n_context: int) -> None:
+    """Map three points."""
+    parameter = next((p for p in flow.parameters() if p.requires_grad), None)
+    if parameter is None:
+        raise ValueError("it has no parameters to learn.")
+    x = torch.linspace(-1.0, 1.0, 3 * n_features).reshape(3, n_features).to(parameter)
+    z, log_abs_det = flow(x, x.new_zeros(3, n_context) if n_context else None)
+    if z.shape != x.shape or log_abs_det.shape != (3,):
+        raise ValueError(
+            f"it maps events of shape (3, {n_features}) to shape {tuple(z.shape)}, with "
+            f"log-determinants of shape {tuple(log_abs_det.shape)}."
+        )
+    if not (torch.isfinite(z).all() and torch.isfinite(log_abs_det).all()):
+        raise ValueError("it maps events between -1 and 1 to NaN or infinity.")

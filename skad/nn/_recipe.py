@@ -30,7 +30,7 @@ class FlowRecipe:
 
     Parameters
     ----------
-    kind : str
+    kind : str or callable
         Kind of flow, as in `build_flow`.
     options : dict
         Options of the kind.
@@ -40,7 +40,7 @@ class FlowRecipe:
         How they are trained.
     """
 
-    kind: str
+    kind: str | Callable[..., object]
     options: dict[str, Any]
     n_estimators: int
     trainer: Trainer

@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skad.density import FlowDensity, FramedDensity
 from skad.exceptions import MissingColumnError
+from skad.nn import FLOW_KINDS
 from skad.nn._flow_network import negative_log_likelihood
 
 MEAN = np.array([3500.0, 0.2])
@@ -210,7 +211,7 @@ def test_scaling_the_features_only_adds_the_log_scale():
     np.testing.assert_allclose(a, b - np.log(scaler.scale_).sum(), atol=1e-3)
 
 
-@pytest.mark.parametrize("flow", ["maf", "nsf", "nsf_coupling", "cnf"])
+@pytest.mark.parametrize("flow", FLOW_KINDS)
 def test_every_kind_learns_a_bent_density(flow):
     rng = np.random.RandomState(0)
 

@@ -11,6 +11,7 @@ from skad.exceptions import DivergenceError
 from skad.nn import FLOW_KINDS, build_flow
 from skad.nn._splines import rational_quadratic_spline
 
+# One row for each kind: options of a small, exact one.
 FAST = {
     "maf": {"n_transforms": 3, "hidden_features": (16, 16)},
     "nsf": {"n_transforms": 2, "hidden_features": (16, 16), "n_bins": 5},
@@ -258,6 +259,10 @@ def test_stacked_by_vmap(kind, options):
         return torch.func.functional_call(flows[0], (parameters, buffers), (x, context))[1]
 
     torch.testing.assert_close(torch.vmap(log_det)(*state, x, context), expected)
+
+
+def test_every_kind_is_in_the_table():
+    assert set(FAST) == set(FLOW_KINDS)
 
 
 def test_unknown_kind():

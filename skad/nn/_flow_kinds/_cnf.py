@@ -6,9 +6,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from zuko.utils import odeint
 
 from skad.exceptions import DivergenceError
+from skad.nn._zuko import odeint
 
 __all__ = ["cnf"]
 
