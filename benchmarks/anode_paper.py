@@ -182,7 +182,7 @@ class Detectors:
         if variant == "cascade":
             classifier = CascadeClassifier(self.trees if self.quick else None)
         detector = TemplateDetector(
-            Sidebands(REGION, sideband_width=0.2), classifier, cv=None, random_state=self.seed
+            Sidebands(REGION.with_sidebands(0.2)), classifier, cv=None, random_state=self.seed
         )
         if variant == "paper":
             detector = TemplateDetector.from_preset("cwola_hunting", cv=None)

@@ -20,7 +20,7 @@ from skad.datasets import make_resonance
 from skad.exceptions import LowStatisticsWarning
 from skad.inspection import breakdown_test
 from skad.metrics import max_significance_improvement
-from skad.resonant import Sidebands, TemplateDetector
+from skad.resonant import Sidebands, SignalRegion, TemplateDetector
 
 N_BACKGROUND = 40_000
 SIGNAL = (0, 20, 40, 60, 80)
@@ -32,7 +32,7 @@ def toy_detector(seed):
         max_iter=20, max_leaf_nodes=8, min_samples_leaf=40, max_bins=63, early_stopping=False
     )
     return TemplateDetector(
-        Sidebands(region=(3.3, 3.7), sideband_width=0.4), classifier, cv=3, random_state=seed
+        Sidebands(SignalRegion(3.3, 3.7, sideband_width=0.4)), classifier, cv=3, random_state=seed
     )
 
 

@@ -228,7 +228,7 @@ def _search_methods(X, given, given_truth, options):
 
 def _cwola(options):
     return TemplateDetector(
-        Sidebands(_REGION, sideband_width=0.2),
+        Sidebands(_REGION.with_sidebands(0.2)),
         TreeEnsembleClassifier(options.trees, n_forest_trees=3 * options.trees),
         cv=None,
         random_state=options.seed,

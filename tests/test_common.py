@@ -31,6 +31,9 @@ from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import estimator_checks_generator
 from sklearn.utils.validation import has_fit_parameter
 
+# A hundred events are too few for a search, as it warns.
+pytestmark = pytest.mark.filterwarnings("ignore::skad.exceptions.LowStatisticsWarning")
+
 ESTIMATORS = fast_estimators()
 
 # Checks that cannot pass, by class name, with the reason. Only sample-weight equivalence
@@ -198,8 +201,6 @@ def further_checks(estimator):
     return FURTHER + (FURTHER_FOR_TRANSFORMERS if transformer else [])
 
 
-# A hundred events are too few for a search, as it warns.
-@pytest.mark.filterwarnings("ignore::skad.exceptions.LowStatisticsWarning")
 @pytest.mark.parametrize(
     "name, check",
     [(name, check) for name in ESTIMATORS for check in further_checks(ESTIMATORS[name])],
@@ -220,8 +221,6 @@ def skad_checks():
             yield pytest.param(name, check, marks=marks, id=f"{name}-{check.__name__}")
 
 
-# A hundred events are too few for a search, as it warns.
-@pytest.mark.filterwarnings("ignore::skad.exceptions.LowStatisticsWarning")
 @pytest.mark.parametrize("name, check", skad_checks())
 def test_skad_checks(name, check):
     X, y = make_events()

@@ -18,7 +18,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from skad.coordinates import DijetCoordinates, LogitTransformer
 from skad.datasets import load_dijets
-from skad.density import FlowDensity, FramedDensity
+from skad.density import FlowDensity
 from skad.inspection import (
     breakdown_test,
     closure_auc,
@@ -46,9 +46,9 @@ classifier = HistGradientBoostingClassifier(
     max_iter=40, max_leaf_nodes=16, min_samples_leaf=50, max_bins=63, early_stopping=False
 )
 templates = {
-    "sidebands": Sidebands(region=region, sideband_width=0.2),
+    "sidebands": Sidebands(region.with_sidebands(0.2)),
     "CATHODE": CATHODE(
-        FramedDensity(LogitTransformer(margin=0.1), FlowDensity(max_epochs=10)), region=region
+        FlowDensity(max_epochs=10), region=region, coordinates=LogitTransformer(margin=0.1)
     ),
 }
 detectors = {

@@ -20,9 +20,9 @@ from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
 
-from skad.coordinates import DijetCoordinates, LogitTransformer
+from skad.coordinates import DijetCoordinates
 from skad.datasets import load_dijets
-from skad.density import FlowDensity, FramedDensity
+from skad.density import FlowDensity
 from skad.plotting import BumpHuntDisplay, SICDisplay
 from skad.resonant import ANODE, CATHODE, ResidualANODE, Sidebands, SignalRegion, TemplateDetector
 from skad.search import BumpHunt
@@ -70,10 +70,8 @@ residual = ResidualANODE(
 classifier = HistGradientBoostingClassifier(
     max_iter=40, max_leaf_nodes=16, min_samples_leaf=50, max_bins=63, early_stopping=False
 )
-hunting = TemplateDetector(Sidebands(region, sideband_width=0.2), classifier, random_state=0)
-cathode = TemplateDetector(
-    CATHODE(FramedDensity(LogitTransformer(), flow), region=region), classifier, random_state=0
-)
+hunting = TemplateDetector(Sidebands(region.with_sidebands(0.2)), classifier, random_state=0)
+cathode = TemplateDetector(CATHODE(flow, region=region), classifier, random_state=0)
 
 # %%
 # Who finds it?
@@ -145,7 +143,7 @@ axes.flat[-1].set_axis_off()
 # whether the cut makes bumps of its own.
 
 hunt = BumpHunt(
-    TemplateDetector(Sidebands(sideband_width=0.2), classifier, cv=None),
+    TemplateDetector(Sidebands(region.with_sidebands(0.2)), classifier, cv=None),
     SignalRegion.scan(2.9, 4.5, width=0.4, step=0.4, sideband_width=1.5),
     efficiencies=(1.0, 0.003),
     random_state=0,

@@ -19,9 +19,9 @@ from matplotlib import pyplot as plt
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
 
-from skad.coordinates import DijetCoordinates, LogitTransformer
+from skad.coordinates import DijetCoordinates
 from skad.datasets import load_dijets
-from skad.density import FlowDensity, FramedDensity
+from skad.density import FlowDensity
 from skad.detectors import VotingDetector
 from skad.inspection import score_correlation, template_closure
 from skad.metrics import max_significance_improvement, shared_fraction
@@ -59,7 +59,7 @@ print(f"{inside.sum()} data events in the region, {dijets.target[inside].sum()} 
 # get a detector each, and `VotingDetector` takes the mean of the logarithms of their density
 # ratios. All of this twice, with two seeds.
 
-density = FramedDensity(LogitTransformer(), FlowDensity(max_epochs=5, batch_size=1024))
+density = FlowDensity(max_epochs=5, batch_size=1024)
 transport = FlowDensity("nsf_coupling", hidden_layer_sizes=(32, 32), max_epochs=5, batch_size=1024)
 classifier = HistGradientBoostingClassifier(
     max_iter=40, max_leaf_nodes=16, min_samples_leaf=50, max_bins=63, early_stopping=False

@@ -250,11 +250,22 @@ class FramedDensity(DensityMixin, BaseEstimator):
         Returns
         -------
         Z : ndarray of float64, shape (n_events, n_features)
+
+        Raises
+        ------
+        ValueError
+            Events that the coordinates map to NaN.
         """
         check_is_fitted(self)
-        return np.asarray(
-            self.density_.transform(self._to_fit_frame(self._validated(X, reset=False)))
-        )
+        events = self._to_fit_frame(self._validated(X, reset=False))
+        outside = self._outside(events)
+        if outside.any():
+            raise ValueError(
+                f"{outside.sum()} of {len(outside)} events lie outside the domain of the "
+                "coordinates, which map them to NaN; they have no latent values. Widen the domain, "
+                "or clip the events to it, as LogitTransformer(outside='clip') does."
+            )
+        return np.asarray(self.density_.transform(events))
 
     @available_if(_density_has("inverse_transform"))
     def inverse_transform(self, X):

@@ -160,7 +160,7 @@ class ANODE(DensityRatioDetector):
         density = self.data_density
         if density is None:
             density = FlowDensity(n_estimators=6, max_epochs=30)
-        self.data_density_ = self._fit_density(density, X, sample_weight, rng)
+        self.data_density_ = self._fit_density(density, X, sample_weight, rng, name="data_density")
 
     def _log_ratio(self, values):
         return self._log_density(self.data_density_, values) - self._log_density(

@@ -1,23 +1,17 @@
 """CATHODE: the sideband density, interpolated into the signal region and sampled."""
 
-from numbers import Real
-
 import numpy as np
-from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
 
 from skad.base import PresetMixin
-from skad.coordinates import LogitTransformer
-from skad.density import FlowDensity, FramedDensity
-from skad.resonant._conditional import check_conditional, set_conditions
-from skad.resonant._masses import MASS_SPECTRA, MassSpectrum
+from skad.density import FlowDensity
+from skad.resonant._conditional import ConditionalMixin
 from skad.resonant._template import Template
 from skad.utils import _sklearn as sk
 
 __all__ = ["CATHODE"]
 
 
-class CATHODE(PresetMixin, Template):
+class CATHODE(PresetMixin, ConditionalMixin, Template):
     """Template sampled from a density p(x|m) of the sidebands at masses of the signal region.
 
     A conditional density is learned on the sidebands, interpolates in m, and is sampled at
@@ -27,14 +21,16 @@ class CATHODE(PresetMixin, Template):
     Parameters
     ----------
     density : estimator, default=None
-        Conditional density with ``condition_features``, which is set to the resonant feature;
-        None is a `FlowDensity` behind the logit of the scaled features. A fitted density of the
-        same columns in scikit-learn's `FrozenEstimator` is used as it is, such as the
-        `background_density_` of an `ANODE`.
+        Conditional density with ``condition_features``, which is set to the resonant feature.
+        None is ``FlowDensity()``. A fitted density of the same columns in scikit-learn's
+        `FrozenEstimator` is used as it is, such as the `background_density_` of an `ANODE`.
     region : None, (low, high) or SignalRegion, default=None
         Signal region. None means the central fifth of the events.
     resonance : int or str, default=0
         Column of X that holds m.
+    coordinates : None, "passthrough" or transformer, default=None
+        Invertible map of the features, in which the density is learned. None is the logit of the
+        features scaled to their range in the sidebands.
     mass_spectrum : {"kde", "observed", "fit"}, default="kde"
         Masses of the drawn events: a kernel estimate of the data of the region, the data
         themselves, or a fit of the sidebands.
@@ -42,12 +38,16 @@ class CATHODE(PresetMixin, Template):
         Template events per data event of the region, where `sample_background` is not told a
         number.
     random_state : None, int or RandomState, default=None
-        Seed of the density.
+        Seed of coordinates and density.
 
     Attributes
     ----------
     density_ : estimator
         Fitted density p(x|m), in the coordinates of X.
+    coordinates_ : transformer or None
+        Fitted map of the features.
+    masses_ : object
+        Spectrum of m that `sample_background` draws from.
     region_ : SignalRegion
         Resolved region.
     n_region_events_ : int
@@ -60,11 +60,6 @@ class CATHODE(PresetMixin, Template):
         Positions of the other columns.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-
-    Notes
-    -----
-    Preset "cathode": the flow of the paper (15 MADE blocks of 128, 100 epochs, samples from the 10
-    best) behind a logit.
 
     References
     ----------
@@ -85,17 +80,12 @@ class CATHODE(PresetMixin, Template):
     True
     """
 
-    _presets = {
-        "cathode": lambda: {
-            "density": FramedDensity(LogitTransformer(), FlowDensity.from_preset("cathode"))
-        }
-    }
+    _presets = {"cathode": lambda: {"density": FlowDensity.from_preset("cathode")}}
 
     _parameter_constraints: dict = {
         **Template._template_constraints,
+        **ConditionalMixin._conditional_constraints,
         "density": [None, sk.HasMethods(["fit", "score_samples", "sample"])],
-        "mass_spectrum": [sk.StrOptions(set(MASS_SPECTRA))],
-        "oversampling": [sk.Interval(Real, 0, None, closed="neither")],
     }
 
     def __init__(
@@ -104,6 +94,7 @@ class CATHODE(PresetMixin, Template):
         *,
         region=None,
         resonance=0,
+        coordinates=None,
         mass_spectrum="kde",
         oversampling=4.0,
         random_state=None,
@@ -111,36 +102,21 @@ class CATHODE(PresetMixin, Template):
         self.density = density
         self.region = region
         self.resonance = resonance
+        self.coordinates = coordinates
         self.mass_spectrum = mass_spectrum
         self.oversampling = oversampling
         self.random_state = random_state
 
-    def _default_density(self):
-        return FramedDensity(LogitTransformer(), FlowDensity())
-
-    def _natural_size(self):
-        return max(1, round(self.oversampling * self.n_region_events_))
-
     def _fit(self, events, rng):
-        density = self._default_density() if self.density is None else clone(self.density)
-        if isinstance(density, FrozenEstimator):
-            check_conditional(
-                density.estimator, self.resonance_index_, self.n_features_in_, name="density"
-            )
-        else:
-            set_conditions(density, self.resonance_index_)
-            sk.set_random_states(density, rng)
-        rows = events.sideband
-        # FramedDensity bridges weights, conditions and data frames for any density.
-        self._framed = FramedDensity(None, density).fit(
-            self._named(events.X[rows]), sample_weight=events.weights(rows)
-        )
-        self.density_ = self._framed.density_
-        self._masses = MassSpectrum(self.mass_spectrum, events, self.region_)
-        self.n_region_events_ = int((events.data & events.inside).sum())
+        rows = events.sideband & events.weighing
+        X = events.X[rows]
+        self._fit_coordinates(X, rng)
+        density = FlowDensity() if self.density is None else self.density
+        self.density_ = self._fit_density(density, X, events.weights(rows), rng, name="density")
+        self._keep_masses(events)
 
     def _sample(self, n_samples, rng):
         if n_samples is None:
-            n_samples = self._natural_size()
-        m = self._masses.draw(n_samples, rng)
-        return self._framed.sample(n_samples, rng, conditions=m), np.ones(n_samples)
+            n_samples = self._n_background()
+        m = self.masses_.draw(n_samples, rng)
+        return self.density_.sample(n_samples, rng, conditions=m), np.ones(n_samples)

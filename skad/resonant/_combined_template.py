@@ -1,14 +1,13 @@
 """Several background templates put together into one."""
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.utils import get_tags
 from sklearn.utils.parallel import Parallel, delayed
 
 from skad.exceptions import RegionError
 from skad.resonant._region import check_region
 from skad.resonant._template import Template
 from skad.utils import _sklearn as sk
+from skad.utils._children import fit_child, requires_y
 from skad.utils._random import draw_seeds
 
 __all__ = ["CombinedTemplate"]
@@ -70,12 +69,12 @@ class CombinedTemplate(Template, sk.BaseComposition):
     --------
     >>> from skad.datasets import make_resonance
     >>> from skad.density import FlowDensity
-    >>> from skad.resonant import CATHODE, CombinedTemplate, Sidebands
+    >>> from skad.resonant import CATHODE, CombinedTemplate, Sidebands, SignalRegion
     >>> X, _ = make_resonance(5000, 0, random_state=0, return_X_y=True)
     >>> flow = FlowDensity(n_transforms=1, max_epochs=3)
     >>> template = CombinedTemplate(
     ...     [
-    ...         ("sidebands", Sidebands((3.3, 3.7), sideband_width=0.2)),
+    ...         ("sidebands", Sidebands(SignalRegion(3.3, 3.7, sideband_width=0.2))),
     ...         ("cathode", CATHODE(flow, region=(3.3, 3.7))),
     ...     ],
     ...     shares=[1, 3],
@@ -147,7 +146,10 @@ class CombinedTemplate(Template, sk.BaseComposition):
 
     @property
     def _needs_simulation(self):
-        return any(get_tags(template).target_tags.required for _, template in self.templates)
+        return any(requires_y(template) for _, template in self.templates)
+
+    def _warn_few(self, events):
+        """Leave it to the members, each of which needs other events."""
 
     def _check_templates(self):
         if not self.templates:
@@ -229,8 +231,13 @@ class CombinedTemplate(Template, sk.BaseComposition):
 
 
 def _fit_member(template, X, events, seed):
-    fitted = clone(template)
-    sk.set_random_states(fitted, np.random.RandomState(seed))
-    if get_tags(template).target_tags.required:
-        return fitted.fit(X, events.data.astype(int), sample_weight=events.weight)
-    return fitted.fit(X[events.data], None, sample_weight=events.weights(events.data))
+    y, rows = None, events.data
+    if requires_y(template):
+        y, rows = events.data.astype(int), slice(None)
+    return fit_child(
+        template,
+        X[rows],
+        y,
+        sample_weight=events.weights(rows),
+        random_state=np.random.RandomState(seed),
+    )

@@ -1,13 +1,10 @@
 """CURTAINS: sideband events moved to masses of the signal region."""
 
-from numbers import Real
-
 import numpy as np
 import torch
 
-from skad.density import FlowDensity, FramedDensity
+from skad.density import FlowDensity
 from skad.nn import FlowNetwork, MassTransport, Standardize, sinkhorn_divergence
-from skad.resonant._masses import MASS_SPECTRA, MassSpectrum
 from skad.resonant._template import draw_rows
 from skad.resonant._transport import TransportTemplate
 from skad.utils import _sklearn as sk
@@ -24,10 +21,9 @@ class CURTAINS(TransportTemplate):
 
     Parameters
     ----------
-    density : FlowDensity or FramedDensity of one, default=None
-        Unfitted density p(x|m) of the sidebands, on which T is trained. None is a `FlowDensity`
-        behind the logit of the scaled features. With ``loss="optimal_transport"`` only its
-        coordinates are used.
+    density : FlowDensity, default=None
+        Unfitted density p(x|m) of the sidebands, on which T is trained. None is
+        ``FlowDensity(max_epochs=8)``. Not used with ``loss="optimal_transport"``.
     transport : FlowDensity, default=None
         Unfitted; its flow and training settings are those of T. None is
         ``FlowDensity("nsf_coupling", hidden_layer_sizes=(32, 32), max_epochs=5)``.
@@ -36,6 +32,9 @@ class CURTAINS(TransportTemplate):
         central fifth of the events.
     resonance : int or str, default=0
         Column of X that holds m.
+    coordinates : None, "passthrough" or transformer, default=None
+        Invertible map of the features, in which both flows work. None is the logit of the features
+        scaled to their range in the sidebands.
     loss : {"likelihood", "optimal_transport"}, default="likelihood"
         - "likelihood": events moved to other masses are to be likely under `density` there
           (flows for flows [2]_);
@@ -48,15 +47,16 @@ class CURTAINS(TransportTemplate):
         Template events per data event of the region, where `sample_background` is not told a
         number.
     random_state : None, int or RandomState, default=None
-        Seed of both flows.
+        Seed of coordinates and flows.
 
     Attributes
     ----------
-    density_ : FlowDensity or None
-        Fitted density of the sidebands, in the coordinates `coordinates_`, m as last column; None
-        for optimal transport.
+    density_ : FramedDensity or None
+        Fitted density p(x|m) of the sidebands, in the coordinates of X; None for optimal transport.
     coordinates_ : transformer or None
-        Fitted coordinates of the features.
+        Fitted map of the features.
+    masses_ : object
+        Spectrum of m that `sample_background` draws from.
     trained_ : TrainedMembers
         Networks of the transport.
     history_ : list of list of dict
@@ -104,19 +104,17 @@ class CURTAINS(TransportTemplate):
 
     _presets = {
         "flows4flows": lambda: {
-            "density": FramedDensity(
-                None,
-                FlowDensity(
-                    "nsf",
-                    n_transforms=1,
-                    hidden_layer_sizes=(128,) * 16,
-                    flow_options={"residual": True, "n_bins": 10},
-                    max_epochs=50,
-                    batch_size=128,
-                    learning_rate=1e-4,
-                    schedule="cosine",
-                ),
+            "density": FlowDensity(
+                "nsf",
+                n_transforms=1,
+                hidden_layer_sizes=(128,) * 16,
+                flow_options={"residual": True, "n_bins": 10},
+                max_epochs=50,
+                batch_size=128,
+                learning_rate=1e-4,
+                schedule="cosine",
             ),
+            "coordinates": "passthrough",
             "transport": FlowDensity(
                 "nsf",
                 n_transforms=2,
@@ -146,8 +144,6 @@ class CURTAINS(TransportTemplate):
     _parameter_constraints: dict = {
         **TransportTemplate._transport_constraints,
         "loss": [sk.StrOptions({"likelihood", "optimal_transport"})],
-        "mass_spectrum": [sk.StrOptions(set(MASS_SPECTRA))],
-        "oversampling": [sk.Interval(Real, 0, None, closed="neither")],
     }
 
     def __init__(
@@ -157,6 +153,7 @@ class CURTAINS(TransportTemplate):
         *,
         region=None,
         resonance=0,
+        coordinates=None,
         loss="likelihood",
         mass_spectrum="fit",
         oversampling=4.0,
@@ -166,48 +163,42 @@ class CURTAINS(TransportTemplate):
         self.transport = transport
         self.region = region
         self.resonance = resonance
+        self.coordinates = coordinates
         self.loss = loss
         self.mass_spectrum = mass_spectrum
         self.oversampling = oversampling
         self.random_state = random_state
 
     def _fit(self, events, rng):
-        rows = events.data & events.sideband
-        density = self._fit_coordinates(self.density, events.X[rows])
+        rows = events.data & events.sideband & events.weighing
+        self._fit_coordinates(events.X[rows], rng)
         z, m, weight = self._to_z(events.X[rows]), events.m[rows], events.weights(rows)
         if self.loss == "likelihood":
-            if density is None:
-                density = FlowDensity(max_epochs=8)
-            base = self._fit_base(density, z, m, weight, rng)
+            density = FlowDensity(max_epochs=8) if self.density is None else self.density
+            base = self._fit_base(density, events.X[rows], weight, rng)
             objective = _negative_log_likelihood
         else:
             self.density_ = None
             scalers = (Standardize.of(v, weight) for v in (z, m[:, None]))
             base = FlowNetwork(None, *scalers)
             objective = _transport_cost
-        transport = self.transport
-        if transport is None:
-            transport = FlowDensity("nsf_coupling", hidden_layer_sizes=(32, 32), max_epochs=5)
-        recipe = transport.recipe()
         n_features = len(self.feature_indices_)
         self._fit_transport(
-            recipe,
-            lambda: MassTransport(recipe.flow(n_features, 2), base),
+            lambda recipe: MassTransport(recipe.flow(n_features, 2), base),
             objective,
             {"x": z, "m": m[:, None]},
             weight,
             rng,
             n_noise=1,
         )
-        self._masses = MassSpectrum(self.mass_spectrum, events, self.region_)
-        self.n_region_events_ = int((events.data & events.inside).sum())
+        self._keep_masses(events)
         self._z, self._m = z, m
         self._p = None if weight is None else weight / weight.sum()
 
     def _sample(self, n_samples, rng):
         if n_samples is None:
-            n_samples = max(1, round(self.oversampling * self.n_region_events_))
-        target = self._masses.draw(n_samples, rng)
+            n_samples = self._n_background()
+        target = self.masses_.draw(n_samples, rng)
         if self._p is None:
             rows = draw_rows(len(self._z), n_samples, rng)
         else:

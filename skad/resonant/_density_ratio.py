@@ -1,25 +1,22 @@
 """What detectors by a ratio of conditional densities of the signal region have in common."""
 
-import dataclasses
 import warnings
-from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
-from sklearn.frozen import FrozenEstimator
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skad.base import DetectorMixin, PresetMixin, ScoreMixin
-from skad.coordinates import LogitTransformer
-from skad.density import FlowDensity, FramedDensity
+from skad.coordinates import log_abs_det_jacobian
+from skad.density import FlowDensity
 from skad.exceptions import DivergenceError, FiducialWarning, LowStatisticsWarning
-from skad.resonant._conditional import check_conditional, set_conditions
-from skad.resonant._events import ResonantMixin
-from skad.resonant._masses import MASS_SPECTRA, MassSpectrum
+from skad.resonant._conditional import ConditionalMixin
+from skad.resonant._events import ResonantMixin, check_n_samples
 from skad.utils import _sklearn as sk
+from skad.utils._children import unit_weights
 
-__all__ = ["MAX_LOG_RATIO", "DensityRatioDetector", "check_n_samples"]
+__all__ = ["MAX_LOG_RATIO", "DensityRatioDetector"]
 
 # R and 1/R stay finite and positive in float64.
 MAX_LOG_RATIO = 700.0
@@ -30,7 +27,9 @@ _MAX_REDRAWS = 50
 _ROUNDING = 1e-6
 
 
-class DensityRatioDetector(PresetMixin, ResonantMixin, DetectorMixin, BaseEstimator):
+class DensityRatioDetector(
+    PresetMixin, ConditionalMixin, ResonantMixin, DetectorMixin, BaseEstimator
+):
     """Base of the detectors by p(x|m) of the signal region over p(x|m) of its background.
 
     A subclass takes the parameters of `_ratio_constraints` and implements
@@ -41,11 +40,9 @@ class DensityRatioDetector(PresetMixin, ResonantMixin, DetectorMixin, BaseEstima
 
     _ratio_constraints = {
         **ResonantMixin._region_constraints,
+        **ConditionalMixin._conditional_constraints,
         "background_density": [None, sk.HasMethods(["fit", "score_samples", "sample"])],
-        "coordinates": [None, sk.StrOptions({"passthrough"}), sk.HasMethods(["fit", "transform"])],
         "fiducial": [None, tuple, list],
-        "mass_spectrum": [sk.StrOptions(set(MASS_SPECTRA))],
-        "oversampling": [sk.Interval(Real, 0, None, closed="neither")],
         "random_state": ["random_state"],
         **ScoreMixin._threshold_constraints,
     }
@@ -77,24 +74,23 @@ class DensityRatioDetector(PresetMixin, ResonantMixin, DetectorMixin, BaseEstima
         fiducial = self._check_fiducial()
         rng = check_random_state(self.random_state)
         events = self._read_events(X, y, sample_weight)
-        used = events.inside | events.sideband
-        if events.weight is not None:
-            used &= events.weight > 0
-        features = self._features(events.X[used])
+        used = (events.inside | events.sideband) & events.weighing
         self._range = None
         if fiducial is not None:
-            values = np.asarray(features, dtype=np.float64)
+            values = events.X[used][:, self.feature_indices_]
             self._range = values.min(axis=0), values.max(axis=0), fiducial
-        self.coordinates_ = self._fit_coordinates(features)
-        accepted = used.copy()
-        accepted[used] = self._accepted(events.X[used])
-        self.n_outside_ = int(used.sum() - accepted.sum())
-        inside, sideband = events.inside & accepted, events.sideband & accepted
+        self._fit_coordinates(events.X[used], rng)
+        described = used.copy()
+        described[used] = self._is_described(events.X[used])
+        self.n_outside_ = int(used.sum() - described.sum())
+        inside, sideband = events.inside & described, events.sideband & described
         self._check_events(used, inside, sideband)
         self._fit_background(events.X[sideband], events.weights(sideband), rng)
-        self._keep_region(dataclasses.replace(events, inside=inside), events.inside & used)
+        self._keep_masses(events, described)
+        self._keep_outside(events, events.inside & used, inside)
         rows = np.flatnonzero(inside)
-        self._fit_region(events.X[rows], events.weights(rows), rows, len(events.m), rng)
+        weight = unit_weights(events.weights(rows))
+        self._fit_region(events.X[rows], weight, rows, len(events.m), rng)
         log_score, _ = self._evaluate(self._log_score, events.X[used])
         self._set_offset(np.exp(log_score), events.weights(used))
         if self.threshold is None:
@@ -118,15 +114,6 @@ class DensityRatioDetector(PresetMixin, ResonantMixin, DetectorMixin, BaseEstima
         if self.fiducial is None:
             return "the domain of the coordinates (by default the range of the training events)"
         return f"the fiducial region {tuple(self.fiducial)}"
-
-    def _fit_coordinates(self, features):
-        if isinstance(self.coordinates, str):
-            return None
-        coordinates = self.coordinates
-        if coordinates is None:
-            coordinates = LogitTransformer(outside="nan")
-        # A FrozenEstimator demands y.
-        return clone(coordinates).fit(features, None)
 
     def _check_events(self, used, inside, sideband):
         if self.n_outside_:
@@ -164,62 +151,40 @@ class DensityRatioDetector(PresetMixin, ResonantMixin, DetectorMixin, BaseEstima
 
     def _fit_background(self, X, sample_weight, rng):
         density = self.background_density
-        if isinstance(density, FrozenEstimator):
-            self.background_density_ = check_conditional(
-                density.estimator,
-                self.resonance_index_,
-                self.n_features_in_,
-                name="background_density",
-            )
-            return
-        # Larger batches than those of FlowDensity: the sidebands of a search hold 1e5 events.
-        density = FlowDensity(batch_size=2048) if density is None else density
-        self.background_density_ = self._fit_density(density, X, sample_weight, rng)
+        if density is None:
+            # Larger batches than those of FlowDensity: the sidebands of a search hold 1e5 events.
+            density = FlowDensity(batch_size=2048)
+        self.background_density_ = self._fit_density(
+            density, X, sample_weight, rng, name="background_density"
+        )
 
-    def _fit_density(self, density, X, sample_weight, rng):
-        """Fit p(x|m) in the detector's coordinates; the result is one of X."""
-        density = set_conditions(clone(density), self.resonance_index_)
-        sk.set_random_states(density, rng)
-        return self._framed(density).fit(self._named(X), sample_weight=sample_weight)
-
-    def _framed(self, density):
-        coordinates = None if self.coordinates_ is None else FrozenEstimator(self.coordinates_)
-        return FramedDensity(coordinates, density)
-
-    def _keep_region(self, events, everywhere):
-        self.masses_ = MassSpectrum(self.mass_spectrum, events, self.region_)
-        outside = everywhere & ~events.inside
-        self.n_region_events_ = int(everywhere.sum())
+    def _keep_outside(self, events, everywhere, inside):
+        """Keep the events of the region that the densities do not describe, to draw from."""
+        outside = everywhere & ~inside
         weight = np.ones(len(events.m)) if events.weight is None else events.weight
         self._outside = events.X[outside], weight[outside]
         self._outside_fraction = weight[outside].sum() / weight[everywhere].sum()
 
-    def _features(self, values):
-        values = self._named(values)
-        if hasattr(values, "iloc"):
-            return values.iloc[:, self.feature_indices_]
-        return values[:, self.feature_indices_]
-
-    def _accepted(self, values):
-        """Return which events the densities describe."""
-        features = self._features(values)
-        accepted = np.ones(len(values), dtype=bool)
+    def _is_described(self, values):
+        described = np.ones(len(values), dtype=bool)
         if self._range is not None:
             lowest, highest, (low, high) = self._range
             width = np.where(highest > lowest, highest - lowest, 1.0)
-            scaled = (np.asarray(features, dtype=np.float64) - lowest) / width
-            accepted &= ((scaled > low) & (scaled < high)).all(axis=1)
+            scaled = (values[:, self.feature_indices_] - lowest) / width
+            described &= ((scaled > low) & (scaled < high)).all(axis=1)
         if self.coordinates_ is not None:
             with warnings.catch_warnings():
                 # They are counted and reported here.
                 warnings.simplefilter("ignore", FiducialWarning)
-                z = np.asarray(self.coordinates_.transform(features))
-            accepted &= np.isfinite(z).all(axis=1)
-        return accepted
+                described &= np.isfinite(self._to_coordinates(values)).all(axis=1)
+                # Where the map is flat, both densities are zero.
+                log_det = log_abs_det_jacobian(self.coordinates_, self._features(values))
+                described &= np.isfinite(log_det)
+        return described
 
     def _log_density(self, density, values):
-        named = self._named(values) if hasattr(density, "feature_names_in_") else values
-        return np.asarray(density.score_samples(named), dtype=np.float64)
+        values = self._events_for(density, values)
+        return np.asarray(density.score_samples(values), dtype=np.float64)
 
     def _in_region(self, values):
         """Return the events moved to the nearest m of the region."""
@@ -230,11 +195,11 @@ class DensityRatioDetector(PresetMixin, ResonantMixin, DetectorMixin, BaseEstima
 
     def _evaluate(self, function, values):
         """Return a log ratio and the number of events outside."""
-        accepted = self._accepted(values)
+        described = self._is_described(values)
         log_ratio = np.full(len(values), -MAX_LOG_RATIO)
-        if accepted.any():
-            log_ratio[accepted] = function(self._in_region(values[accepted]))
-        return log_ratio.clip(-MAX_LOG_RATIO, MAX_LOG_RATIO), int((~accepted).sum())
+        if described.any():
+            log_ratio[described] = function(self._in_region(values[described]))
+        return log_ratio.clip(-MAX_LOG_RATIO, MAX_LOG_RATIO), int((~described).sum())
 
     def _warned(self, function, X):
         result, n_outside = self._evaluate(function, self._as_fitted(X))
@@ -245,24 +210,11 @@ class DensityRatioDetector(PresetMixin, ResonantMixin, DetectorMixin, BaseEstima
                 FiducialWarning,
                 stacklevel=3,
             )
-        return result
+        # So far out that both densities overflow.
+        return np.nan_to_num(result, nan=MAX_LOG_RATIO)
 
     def _normality(self, anomaly_score):
         return -np.log(anomaly_score)
-
-    def fiducial_mask(self, X):
-        """Select the events that the densities describe.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_events, n_columns)
-
-        Returns
-        -------
-        mask : ndarray of bool, shape (n_events,)
-            False where a feature lies outside `fiducial` or outside the domain of `coordinates`.
-        """
-        return self._accepted(self._as_fitted(X))
 
     def log_density_ratio(self, X):
         """log of R = p_data(x|m) / p_background(x|m).
@@ -276,7 +228,8 @@ class DensityRatioDetector(PresetMixin, ResonantMixin, DetectorMixin, BaseEstima
         Returns
         -------
         log_ratio : ndarray of float64, shape (n_events,)
-            Between -700 and 700; -700 outside the fiducial region.
+            Between -700 and 700; -700 outside the fiducial region, 700 where both densities
+            overflow.
 
         Warns
         -----
@@ -318,7 +271,7 @@ class DensityRatioDetector(PresetMixin, ResonantMixin, DetectorMixin, BaseEstima
         """
         check_is_fitted(self)
         if n_samples is None:
-            n_samples = max(1, round(self.oversampling * self.n_region_events_))
+            n_samples = self._n_background()
         check_n_samples(n_samples)
         rng = check_random_state(random_state)
         n_outside = round(self._outside_fraction * n_samples)
@@ -338,16 +291,10 @@ class DensityRatioDetector(PresetMixin, ResonantMixin, DetectorMixin, BaseEstima
             X[rows] = self.background_density_.sample(len(rows), rng, conditions=m[rows])
             if self._range is None:
                 return X
-            rows = rows[~self._accepted(X[rows])]
+            rows = rows[~self._is_described(X[rows])]
             if not len(rows):
                 return X
         raise DivergenceError(
             f"{len(rows)} of {n} sampled events lie outside the fiducial region after "
             f"{_MAX_REDRAWS} draws; the background density is far from its training events."
         )
-
-
-def check_n_samples(n_samples):
-    """Refuse a number of events that is no positive integer."""
-    if not isinstance(n_samples, Integral) or n_samples < 1:
-        raise ValueError(f"n_samples must be a positive integer; got {n_samples!r}.")

@@ -13,7 +13,13 @@ from skad.utils import _sklearn as sk
 from skad.utils._events import check_events
 from skad.utils._labels import read_labels
 
-__all__ = ["ResonantEvents", "ResonantMixin", "missing_simulation", "named"]
+__all__ = [
+    "ResonantEvents",
+    "ResonantMixin",
+    "check_n_samples",
+    "missing_simulation",
+    "named",
+]
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,11 @@ class ResonantEvents:
     inside: np.ndarray
     sideband: np.ndarray
 
+    @property
+    def weighing(self):
+        """Events of positive weight; the others are as good as absent."""
+        return np.ones(len(self.m), dtype=bool) if self.weight is None else self.weight > 0
+
     def weights(self, rows):
         """Return the weights of the selected events, None for events without weights."""
         return None if self.weight is None else self.weight[rows]
@@ -55,7 +66,7 @@ class ResonantMixin:
 
     A subclass takes both as parameters, with the constraints `_region_constraints`. It sets
     `_needs_simulation` where `fit` needs y, 1 = data and 0 = simulation (or a reference);
-    elsewhere y is ignored.
+    elsewhere y is ignored. It implements ``_is_described(values)`` for `fiducial_mask`.
     """
 
     _region_constraints = {
@@ -103,6 +114,22 @@ class ResonantMixin:
     def _named(self, X):
         return named(self, X)
 
+    def fiducial_mask(self, X):
+        """Select the events that were learned from events like them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+
+        Returns
+        -------
+        mask : ndarray of bool, shape (n_events,)
+            False where a feature lies outside its range in the training events: of a template,
+            `support_`; of a detector by a density ratio, `fiducial` and the domain of
+            `coordinates`.
+        """
+        return self._is_described(self._as_fitted(X))
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         if self._needs_simulation:
@@ -120,6 +147,12 @@ def named(estimator, X):
     import pandas as pd
 
     return pd.DataFrame(X, columns=names)
+
+
+def check_n_samples(n_samples):
+    """Refuse a number of events that is no positive integer."""
+    if not isinstance(n_samples, Integral) or n_samples < 1:
+        raise ValueError(f"n_samples must be a positive integer; got {n_samples!r}.")
 
 
 def missing_simulation(region, name):

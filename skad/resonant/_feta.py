@@ -1,13 +1,10 @@
 """FETA: simulation moved to where the data are, by what the sidebands teach."""
 
-from numbers import Real
-
 import numpy as np
 from sklearn.preprocessing import MinMaxScaler
 
-from skad.density import FlowDensity, FramedDensity
+from skad.density import FlowDensity
 from skad.nn import FlowOnFlow, negative_log_likelihood
-from skad.resonant._masses import MASS_SPECTRA, MassSpectrum
 from skad.resonant._simulation import training_rows
 from skad.resonant._transport import TransportTemplate
 from skad.utils import _sklearn as sk
@@ -24,9 +21,8 @@ class FETA(TransportTemplate):
 
     Parameters
     ----------
-    density : FlowDensity or FramedDensity of one, default=None
-        Unfitted density of the simulation. None is a `FlowDensity` behind the logit of the
-        features, scaled to the range of data and simulation.
+    density : FlowDensity, default=None
+        Unfitted density of the simulation. None is ``FlowDensity(max_epochs=6)``.
     transport : FlowDensity, default=None
         Unfitted; its flow and training settings are those of the transport. None is
         ``FlowDensity("nsf_coupling", hidden_layer_sizes=(32, 32), max_epochs=5)``.
@@ -34,6 +30,9 @@ class FETA(TransportTemplate):
         Signal region. None means the central fifth of the events.
     resonance : int or str, default=0
         Column of X that holds m.
+    coordinates : None, "passthrough" or transformer, default=None
+        Invertible map of the features, in which both flows work. None is the logit of the features
+        scaled to the range of data and simulation.
     source : {"density", "simulation"}, default="density"
         What is transported: events drawn from p_sim(x|m), as in the paper, or the simulated
         events themselves, those with m nearest to the masses asked for.
@@ -47,14 +46,16 @@ class FETA(TransportTemplate):
         False learns from the data of the region too: without interpolation and without need of
         sidebands, but a signal then hides itself. For closure studies.
     random_state : None, int or RandomState, default=None
-        Seed of both flows.
+        Seed of coordinates and flows.
 
     Attributes
     ----------
-    density_ : FlowDensity
-        Fitted density of the simulation, in the coordinates `coordinates_`, m as last column.
+    density_ : FramedDensity
+        Fitted density p(x|m) of the simulation, in the coordinates of X.
     coordinates_ : transformer or None
-        Fitted coordinates of the features.
+        Fitted map of the features.
+    masses_ : object
+        Spectrum of m that `sample_background` draws from.
     trained_ : TrainedMembers
         Networks of the transport.
     history_ : list of list of dict
@@ -108,21 +109,18 @@ class FETA(TransportTemplate):
 
     _presets = {
         "feta": lambda: {
-            "density": FramedDensity(
-                MinMaxScaler(feature_range=(-3, 3)),
-                FlowDensity(
-                    "nsf",
-                    n_transforms=1,
-                    hidden_layer_sizes=(128,) * 16,
-                    flow_options={"residual": True, "n_bins": 10, "dropout": 0.05},
-                    max_epochs=100,
-                    batch_size=128,
-                    learning_rate=1e-4,
-                    weight_decay=1e-4,
-                    schedule="cosine",
-                    validation_fraction=0.2,
-                    select="best",
-                ),
+            "density": FlowDensity(
+                "nsf",
+                n_transforms=1,
+                hidden_layer_sizes=(128,) * 16,
+                flow_options={"residual": True, "n_bins": 10, "dropout": 0.05},
+                max_epochs=100,
+                batch_size=128,
+                learning_rate=1e-4,
+                weight_decay=1e-4,
+                schedule="cosine",
+                validation_fraction=0.2,
+                select="best",
             ),
             "transport": FlowDensity(
                 "nsf_coupling",
@@ -137,6 +135,7 @@ class FETA(TransportTemplate):
                 validation_fraction=0.2,
                 select="best",
             ),
+            "coordinates": MinMaxScaler(feature_range=(-3, 3)),
             "mass_spectrum": "observed",
             "oversampling": 6.0,
         }
@@ -145,8 +144,6 @@ class FETA(TransportTemplate):
     _parameter_constraints: dict = {
         **TransportTemplate._transport_constraints,
         "source": [sk.StrOptions({"density", "simulation"})],
-        "mass_spectrum": [sk.StrOptions(set(MASS_SPECTRA))],
-        "oversampling": [sk.Interval(Real, 0, None, closed="neither")],
         "sidebands_only": ["boolean"],
     }
 
@@ -157,6 +154,7 @@ class FETA(TransportTemplate):
         *,
         region=None,
         resonance=0,
+        coordinates=None,
         source="density",
         mass_spectrum="kde",
         oversampling=4.0,
@@ -167,6 +165,7 @@ class FETA(TransportTemplate):
         self.transport = transport
         self.region = region
         self.resonance = resonance
+        self.coordinates = coordinates
         self.source = source
         self.mass_spectrum = mass_spectrum
         self.oversampling = oversampling
@@ -179,44 +178,32 @@ class FETA(TransportTemplate):
 
     def _fit(self, events, rng):
         rows = training_rows(events, self.region_, "FETA", sidebands_only=self.sidebands_only)
-        data = events.data & rows
-        simulated = ~events.data & (events.sideband | events.inside)
-        density = self._fit_coordinates(self.density, events.X[data | simulated])
-        if density is None:
-            density = FlowDensity(max_epochs=6)
-        base = self._fit_base(
-            density,
-            self._to_z(events.X[simulated]),
-            events.m[simulated],
-            events.weights(simulated),
-            rng,
-        )
-        transport = self.transport
-        if transport is None:
-            transport = FlowDensity("nsf_coupling", hidden_layer_sizes=(32, 32), max_epochs=5)
-        recipe = transport.recipe()
+        data = events.data & rows & events.weighing
+        simulated = ~events.data & (events.sideband | events.inside) & events.weighing
+        self._fit_coordinates(events.X[data | simulated], rng)
+        density = FlowDensity(max_epochs=6) if self.density is None else self.density
+        base = self._fit_base(density, events.X[simulated], events.weights(simulated), rng)
         n_features = len(self.feature_indices_)
         self._fit_transport(
-            recipe,
-            lambda: FlowOnFlow(recipe.flow(n_features, 1), base),
+            lambda recipe: FlowOnFlow(recipe.flow(n_features, 1), base),
             negative_log_likelihood,
             {"x": self._to_z(events.X[data]), "m": events.m[data][:, None]},
             events.weights(data),
             rng,
         )
-        self._masses = MassSpectrum(self.mass_spectrum, events, self.region_)
-        self.n_region_events_ = int((events.data & events.inside).sum())
+        self._keep_masses(events)
         if self.source == "simulation":
-            inside = np.flatnonzero(~events.data & events.inside)
+            inside = np.flatnonzero(simulated & events.inside)
             inside = inside[np.argsort(events.m[inside], kind="stable")]
             self._z, self._m = self._to_z(events.X[inside]), events.m[inside]
 
     def _sample(self, n_samples, rng):
         if n_samples is None:
-            n_samples = max(1, round(self.oversampling * self.n_region_events_))
-        m = self._masses.draw(n_samples, rng)
+            n_samples = self._n_background()
+        m = self.masses_.draw(n_samples, rng)
         if self.source == "density":
-            z = self.density_.sample(n_samples, rng, conditions=m)[:, :-1]
+            drawn = self.density_.density_.sample(n_samples, rng, conditions=m)
+            z = drawn[:, self.feature_indices_]
         else:
             above = np.searchsorted(self._m, m).clip(1, len(self._m) - 1)
             rows = above - (m - self._m[above - 1] < self._m[above] - m)

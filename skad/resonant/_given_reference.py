@@ -49,11 +49,11 @@ class GivenReference(Template):
     --------
     >>> import numpy as np
     >>> from skad.resonant import GivenReference
-    >>> X = np.column_stack([np.tile(np.linspace(2, 4, 201), 2), np.arange(402)])
-    >>> y = np.repeat([1, 0], 201)
+    >>> X = np.column_stack([np.tile(np.linspace(2, 4, 3001), 2), np.arange(6002)])
+    >>> y = np.repeat([1, 0], 3001)
     >>> events, weight = GivenReference(region=(2.8, 3.2)).fit(X, y).sample_background()
-    >>> len(events), bool((events[:, 1] > 200).all())
-    (40, True)
+    >>> len(events), bool((events[:, 1] > 3000).all())
+    (600, True)
     """
 
     _needs_simulation = True

@@ -4,8 +4,6 @@ import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skad.coordinates import LogitTransformer
-from skad.density import FlowDensity, FramedDensity
 from skad.resonant._cathode import CATHODE
 from skad.utils import _sklearn as sk
 
@@ -22,24 +20,31 @@ class LaCATHODE(TransformerMixin, CATHODE):
     Parameters
     ----------
     density : estimator, default=None
-        Conditional flow with ``transform`` and ``inverse_transform``, also behind coordinates
-        (`FramedDensity`). None is a `FlowDensity` behind the logit of the scaled features.
+        Conditional flow with ``transform`` and ``inverse_transform``. None is ``FlowDensity()``.
+        A fitted one of the same columns in scikit-learn's `FrozenEstimator` is used as it is.
     region : None, (low, high) or SignalRegion, default=None
         Signal region. None means the central fifth of the events.
     resonance : int or str, default=0
         Column of X that holds m.
+    coordinates : None, "passthrough" or transformer, default=None
+        Invertible map of the features, in which the flow is learned. None is the logit of the
+        features scaled to their range in the sidebands, which moves events beyond it to its edge.
     mass_spectrum : {"kde", "observed", "fit"}, default="kde"
         Masses of the drawn events; the classifier does not see them.
     oversampling : float, default=4.0
         Template events per data event of the region, where `sample_background` is not told a
         number.
     random_state : None, int or RandomState, default=None
-        Seed of the density.
+        Seed of coordinates and density.
 
     Attributes
     ----------
     density_ : estimator
-        Fitted density p(x|m).
+        Fitted density p(x|m), in the coordinates of X.
+    coordinates_ : transformer or None
+        Fitted map of the features.
+    masses_ : object
+        Spectrum of m that `sample_background` draws from.
     support_ : ndarray of float64, shape (2, n_features)
         Smallest and largest value of each feature in the sidebands.
     region_ : SignalRegion
@@ -56,12 +61,11 @@ class LaCATHODE(TransformerMixin, CATHODE):
     Warns
     -----
     FiducialWarning
-        Events of `transform` outside `support_`: the default density moves them to its edge.
+        Events of `transform` outside `support_`: the default coordinates move them to its edge.
 
     Notes
     -----
-    Of several flows the first one defines the latent space. Preset "cathode": the flow of the
-    paper.
+    Of several flows the first one defines the latent space.
 
     References
     ----------
@@ -81,32 +85,25 @@ class LaCATHODE(TransformerMixin, CATHODE):
     True
     """
 
-    _presets = {
-        "cathode": lambda: {
-            "density": FramedDensity(
-                LogitTransformer(outside="clip"), FlowDensity.from_preset("cathode")
-            )
-        }
-    }
-
-    def _default_density(self):
-        return FramedDensity(LogitTransformer(outside="clip"), FlowDensity())
+    # Every event needs a latent value.
+    _beyond_range = "clip"
 
     def _fit(self, events, rng):
-        super()._fit(events, rng)
-        if not hasattr(self._framed, "inverse_transform"):
+        if self.density is not None and not hasattr(self.density, "inverse_transform"):
             raise TypeError(
                 f"density must be a flow, with transform and inverse_transform; "
-                f"{type(self.density_).__name__} has no latent space. Take FlowDensity."
+                f"{type(self.density).__name__} has no latent space. Take FlowDensity."
             )
+        super()._fit(events, rng)
 
     def _sample(self, n_samples, rng):
         if n_samples is None:
-            n_samples = self._natural_size()
+            n_samples = self._n_background()
         latent = np.empty((n_samples, self.n_features_in_))
-        latent[:, self.resonance_index_] = self._masses.draw(n_samples, rng)
+        latent[:, self.resonance_index_] = self.masses_.draw(n_samples, rng)
         latent[:, self.feature_indices_] = rng.normal(size=(n_samples, len(self.feature_indices_)))
-        return self._framed.inverse_transform(latent), np.ones(n_samples)
+        latent = self._events_for(self.density_, latent)
+        return self.density_.inverse_transform(latent), np.ones(n_samples)
 
     def transform(self, X):
         """Map events to the latent space; m stays as it is.
@@ -123,7 +120,7 @@ class LaCATHODE(TransformerMixin, CATHODE):
         """
         X = self._as_fitted(X)
         self._warn_outside(X, "their latent values mean little")
-        return self._framed.transform(self._named(X))
+        return self.density_.transform(self._events_for(self.density_, X))
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns of `transform`: latent ones, and that of m.

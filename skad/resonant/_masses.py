@@ -7,6 +7,7 @@ from sklearn.neighbors import KernelDensity
 
 from skad.coordinates import LogitTransformer
 from skad.exceptions import RegionError, SpectrumFitWarning
+from skad.utils._children import unit_weights
 from skad.utils._log_linear import choose_order, fit_log_linear, polynomial_basis, quadrature
 from skad.utils._random import draw_seed
 
@@ -39,7 +40,7 @@ class MassSpectrum:
         self.region = region
         rows = events.data & events.inside
         self.m = events.m[rows]
-        weight = events.weights(rows)
+        weight = unit_weights(events.weights(rows))
         self.p = None if weight is None else weight / weight.sum()
         if kind == "kde":
             self._logit = LogitTransformer(
@@ -54,7 +55,7 @@ class MassSpectrum:
         # Farther out lie turn-on and tail, which would bend the polynomial.
         near = abs(events.m - self.region.center) < 1.5 * self.region.width
         rows = events.data & near & (events.inside | events.sideband)
-        m, weight = events.m[rows], events.weights(rows)
+        m, weight = events.m[rows], unit_weights(events.weights(rows))
         edges = self.region.bin_edges(m)
         counts, _ = np.histogram(m, edges, weights=weight)
         grid = np.linspace(self.region.low, self.region.high, _GRID)

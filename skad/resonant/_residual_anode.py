@@ -11,14 +11,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skad.coordinates import log_abs_det_jacobian
-from skad.density import FlowDensity
+from skad.density import FlowDensity, FramedDensity
 from skad.nn import (
     Annealed,
     SignalMixture,
     log_mean_exp,
     mixture_negative_log_likelihood,
 )
-from skad.resonant._density_ratio import MAX_LOG_RATIO, DensityRatioDetector, check_n_samples
+from skad.resonant._density_ratio import MAX_LOG_RATIO, DensityRatioDetector
+from skad.resonant._events import check_n_samples
 from skad.utils import _sklearn as sk
 from skad.utils._columns import column_name
 from skad.utils._random import draw_seed
@@ -174,7 +175,8 @@ class ResidualANODE(DensityRatioDetector):
 
     _parameter_constraints: dict = {
         **DensityRatioDetector._ratio_constraints,
-        "signal_density": [None, FlowDensity],
+        # A frame is refused by name in fit.
+        "signal_density": [None, FlowDensity, sk.Hidden(FramedDensity)],
         "signal_fraction": [None, sk.Interval(Real, 0, 1, closed="neither")],
         "n_folds": [sk.Interval(Integral, 2, None, closed="left")],
     }
@@ -217,7 +219,7 @@ class ResidualANODE(DensityRatioDetector):
         tensors = self._tensors(X)
         n_folds = min(self.n_folds, len(X))
         folds = list(KFold(n_folds, shuffle=True, random_state=draw_seed(rng)).split(X))
-        trained = self._train(density.recipe(), tensors, sample_weight, folds, rng)
+        trained = self._train(density, tensors, sample_weight, folds, rng)
         log_ratio = np.empty(len(X))
         for k, (_, test) in enumerate(folds):
             held_out = {name: values[test] for name, values in tensors.items()}
@@ -268,8 +270,9 @@ class ResidualANODE(DensityRatioDetector):
         """
         return np.logaddexp(self._log_density(self.background_density_, X), self._log_floor)
 
-    def _train(self, recipe, tensors, sample_weight, folds, rng):
+    def _train(self, density, tensors, sample_weight, folds, rng):
         """Train the flows of all folds, those of one fold next to each other."""
+        recipe = density.recipe()
         names = getattr(self, "feature_names_in_", None)
         scaling = recipe.scaling(
             tensors["x"],
@@ -288,7 +291,7 @@ class ResidualANODE(DensityRatioDetector):
             build,
             mixture_negative_log_likelihood(annealing),
             tensors,
-            random_state=rng,
+            random_state=rng if density.random_state is None else density.random_state,
             rows=[train for train, _ in folds],
             weights=sample_weight,
             annealed=[annealing],

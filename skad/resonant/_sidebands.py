@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from skad.base import PresetMixin
 from skad.resonant._template import Template, draw_rows
 
 __all__ = ["Sidebands"]
 
 
-class Sidebands(PresetMixin, Template):
+class Sidebands(Template):
     """Template of CWoLa hunting: the data of the sidebands, as they are.
 
     Right where the features do not depend on m. Each sideband weighs half, whatever its number of
@@ -17,12 +16,10 @@ class Sidebands(PresetMixin, Template):
     Parameters
     ----------
     region : None, (low, high) or SignalRegion, default=None
-        Signal region; its `sideband_width` limits the sidebands. None means the central fifth of
-        the events.
+        Signal region; its `sideband_width` limits the sidebands, which the paper has half as wide
+        as the region [2]_. None means the central fifth of the events.
     resonance : int or str, default=0
         Column of X that holds m.
-    sideband_width : None, float or (float, float), default=None
-        Width of the lower and upper sideband in the unit of m, in place of the region's own.
     random_state : None, int or RandomState, default=None
         Not used by the fit; here for a common interface.
 
@@ -43,8 +40,7 @@ class Sidebands(PresetMixin, Template):
 
     Notes
     -----
-    The events keep their own m, outside the signal region. Preset "cwola_hunting": sidebands of
-    0.2 (TeV) to either side [2]_.
+    The events keep their own m, outside the signal region.
 
     References
     ----------
@@ -54,31 +50,22 @@ class Sidebands(PresetMixin, Template):
     Examples
     --------
     >>> import numpy as np
-    >>> from skad.resonant import Sidebands
-    >>> X = np.column_stack([np.linspace(2, 4, 2001), np.ones(2001)])
-    >>> template = Sidebands(region=(2.8, 3.2), sideband_width=0.2).fit(X)
+    >>> from skad.resonant import Sidebands, SignalRegion
+    >>> X = np.column_stack([np.linspace(2, 4, 4001), np.ones(4001)])
+    >>> template = Sidebands(SignalRegion(2.8, 3.2, sideband_width=0.2)).fit(X)
     >>> events, weight = template.sample_background()
     >>> float(events[:, 0].min()), float(events[:, 0].max())
-    (2.6, 3.399)
+    (2.6, 3.3995)
     """
 
-    _presets = {"cwola_hunting": {"sideband_width": 0.2}}
+    _parameter_constraints: dict = {**Template._template_constraints}
 
-    _parameter_constraints: dict = {
-        **Template._template_constraints,
-        "sideband_width": [None, float, int, tuple, list],
-    }
-
-    def __init__(self, region=None, *, resonance=0, sideband_width=None, random_state=None):
+    def __init__(self, region=None, *, resonance=0, random_state=None):
         self.region = region
         self.resonance = resonance
-        self.sideband_width = sideband_width
         self.random_state = random_state
 
     def _fit(self, events, rng):
-        if self.sideband_width is not None:
-            narrow = self.region_.with_sidebands(self.sideband_width)
-            self.region_ = narrow.resolve(events.m, sample_weight=events.weight)
         weight = np.ones(len(events.m)) if events.weight is None else events.weight
         rows, factor = np.zeros(len(weight), dtype=bool), np.ones(len(weight))
         for side in ("low", "high"):

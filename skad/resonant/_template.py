@@ -2,18 +2,20 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skad.exceptions import FiducialWarning
-from skad.resonant._events import ResonantMixin
+from skad.exceptions import FiducialWarning, LowStatisticsWarning
+from skad.resonant._events import ResonantMixin, check_n_samples
 from skad.utils import _sklearn as sk
 
 __all__ = ["Template", "draw_rows"]
+
+# Fewer are hardly ever meant: regions and masses of different units leave a few events.
+_FEW_EVENTS = 500
 
 
 class Template(ResonantMixin, BaseEstimator, ABC):
@@ -45,7 +47,7 @@ class Template(ResonantMixin, BaseEstimator, ABC):
     ...     def _sample(self, n_samples, rng):
     ...         rows = rng.randint(len(self.events_), size=n_samples or len(self.events_))
     ...         return self.events_[rows], np.ones(len(rows))
-    >>> X = np.column_stack([np.linspace(2, 5, 100), np.ones(100)])
+    >>> X = np.column_stack([np.linspace(2, 5, 3000), np.ones(3000)])
     >>> events, _ = LowerSideband(region=(3, 4)).fit(X).sample_background(10, random_state=0)
     >>> bool((events[:, 0] < 3).all())
     True
@@ -83,16 +85,40 @@ class Template(ResonantMixin, BaseEstimator, ABC):
         Returns
         -------
         self : object
+
+        Warns
+        -----
+        LowStatisticsWarning
+            Fewer than 500 events make the template: data of the sidebands, or simulated events of
+            the region.
         """
         events = self._read_events(X, y, sample_weight)
-        rows = events.data & events.sideband
+        self._warn_few(events)
+        rows = events.data & events.sideband & events.weighing
         if not rows.any():
-            rows = events.data & events.inside
+            rows = events.data & events.inside & events.weighing
         features = events.X[rows][:, self.feature_indices_]
         self.support_ = np.stack([features.min(axis=0), features.max(axis=0)])
         self._n_support = len(features)
         self._fit(events, check_random_state(self.random_state))
         return self
+
+    def _warn_few(self, events):
+        region = f"the signal region [{self.region_.low:g}, {self.region_.high:g})"
+        sources = {}
+        if self._needs_sidebands:
+            sources[f"data events of the sidebands of {region}"] = events.data & events.sideband
+        if self._needs_simulation:
+            sources[f"simulated events of {region}"] = ~events.data & events.inside
+        for source, rows in sources.items():
+            n = np.count_nonzero(rows & events.weighing)
+            if 0 < n < _FEW_EVENTS:
+                warnings.warn(
+                    f"{type(self).__name__} is made from {n} {source}, fewer than {_FEW_EVENTS}. "
+                    "Check that m, the region and its sideband_width have one unit, or widen them.",
+                    LowStatisticsWarning,
+                    stacklevel=4,
+                )
 
     def sample_background(self, n_samples=None, random_state=None):
         """Draw background events of the signal region.
@@ -115,36 +141,23 @@ class Template(ResonantMixin, BaseEstimator, ABC):
         -----
         FiducialWarning
             More events than by chance lie outside `support_`, the range of the features in the
-            sidebands of the data. They are kept; `outside_support` finds them.
+            sidebands of the data. They are kept; `fiducial_mask` finds them.
         """
         check_is_fitted(self)
-        if n_samples is not None and (not isinstance(n_samples, Integral) or n_samples < 1):
-            raise ValueError(f"n_samples must be None or a positive integer; got {n_samples!r}.")
+        if n_samples is not None:
+            check_n_samples(n_samples)
         X, weight = self._sample(n_samples, check_random_state(random_state))
         X = np.asarray(X, dtype=np.float64)
         if self._learns_support:
             self._warn_outside(X, "the template learned nothing there", weight)
         return X, np.asarray(weight, dtype=np.float64)
 
-    def outside_support(self, X):
-        """Return which events have a feature outside its range in the sidebands of the data.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_events, n_columns)
-
-        Returns
-        -------
-        outside : ndarray of bool, shape (n_events,)
-        """
-        return self._is_outside(self._as_fitted(X))
-
-    def _is_outside(self, X):
+    def _is_described(self, X):
         features = X[:, self.feature_indices_]
-        return ((features < self.support_[0]) | (features > self.support_[1])).any(axis=1)
+        return ((features >= self.support_[0]) & (features <= self.support_[1])).all(axis=1)
 
     def _warn_outside(self, X, consequence, weight=None):
-        outside = self._is_outside(X)
+        outside = ~self._is_described(X)
         share = np.average(outside, weights=weight)
         # Beyond the two extremes of n events lies one in (n + 1) / 2 by chance.
         chance = 2 * len(self.feature_indices_) / (self._n_support + 1)

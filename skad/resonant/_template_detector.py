@@ -120,7 +120,7 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
 
     _presets = {
         "cwola_hunting": lambda: {
-            "template": Sidebands.from_preset("cwola_hunting"),
+            "template": Sidebands(),
             "classifier": NetworkClassifier.from_preset("cwola_hunting"),
         },
         "idealised": lambda: _with_network_of_cathode(GivenReference()),

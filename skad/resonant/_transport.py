@@ -3,63 +3,44 @@
 import copy
 
 import numpy as np
-from sklearn.base import clone
 
 from skad.base import PresetMixin
-from skad.coordinates import LogitTransformer, inverse_transform
+from skad.coordinates import inverse_transform
 from skad.density import FlowDensity, FramedDensity
 from skad.nn import TrainedMembers
+from skad.resonant._conditional import ConditionalMixin
 from skad.resonant._template import Template
 from skad.utils import _sklearn as sk
+from skad.utils._children import unit_weights
 
 __all__ = ["TransportTemplate"]
 
 
-class TransportTemplate(PresetMixin, Template):
+class TransportTemplate(PresetMixin, ConditionalMixin, Template):
     """Base of templates with a base density and a transport.
 
-    Both are unfitted `FlowDensity`; the base may be framed by coordinates. Features are handled
-    as z, in those coordinates, with m beside them.
+    Both are unfitted `FlowDensity`. Features are handled as z, in `coordinates_`, with m beside
+    them.
     """
 
     _transport_constraints = {
         **Template._template_constraints,
-        "density": [None, FlowDensity, FramedDensity],
-        "transport": [None, FlowDensity],
+        **ConditionalMixin._conditional_constraints,
+        # A frame is refused by name in fit.
+        "density": [None, FlowDensity, sk.Hidden(FramedDensity)],
+        "transport": [None, FlowDensity, sk.Hidden(FramedDensity)],
     }
 
-    def _fit_coordinates(self, density, X):
-        """Fit the coordinates of the features on X; return the flow that works in them."""
-        coordinates = LogitTransformer()
-        if isinstance(density, FramedDensity):
-            coordinates, density = density.coordinates, density.density
-            density = FlowDensity() if density is None else density
-            if not isinstance(density, FlowDensity):
-                raise TypeError(
-                    f"density must frame a FlowDensity; got {type(density).__name__} inside."
-                )
-        elif density is not None:
-            coordinates = None
-        self.coordinates_ = None
-        if coordinates is not None:
-            self.coordinates_ = clone(coordinates).fit(self._features_of(X), None)
-        return None if density is None else clone(density)
-
-    def _features_of(self, X):
-        """Return the features of X, named if X had names in `fit`."""
-        features = X[:, self.feature_indices_]
-        names = getattr(self, "feature_names_in_", None)
-        if names is None:
-            return features
-        import pandas as pd
-
-        return pd.DataFrame(features, columns=names[self.feature_indices_])
-
     def _to_z(self, X):
-        features = self._features_of(X)
-        if self.coordinates_ is not None:
-            features = self.coordinates_.transform(features)
-        return np.asarray(features, dtype=np.float64)
+        z = self._to_coordinates(X)
+        outside = np.isnan(z).any(axis=1)
+        if outside.any():
+            raise ValueError(
+                f"{outside.sum()} of {len(z)} events lie outside the domain of coordinates="
+                f"{self.coordinates!r}, which maps them to NaN; drop these events or widen the "
+                "domain."
+            )
+        return z
 
     def _to_events(self, z, m):
         X = np.empty((len(z), self.n_features_in_))
@@ -69,18 +50,25 @@ class TransportTemplate(PresetMixin, Template):
         X[:, self.resonance_index_] = m
         return X
 
-    def _fit_base(self, density, z, m, weight, rng):
-        """Fit p(z|m) and return its network, the first where the density averages several."""
-        sk.set_random_states(density, rng)
-        density.set_params(condition_features=z.shape[1])
-        self.density_ = density.fit(np.column_stack([z, m]), sample_weight=weight)
+    def _fit_base(self, density, X, weight, rng):
+        """Fit p(x|m) and return its network in z, the first where the density averages several."""
+        self.density_ = self._fit_density(density, X, weight, rng, name="density")
         # A copy: training may change its precision.
-        return copy.deepcopy(density.trained_.networks[0][-1])
+        return copy.deepcopy(self.density_.density_.trained_.networks[0][-1])
 
-    def _fit_transport(self, recipe, build, objective, arrays, weight, rng, **options):
-        """Train the transport by the recipe of a FlowDensity."""
+    def _fit_transport(self, build, objective, arrays, weight, rng, **options):
+        """Train the networks that ``build(recipe)`` makes of the settings of the transport."""
+        transport = self.transport
+        if transport is None:
+            transport = FlowDensity("nsf_coupling", hidden_layer_sizes=(32, 32), max_epochs=5)
+        recipe = transport.recipe()
         self.trained_ = recipe.train(
-            lambda k: build(), objective, arrays, random_state=rng, weights=weight, **options
+            lambda k: build(recipe),
+            objective,
+            arrays,
+            random_state=rng if transport.random_state is None else transport.random_state,
+            weights=unit_weights(weight),
+            **options,
         )
         self.history_ = self.trained_.histories
 

@@ -133,3 +133,11 @@ def test_events_outside_the_domain_have_no_density(frame):
         assert np.isneginf(density.score_samples(frame(X[:2] + 2))).all()
     with pytest.raises(ValueError, match="2 of 5 events.*NaN; drop"):
         FramedDensity(coordinates, GaussianMixture()).fit(mixed)
+
+
+def test_events_outside_the_domain_have_no_latent_values():
+    flow = FlowDensity(n_transforms=1, hidden_layer_sizes=(8,), max_epochs=1, random_state=0)
+    X = np.random.RandomState(0).uniform(size=(200, 2))
+    density = FramedDensity(LogitTransformer(outside="nan"), flow).fit(X)
+    with pytest.raises(ValueError, match="1 of 2 events lie outside the domain.*no latent values"):
+        density.transform([[0.5, 0.5], [0.5, 7.0]])

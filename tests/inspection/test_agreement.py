@@ -13,7 +13,7 @@ from skad.detectors import CWoLaDetector
 from skad.exceptions import LowStatisticsWarning
 from skad.inspection import breakdown_test, overlap_study, score_correlation
 from skad.metrics import selection_overlap
-from skad.resonant import GivenReference, Sidebands, TemplateDetector
+from skad.resonant import GivenReference, Sidebands, SignalRegion, TemplateDetector
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ class TestBreakdown:
         """The detector's own template and classifier; other columns and m are not looked at."""
         X, _ = make_resonance(12_000, 150, n_features=3, random_state=0, return_X_y=True)
         detector = TemplateDetector(
-            Sidebands(region=(3.3, 3.7), sideband_width=0.2), TREE, cv=2, random_state=0
+            Sidebands(SignalRegion(3.3, 3.7, sideband_width=0.2)), TREE, cv=2, random_state=0
         ).fit(X)
         options = {"fraction": 0.03, "n_trainings": 2, "random_state": 0}
         test = breakdown_test(detector, X, **options)

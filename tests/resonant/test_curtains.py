@@ -6,15 +6,12 @@ from scipy import stats
 from sklearn.preprocessing import StandardScaler
 
 from skad.datasets import make_resonance
-from skad.density import FlowDensity, FramedDensity
+from skad.density import FlowDensity
 from skad.metrics import ks_table
 from skad.resonant import CURTAINS, SignalRegion
 
 REGION = SignalRegion(3.3, 3.7)
-BASE = FramedDensity(
-    StandardScaler(),
-    FlowDensity(n_transforms=1, hidden_layer_sizes=(16,), max_epochs=8, learning_rate=2e-2),
-)
+BASE = FlowDensity(n_transforms=1, hidden_layer_sizes=(16,), max_epochs=8, learning_rate=2e-2)
 TRANSPORT = FlowDensity(
     "nsf_coupling", n_transforms=2, hidden_layer_sizes=(16,), max_epochs=6, learning_rate=1e-2
 )
@@ -25,8 +22,10 @@ def background(n=20_000, seed=0, dependence=1.5):
 
 
 def fitted(X, sample_weight=None, **params):
-    template = CURTAINS(BASE, TRANSPORT, region=REGION, random_state=0).set_params(**params)
-    return template.fit(X, sample_weight=sample_weight)
+    template = CURTAINS(
+        BASE, TRANSPORT, region=REGION, coordinates=StandardScaler(), random_state=0
+    )
+    return template.set_params(**params).fit(X, sample_weight=sample_weight)
 
 
 def test_moved_sidebands_are_background_of_the_region():
@@ -108,7 +107,7 @@ def test_presets_of_the_papers_train(preset):
     template = CURTAINS.from_preset(preset, region=REGION, random_state=0)
     template.set_params(transport__max_epochs=1)
     if preset == "flows4flows":
-        template.set_params(density__density__max_epochs=1)
+        template.set_params(density__max_epochs=1)
     X = background(1500)
     events, _ = template.fit(X).sample_background(200, random_state=0)
     assert np.isfinite(events).all()

@@ -14,6 +14,11 @@ from skad.exceptions import LowStatisticsWarning, RegionError
 from skad.metrics import ks_table
 from skad.resonant import SALAD, SignalRegion
 
+# Some of the samples are small.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.* is made from [0-9]+:skad.exceptions.LowStatisticsWarning"
+)
+
 REGION = SignalRegion(3.3, 3.7)
 NETWORK = NetworkClassifier(
     (32, 32),

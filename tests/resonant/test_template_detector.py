@@ -62,7 +62,7 @@ def test_the_score_is_the_density_ratio():
 @pytest.mark.parametrize(
     "template",
     [
-        Sidebands(REGION, sideband_width=0.2),
+        Sidebands(REGION.with_sidebands(0.2)),
         CATHODE(FlowDensity(n_transforms=2, max_epochs=5), region=REGION),
         LaCATHODE(FlowDensity(n_transforms=2, max_epochs=5), region=REGION),
     ],
@@ -196,7 +196,10 @@ def test_in_a_grid_search_with_truth_for_the_score():
     X, y = events(10_000, 400)
     search = GridSearchCV(
         TemplateDetector(Sidebands(REGION), random_state=0, cv=None),
-        {"classifier": [GaussianNB(), TREES], "template__sideband_width": [0.2, None]},
+        {
+            "classifier": [GaussianNB(), TREES],
+            "template__region": [REGION.with_sidebands(0.2), REGION],
+        },
         scoring=get_anomaly_scorer("roc_auc_anomaly"),
         cv=KFold(2, shuffle=True, random_state=0),
     ).fit(X, y)
@@ -209,7 +212,7 @@ def test_in_a_pipeline_in_other_coordinates():
     frame = pd.DataFrame(X, columns=["m", "x1", "x2"])
     coordinates = ColumnCoordinates([("exp", ExpTransformer(), ["x1", "x2"])])
     detector = TemplateDetector(
-        Sidebands(REGION, resonance="m", sideband_width=0.2), TREES, random_state=0
+        Sidebands(REGION.with_sidebands(0.2), resonance="m"), TREES, random_state=0
     )
     pipeline = make_pipeline(coordinates.set_output(transform="pandas"), detector).fit(frame)
     inside = REGION.mask(X)
@@ -223,7 +226,6 @@ def test_in_a_pipeline_in_other_coordinates():
 
 def test_presets_of_the_papers():
     hunting = TemplateDetector.from_preset("cwola_hunting", random_state=3)
-    assert hunting.template.sideband_width == 0.2
     assert hunting.classifier.hidden_layer_sizes == (64, 64, 64, 64)
     assert hunting.random_state == 3
     assert TemplateDetector.from_preset("cathode").classifier.n_averaged == 10
