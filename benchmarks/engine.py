@@ -19,7 +19,9 @@ from skorch import NeuralNetBinaryClassifier
 from torch import nn
 from torch.nn import functional as F
 
-from skad.nn import MLP, Trainer, per_event
+from skad.nn._engine import Trainer
+from skad.nn._members import per_event
+from skad.nn._mlp import MLP
 
 RESULTS = Path(__file__).parent / "results" / "engine.md"
 HIDDEN = (64, 32)

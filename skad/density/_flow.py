@@ -10,13 +10,11 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skad.base import DensityMixin, PresetMixin
-from skad.nn import (
-    FLOW_KINDS,
-    FlowRecipe,
-    TrainingMixin,
-    log_mean_exp,
-    negative_log_likelihood,
-)
+from skad.nn._flow_network import negative_log_likelihood
+from skad.nn._flows import FLOW_KINDS
+from skad.nn._recipe import FlowRecipe
+from skad.nn._settings import TrainingMixin
+from skad.nn._trained import log_mean_exp
 from skad.utils import _sklearn as sk
 from skad.utils._columns import column_name, resolve_columns
 from skad.utils._events import check_events

@@ -1,7 +1,8 @@
 """Anomalies as events that an autoencoder cannot reconstruct."""
 
 from skad.detectors._reconstruction import ReconstructionDetector, scaled_reconstruction
-from skad.nn import Autoencoder, per_event
+from skad.nn._autoencoder import Autoencoder
+from skad.nn._members import per_event
 from skad.utils import _sklearn as sk
 
 __all__ = ["AutoencoderDetector"]

@@ -14,7 +14,9 @@ from skad.detectors._two_classes import (
     class_balanced_weight,
     encode_two_classes,
 )
-from skad.nn import ACTIVATIONS, MLP, Standardize, TrainingMixin, per_event
+from skad.nn._members import per_event
+from skad.nn._mlp import ACTIVATIONS, MLP, Standardize
+from skad.nn._settings import TrainingMixin
 from skad.utils import _sklearn as sk
 from skad.utils._events import check_events
 from skad.utils._random import draw_seeds

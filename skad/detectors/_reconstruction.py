@@ -9,7 +9,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skad.base import DetectorMixin, PresetMixin
-from skad.nn import ACTIVATIONS, Standardize, TrainingMixin
+from skad.nn._mlp import ACTIVATIONS, Standardize
+from skad.nn._settings import TrainingMixin
 from skad.utils import _sklearn as sk
 from skad.utils._events import FLOATS, check_events
 from skad.utils._labels import read_labels

@@ -8,14 +8,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skad.detectors._reconstruction import ReconstructionDetector
 from skad.metrics import energy_movers_distance
-from skad.nn import (
-    Annealed,
-    VariationalAutoencoder,
-    distance_correlation,
-    exposure_loss,
-    kl_to_standard_normal,
-    per_event,
-)
+from skad.nn._annealing import Annealed
+from skad.nn._autoencoder import VariationalAutoencoder
+from skad.nn._losses import distance_correlation, exposure_loss, kl_to_standard_normal
+from skad.nn._members import per_event
 from skad.utils import _sklearn as sk
 from skad.utils._columns import resolve_columns
 from skad.utils._random import draw_seed

@@ -4,7 +4,10 @@ import numpy as np
 import torch
 
 from skad.density import FlowDensity
-from skad.nn import FlowNetwork, MassTransport, Standardize, sinkhorn_divergence
+from skad.nn._flow_network import FlowNetwork
+from skad.nn._mlp import Standardize
+from skad.nn._sinkhorn import sinkhorn_divergence
+from skad.nn._transport import MassTransport
 from skad.resonant._template import draw_rows
 from skad.resonant._transport import TransportTemplate
 from skad.utils import _sklearn as sk

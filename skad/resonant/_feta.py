@@ -4,7 +4,8 @@ import numpy as np
 from sklearn.preprocessing import MinMaxScaler
 
 from skad.density import FlowDensity
-from skad.nn import FlowOnFlow, negative_log_likelihood
+from skad.nn._flow_network import negative_log_likelihood
+from skad.nn._transport import FlowOnFlow
 from skad.resonant._simulation import training_rows
 from skad.resonant._transport import TransportTemplate
 from skad.utils import _sklearn as sk

@@ -12,12 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skad.coordinates import log_abs_det_jacobian
 from skad.density import FlowDensity, FramedDensity
-from skad.nn import (
-    Annealed,
-    SignalMixture,
-    log_mean_exp,
-    mixture_negative_log_likelihood,
-)
+from skad.nn._annealing import Annealed
+from skad.nn._signal_mixture import SignalMixture, mixture_negative_log_likelihood
+from skad.nn._trained import log_mean_exp
 from skad.resonant._density_ratio import MAX_LOG_RATIO, DensityRatioDetector
 from skad.resonant._events import check_n_samples
 from skad.utils import _sklearn as sk

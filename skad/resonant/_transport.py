@@ -7,7 +7,7 @@ import numpy as np
 from skad.base import PresetMixin
 from skad.coordinates import inverse_transform
 from skad.density import FlowDensity, FramedDensity
-from skad.nn import TrainedMembers
+from skad.nn._trained import TrainedMembers
 from skad.resonant._conditional import ConditionalMixin
 from skad.resonant._template import Template
 from skad.utils import _sklearn as sk

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from skad.nn import MLP, Annealed, Trainer
+from skad.nn._annealing import Annealed
+from skad.nn._engine import Trainer
+from skad.nn._mlp import MLP
 
 X = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
 

@@ -9,9 +9,11 @@ import torch
 from torch import nn
 
 from skad.exceptions import DivergenceError, DivergenceWarning, InterruptedFitWarning
-from skad.nn import MLP, Autoencoder, Standardize, Trainer, VariationalAutoencoder, per_event
+from skad.nn._autoencoder import Autoencoder, VariationalAutoencoder
+from skad.nn._engine import Trainer
 from skad.nn._loader import EventData, EventLoader
-from skad.nn._members import Members
+from skad.nn._members import Members, per_event
+from skad.nn._mlp import MLP, Standardize
 from skad.nn._schedules import SCHEDULES
 from skad.nn._trained import log_mean_exp
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from skad import metrics
-from skad.nn import distance_correlation, exposure_loss, kl_to_standard_normal
+from skad.nn import distance_correlation
+from skad.nn._losses import exposure_loss, kl_to_standard_normal
 
 
 def pairs(n=80):

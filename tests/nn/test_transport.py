@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from skad.nn import FlowNetwork, FlowOnFlow, MassTransport, Standardize, build_flow
+from skad.nn import build_flow
+from skad.nn._flow_network import FlowNetwork
+from skad.nn._mlp import Standardize
+from skad.nn._transport import FlowOnFlow, MassTransport
 
 
 def perturbed(flow, seed, scale=0.3):

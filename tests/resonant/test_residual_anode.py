@@ -10,8 +10,12 @@ from sklearn.metrics import roc_auc_score
 
 from skad.datasets import make_resonance
 from skad.density import FlowDensity
-from skad.nn import Annealed, FlowNetwork, SignalMixture, Standardize, build_flow
-from skad.nn import mixture_negative_log_likelihood as objective_of
+from skad.nn import build_flow
+from skad.nn._annealing import Annealed
+from skad.nn._flow_network import FlowNetwork
+from skad.nn._mlp import Standardize
+from skad.nn._signal_mixture import SignalMixture
+from skad.nn._signal_mixture import mixture_negative_log_likelihood as objective_of
 from skad.resonant import ResidualANODE, SignalRegion
 from skad.search import BumpHunt
 
