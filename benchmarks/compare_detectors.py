@@ -20,6 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
+from skad import papers
 from skad.density import FlowDensity
 from skad.detectors import (
     AutoencoderDetector,
@@ -39,8 +40,8 @@ def detectors(seed):
     return {
         "DensityDetector(FlowDensity())": DensityDetector(FlowDensity(random_state=seed)),
         "AutoencoderDetector()": AutoencoderDetector(random_state=seed, max_epochs=30),
-        "AutoencoderDetector, preset of the paper": AutoencoderDetector.from_preset(
-            "coordinate_study", random_state=seed
+        "AutoencoderDetector, preset of the paper": papers.coordinate_autoencoder(
+            random_state=seed
         ),
         "VAEDetector()": VAEDetector(n_latent=2, random_state=seed, max_epochs=30),
         "PyODDetector(ECOD())": PyODDetector(ECOD()),

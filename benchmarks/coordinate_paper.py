@@ -21,6 +21,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 
+from skad import papers
 from skad.coordinates import (
     EmpiricalCDFTransformer,
     InverseCoordinates,
@@ -75,7 +76,7 @@ def gaussian(options):
         select="last",
     )
     detectors = {
-        "AE (paper)": AutoencoderDetector.from_preset("coordinate_study", **quick),
+        "AE (paper)": papers.coordinate_autoencoder().set_params(**quick),
         "CNF": cnf,
         "MAF": FlowDensity("maf", learning_rate=3e-3, max_epochs=2 if options.quick else 5),
         "NSF (default)": FlowDensity(max_epochs=2 if options.quick else 5),
@@ -173,7 +174,7 @@ def lhco(options):
     epochs = 2 if options.quick else 20
     quick = {"max_epochs": 2} if options.quick else {}
     detectors = {
-        "AE (paper)": AutoencoderDetector.from_preset("coordinate_study", **quick),
+        "AE (paper)": papers.coordinate_autoencoder().set_params(**quick),
         "AE": AutoencoderDetector(**quick),
         "flow": FlowDensity(max_epochs=epochs),
         "CWoLa trees": CWoLaDetector(TreeEnsembleClassifier(20, n_forest_trees=120)),

@@ -23,6 +23,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from torch import nn
 
+from skad import papers
 from skad.coordinates import ConstituentCoordinates, JetFrame
 from skad.datasets import load_jets
 from skad.detectors import (
@@ -43,7 +44,7 @@ N_TRAIN, N_EMD, N_SEEDS = 16_000, 2000, 5
 FRACTION, MASS_BINS = 0.05, 20
 SHORTER = {"max_epochs": 20, "batch_size": 200, "learning_rate": 3e-3, "schedule": "one_cycle"}
 # Early stopping belongs to the paper's long trainings.
-NO_STOP = {"early_stopping": False, "select": "last", "oe_annealing": (2, 2, 3)}
+NO_STOP = {"early_stopping": False, "select": "last", "exposure__annealing": (2, 2, 3)}
 
 
 class Jets:
@@ -93,7 +94,7 @@ def metrics(jets):
     """AUC of five metrics for eight signals, and how much QCD mass each of them selects."""
     table = {m: {s: [] for s in [*SIGNALS, "jsd", "mass ratio"]} for m in METRICS}
     for seed in range(N_SEEDS):
-        detector = VAEDetector.from_preset("beta_vae", **SHORTER, random_state=seed)
+        detector = papers.vae(random_state=seed).set_params(**SHORTER)
         detector.fit(jets.train)
         for metric in METRICS:
             background = scores_of(detector, metric, jets.test)
@@ -119,14 +120,10 @@ def decorrelated(name, jets, seed):
     top = jets.signal["top_174"]
     if kind in ("disco", "disco_nll"):
         options = SHORTER | {"batch_size": 500, "beta_annealing": None}
-        detector = VAEDetector.from_preset(
-            "disco",
-            **options,
-            decorrelate=80,
-            disco_metric="loss" if kind == "disco" else "nll",
-            disco_strength=strength,
-            random_state=seed,
-        ).fit(with_mass["train"])
+        if kind == "disco_nll":
+            options["decorrelation__metric"] = "nll"
+        detector = papers.vae_disco(80, strength=strength, random_state=seed)
+        detector.set_params(**options).fit(with_mass["train"])
         top = np.column_stack([top, np.zeros(len(top))])
         return detector.anomaly_score(with_mass["test"]), detector.anomaly_score(top)
     if kind == "supervised":
@@ -141,12 +138,12 @@ def decorrelated(name, jets, seed):
         detector = CWoLaDetector(network, cv=None, random_state=seed)
         detector.fit(X, y, sample_weight=weight)
     elif kind == "vae":
-        detector = VAEDetector.from_preset("beta_vae", **SHORTER, random_state=seed)
+        detector = papers.vae(random_state=seed).set_params(**SHORTER)
         detector.fit(jets.train)
     else:
-        detector = VAEDetector.from_preset(
-            kind, **SHORTER | NO_STOP, oe_strength=strength, random_state=seed
-        ).fit(*jets.exposed(seed))
+        detector = papers.vae_outlier_exposure(kind.removesuffix("_oe"), random_state=seed)
+        detector.set_params(**SHORTER | NO_STOP, exposure__strength=strength)
+        detector.fit(*jets.exposed(seed))
     return detector.anomaly_score(jets.test), detector.anomaly_score(top)
 
 
@@ -180,9 +177,9 @@ def frames(jets):
     coordinates = {"four-vectors": None, "log pT, eta, phi": ConstituentCoordinates()}
     X_test = np.concatenate([jets.test, jets.signal["top_174"]])
     y_test = np.repeat([0, 1], [len(jets.test), len(jets.signal["top_174"])])
-    base = VAEDetector.from_preset("beta_vae", **SHORTER | {"max_epochs": 10})
+    shorter = SHORTER | {"max_epochs": 10}
     study = coordinate_study(
-        {m: VAEDetector(**base.get_params() | {"metric": m}) for m in METRICS if m != "emd"},
+        {m: papers.vae(metric=m).set_params(**shorter) for m in METRICS if m != "emd"},
         coordinates,
         jets.train[fewer],
         np.zeros(len(jets.train[fewer]), dtype=int),
@@ -206,9 +203,7 @@ def frames(jets):
         for (frame, transformer), columns in zip(
             coordinates.items(), ["p4", "log_pt_eta_phi"], strict=True
         ):
-            detector = VAEDetector(
-                **base.get_params() | {"random_state": seed, "constituents": columns}
-            )
+            detector = papers.vae(random_state=seed).set_params(**shorter, constituents=columns)
             pipeline = make_pipeline(transformer or "passthrough", detector)
             pipeline.fit(jets.train[fewer])
             steps = [

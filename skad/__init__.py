@@ -17,6 +17,7 @@ __all__ = [
     "inspection",
     "metrics",
     "nn",
+    "papers",
     "plotting",
     "resonant",
     "utils",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from skad import papers
 from skad.utils import all_estimators
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -94,6 +95,7 @@ def test_presets_are_named_and_exist():
     assert named == presets
     for name, preset in named:
         assert isinstance(classes[name].from_preset(preset), classes[name])
+    assert set(re.findall(r"papers\.(\w+)\(", text)) == set(papers.__all__)
 
 
 def test_readme_lists_what_exists():

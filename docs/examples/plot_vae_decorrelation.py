@@ -18,12 +18,14 @@ import warnings
 import numpy as np
 from matplotlib import pyplot as plt
 
+from skad import papers
 from skad.coordinates import JetFrame
 from skad.datasets import load_jets
 from skad.detectors import (
     CWoLaDetector,
+    DisCo,
     NetworkClassifier,
-    VAEDetector,
+    OutlierExposure,
     mass_matching_weight,
     match_mass,
 )
@@ -60,14 +62,18 @@ with warnings.catch_warnings():
     drawn = match_mass(mass["outlier"], mass["train"], n_samples=2000, random_state=0)
     weight = mass_matching_weight(mass["outlier"], mass["train"])
 
-short = {"max_epochs": 10, "batch_size": 200, "schedule": "one_cycle", "random_state": 0}
-vae = VAEDetector.from_preset("beta_vae", **short).fit(X["train"])
-disco = VAEDetector.from_preset(
-    "beta_vae", **short, decorrelate=80, disco_metric="nll", disco_strength=1.0
-).fit(np.column_stack([X["train"], mass["train"]]))
-exposed = VAEDetector.from_preset(
-    "beta_vae", **short, metric="mse", outlier_exposure="mse", oe_strength=500.0
-).fit(
+
+def short_vae(**params):
+    """The network of the paper in a short training."""
+    short = {"max_epochs": 10, "batch_size": 200, "schedule": "one_cycle"}
+    return papers.vae(random_state=0).set_params(**short, **params)
+
+
+vae = short_vae().fit(X["train"])
+disco = short_vae(decorrelation=DisCo(80, strength=1.0)).fit(
+    np.column_stack([X["train"], mass["train"]])
+)
+exposed = short_vae(metric="mse", exposure=OutlierExposure("mse")).fit(
     np.concatenate([X["train"], X["outlier"][drawn]]),
     np.repeat([0, 1], [len(X["train"]), len(drawn)]),
 )

@@ -4,8 +4,10 @@ from skad.detectors._autoencoder import AutoencoderDetector
 from skad.detectors._cascade import CascadeClassifier
 from skad.detectors._cwola import CWoLaDetector
 from skad.detectors._density import DensityDetector
+from skad.detectors._disco import DisCo
 from skad.detectors._match_mass import mass_matching_weight, match_mass
 from skad.detectors._network_classifier import NetworkClassifier
+from skad.detectors._outlier_exposure import OutlierExposure
 from skad.detectors._pyod import PyODDetector
 from skad.detectors._tree_ensemble import TreeEnsembleClassifier
 from skad.detectors._vae import VAEDetector
@@ -16,7 +18,9 @@ __all__ = [
     "CWoLaDetector",
     "CascadeClassifier",
     "DensityDetector",
+    "DisCo",
     "NetworkClassifier",
+    "OutlierExposure",
     "PyODDetector",
     "TreeEnsembleClassifier",
     "VAEDetector",

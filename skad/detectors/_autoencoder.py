@@ -111,11 +111,6 @@ class AutoencoderDetector(ReconstructionDetector):
     Signal among the training events is learned as well; its reconstruction error falls as its
     share rises.
 
-    The preset "coordinate_study" is the autoencoder of [1]_: Adam at 1e-3, at most 500 epochs of
-    batches of 10 000 events, patience of 10 epochs on the validation loss of 20 % of the events,
-    no bias in the encoder (as in the public code) and no scaling, which the code applies to the
-    tanh coordinates only.
-
     References
     ----------
     .. [1] Kasieczka et al., "Anomaly Detection under Coordinate Transformations",
@@ -133,25 +128,6 @@ class AutoencoderDetector(ReconstructionDetector):
     >>> bool(off_curve > 5 * on_curve)
     True
     """
-
-    _presets = {
-        "coordinate_study": {
-            "hidden_layer_sizes": (50, 20, 10),
-            "n_latent": 1,
-            "activation": "relu",
-            "encoder_bias": False,
-            "scaling": None,
-            "max_epochs": 500,
-            "batch_size": 10_000,
-            "learning_rate": 1e-3,
-            "schedule": "constant",
-            "early_stopping": True,
-            "validation_fraction": 0.2,
-            "n_iter_no_change": 10,
-            "tol": 0.0,
-            "select": "best",
-        },
-    }
 
     _parameter_constraints: dict = {
         **ReconstructionDetector._reconstruction_constraints,

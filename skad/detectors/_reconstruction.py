@@ -8,7 +8,7 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from skad.base import DetectorMixin, PresetMixin
+from skad.base import DetectorMixin
 from skad.nn._mlp import ACTIVATIONS, Standardize
 from skad.nn._settings import TrainingMixin
 from skad.utils import _sklearn as sk
@@ -39,9 +39,7 @@ def scaled_reconstruction(network, batch):
     return z, network.decode(network.latent(z)).double()
 
 
-class ReconstructionDetector(
-    TrainingMixin, PresetMixin, DetectorMixin, TransformerMixin, BaseEstimator
-):
+class ReconstructionDetector(TrainingMixin, DetectorMixin, TransformerMixin, BaseEstimator):
     """Base of the detectors that compress events to a latent space and back.
 
     A subclass implements `_build_network(scaling, n_features)`, `_objective()`, which returns the

@@ -1,4 +1,4 @@
-"""Anomalies by a variational autoencoder: five metrics, DisCo, outlier exposure."""
+"""Anomalies by a variational autoencoder, in five metrics."""
 
 from numbers import Integral, Real
 
@@ -6,11 +6,13 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from skad.detectors._disco import DisCo
+from skad.detectors._outlier_exposure import OutlierExposure
 from skad.detectors._reconstruction import ReconstructionDetector
 from skad.metrics import energy_movers_distance
 from skad.nn._annealing import Annealed
-from skad.nn._autoencoder import VariationalAutoencoder
-from skad.nn._losses import distance_correlation, exposure_loss, kl_to_standard_normal
+from skad.nn._autoencoder import LARGEST_SCALED, VariationalAutoencoder
+from skad.nn._losses import kl_to_standard_normal
 from skad.nn._members import per_event
 from skad.utils import _sklearn as sk
 from skad.utils._columns import resolve_columns
@@ -19,17 +21,6 @@ from skad.utils._random import draw_seed
 __all__ = ["VAEDetector"]
 
 METRICS = ("nll", "mse", "kl", "emd", "mss")
-
-_PAPER = {
-    "hidden_layer_sizes": (256, 128, 64),
-    "n_latent": 10,
-    "beta": 0.01,
-    "scaling": "robust",
-    "batch_size": 100,
-    "learning_rate": 1e-3,
-    "schedule": "constant",
-    "clip_norm": None,
-}
 
 
 class VAEDetector(ReconstructionDetector):
@@ -42,9 +33,8 @@ class VAEDetector(ReconstructionDetector):
               \\mathrm{MSE} = \\frac{1}{d} \\sum_{i=1}^{d} (z_i - \\hat z_i)^2, \\quad
               \\mathrm{KL} = \\frac{1}{2} \\sum_{j} (\\mu_j^2 + \\sigma_j^2 - 1 - \\ln \\sigma_j^2).
 
-    Two additions make the score independent of a feature such as the mass: DisCo
-    (`decorrelate`), and outlier exposure (`outlier_exposure`) with outliers that follow the
-    background in that feature (`match_mass`).
+    Two additions of [1]_ make the score independent of a feature such as the mass: `DisCo`, and
+    `OutlierExposure` with outliers that follow the background in that feature (`match_mass`).
 
     Parameters
     ----------
@@ -81,23 +71,10 @@ class VAEDetector(ReconstructionDetector):
     constituents : {"p4", "log_pt_eta_phi"}, default="p4"
         What the columns are to the metric "emd": E, px, py, pz of each constituent in turn, or
         log(1 + pT), eta, phi.
-    decorrelate : str or int, default=None
-        Column of X that the score shall not depend on. The network does not see it.
-    disco_metric : {"nll", "mse", "kl", "loss"}, default="nll"
-        What is decorrelated from that column; best the `metric` that will be cut on. "loss" is
-        the loss L of each event, as in [1]_.
-    disco_strength : float, default=100.0
-        kappa, strength of the distance correlation between the two.
-    disco_power : {1, 2}, default=1
-        1 takes the distance correlation R of [1]_; 2 takes R squared, as its public code does.
-    outlier_exposure : {"mse", "kl"}, default=None
-        Metric in which exposed outliers, y = 1 in `fit`, shall exceed the background.
-    oe_strength : float, default=None
-        lambda; None takes 500 for "mse" and 2 for "kl".
-    oe_margin : float, default=1.0
-        Gap in nats that is enough, for "kl".
-    oe_annealing : tuple (start, period, n_cycles), default=None
-        As `beta_annealing`, for lambda.
+    decorrelation : DisCo, default=None
+        A column of X that the score shall not depend on, and how strongly. No network sees it.
+    exposure : OutlierExposure, default=None
+        Outliers, y = 1 in `fit`, whose score shall exceed that of the background.
     n_estimators : int, default=1
         Networks trained with different seeds; the score is the mean of theirs.
     contamination : float in (0, 0.5], default=0.01
@@ -107,7 +84,7 @@ class VAEDetector(ReconstructionDetector):
     max_epochs : int, default=50
         Passes over the events.
     batch_size : int, default=256
-        Events per step. DisCo takes time and memory of its square, see Notes.
+        Events per step. DisCo takes time and memory of its square.
     learning_rate : float, default=3e-3
         Peak of the schedule.
     weight_decay : float, default=0.0
@@ -172,7 +149,7 @@ class VAEDetector(ReconstructionDetector):
     See Also
     --------
     AutoencoderDetector : Without a distribution over the latent space.
-    match_mass : Outliers that follow the background's mass.
+    DisCo, OutlierExposure : Scores that are independent of a feature.
 
     Notes
     -----
@@ -183,27 +160,8 @@ class VAEDetector(ReconstructionDetector):
     the posterior collapses to few dimensions. In the textbook's evidence lower bound for errors
     of unit variance, sums of squares over two, this beta is called beta d / 2.
 
-    DisCo adds kappa R of the batch, R the distance correlation of the column and
-    `disco_metric`. A batch of n events takes seven n x n arrays: 7 MB for 512 events in
-    float32, 0.7 GB for 5000; validation goes in batches of at least 4096 events.
-
-    Outlier exposure must reward a large gap between the outliers and the background,
-    g = MSE_out - MSE_in (or KL), so the loss has to fall as g rises:
-
-    .. math:: L_\\text{MSE-OE} = L + \\lambda\\, \\mathrm{sigmoid}(-g) \\; [= L
-              - \\lambda\\, \\mathrm{sigmoid}(g) + \\lambda], \\qquad
-              L_\\text{KL-OE} = L + \\lambda \\max(0, \\Delta - g) \\; [= L
-              - \\lambda \\min(0, g - \\Delta)].
-
-    Both are L - lambda L_OE with the L_OE of eqs. 11 to 13 of [1]_; the form that the paper
-    rewrites with the other sign would pull the outliers into the background. g is taken for
-    pairs of a background event and an outlier of the same batch, the fewer of them repeated. The
-    background alone enters L, the scale, DisCo and `offset_`. lambda is relative to the MSE and
-    so depends on `scaling`.
-
-    Presets for `from_preset`: "beta_vae", "disco", "mse_oe" and "kl_oe" are the trainings of the
-    paper [1]_ (batches of 100 events, Adam at 1e-3, 50 or 100 epochs, robust scaling and beta as
-    in the code), without its two drops of the learning rate. "disco" needs `decorrelate`.
+    An event beyond 1e15 in scaled units, where networks saturate and distances lose their
+    meaning, scores at least its MSS in every metric.
 
     Weights do not equal repetitions exactly, as every event draws its own posterior noise.
 
@@ -212,10 +170,6 @@ class VAEDetector(ReconstructionDetector):
     .. [1] T. Cheng et al., "Variational autoencoders for anomalous jet tagging",
        arXiv:2007.01850.
     .. [2] https://github.com/taolicheng/VAE-Jet
-    .. [3] G. Kasieczka, D. Shih, "DisCo fever: robust networks through distance correlation",
-       arXiv:2001.05310.
-    .. [4] D. Hendrycks, M. Mazeika, T. Dietterich, "Deep anomaly detection with outlier
-       exposure", arXiv:1812.04606.
 
     Examples
     --------
@@ -234,45 +188,6 @@ class VAEDetector(ReconstructionDetector):
     (2,)
     """
 
-    _presets = {
-        "beta_vae": {**_PAPER, "max_epochs": 50},
-        "disco": {
-            **_PAPER,
-            "max_epochs": 100,
-            "beta_annealing": (10, 10, 1),
-            "disco_metric": "loss",
-            "disco_strength": 100.0,
-            "disco_power": 2,
-        },
-        "mse_oe": {
-            **_PAPER,
-            "max_epochs": 100,
-            "outlier_exposure": "mse",
-            "metric": "mse",
-            "oe_strength": 500.0,
-            "oe_annealing": (10, 5, 3),
-            "early_stopping": True,
-            "validation_fraction": 0.2,
-            "n_iter_no_change": 10,
-            "tol": 0.0,
-            "select": "best",
-        },
-        "kl_oe": {
-            **_PAPER,
-            "max_epochs": 100,
-            "outlier_exposure": "kl",
-            "metric": "kl",
-            "oe_strength": 2.0,
-            "oe_margin": 1.0,
-            "oe_annealing": (10, 5, 3),
-            "early_stopping": True,
-            "validation_fraction": 0.2,
-            "n_iter_no_change": 10,
-            "tol": 0.0,
-            "select": "best",
-        },
-    }
-
     _parameter_constraints: dict = {
         **ReconstructionDetector._reconstruction_constraints,
         "beta": [sk.Interval(Real, 0, None, closed="left")],
@@ -280,14 +195,8 @@ class VAEDetector(ReconstructionDetector):
         "metric": [sk.StrOptions(set(METRICS))],
         "n_samples": [None, sk.Interval(Integral, 1, None, closed="left")],
         "constituents": [sk.StrOptions({"p4", "log_pt_eta_phi"})],
-        "decorrelate": [None, str, Integral],
-        "disco_metric": [sk.StrOptions({"nll", "mse", "kl", "loss"})],
-        "disco_strength": [sk.Interval(Real, 0, None, closed="left")],
-        "disco_power": [sk.Options(Integral, {1, 2})],
-        "outlier_exposure": [None, sk.StrOptions({"mse", "kl"})],
-        "oe_strength": [None, sk.Interval(Real, 0, None, closed="left")],
-        "oe_margin": [sk.Interval(Real, 0, None, closed="left")],
-        "oe_annealing": [None, "array-like"],
+        "decorrelation": [None, DisCo],
+        "exposure": [None, OutlierExposure],
         "n_jobs": [None, Integral],
     }
 
@@ -303,14 +212,8 @@ class VAEDetector(ReconstructionDetector):
         metric="nll",
         n_samples=None,
         constituents="p4",
-        decorrelate=None,
-        disco_metric="nll",
-        disco_strength=100.0,
-        disco_power=1,
-        outlier_exposure=None,
-        oe_strength=None,
-        oe_margin=1.0,
-        oe_annealing=None,
+        decorrelation=None,
+        exposure=None,
         n_estimators=1,
         contamination=0.01,
         threshold=None,
@@ -342,14 +245,8 @@ class VAEDetector(ReconstructionDetector):
         self.metric = metric
         self.n_samples = n_samples
         self.constituents = constituents
-        self.decorrelate = decorrelate
-        self.disco_metric = disco_metric
-        self.disco_strength = disco_strength
-        self.disco_power = disco_power
-        self.outlier_exposure = outlier_exposure
-        self.oe_strength = oe_strength
-        self.oe_margin = oe_margin
-        self.oe_annealing = oe_annealing
+        self.decorrelation = decorrelation
+        self.exposure = exposure
         self.n_estimators = n_estimators
         self.contamination = contamination
         self.threshold = threshold
@@ -380,14 +277,14 @@ class VAEDetector(ReconstructionDetector):
         ----------
         X : array-like of shape (n_events, n_features)
         y : array-like of shape (n_events,), default=None
-            With `outlier_exposure`: 0 for background, 1 for exposed outliers. Ignored without;
-            truth labels may be passed.
+            With `exposure`: 0 for background, 1 for exposed outliers. Ignored without; truth
+            labels may be passed.
         sample_weight : array-like of shape (n_events,), default=None
             Non-negative weights; all ones are the same as None.
         X_val : array-like of shape (n_validation_events, n_features), default=None
             Events for the validation loss, in place of a part of X.
         y_val : array-like of shape (n_validation_events,), default=None
-            Their labels, with `outlier_exposure`.
+            Their labels, with `exposure`.
 
         Returns
         -------
@@ -396,44 +293,42 @@ class VAEDetector(ReconstructionDetector):
         Raises
         ------
         ValueError
-            With `outlier_exposure`, a y that is not 0 and 1; an annealing that leaves no epoch.
+            With `exposure`, a y that is not 0 and 1; an annealing that leaves no epoch.
         """
-        if self.outlier_exposure is None:
+        for part in (self.decorrelation, self.exposure):
+            if part is not None:
+                part._validate_params()
+        if self.exposure is None:
             X, weight = self._fit(X, sample_weight, X_val)
         else:
             if y is None or (X_val is not None and y_val is None):
                 raise ValueError(
-                    "outlier_exposure requires y, and y_val with X_val, to be passed, but the "
-                    "target is None; it is 0 for background, 1 for exposed outliers."
+                    "exposure requires y, and y_val with X_val, to be passed, but the target is "
+                    "None; it is 0 for background, 1 for exposed outliers."
                 )
             X, weight = self._fit(X, sample_weight, X_val, y, y_val)
-        mse, kl, mss = self._measures(X).T
-        scores = {"nll": mse + kl, "mse": mse, "kl": kl, "mss": mss}
-        if self.metric == "emd":
-            scores["emd"] = self._energy_movers(X)
+        scores = self._scores(X)
         self.offsets_ = {name: self._offset(score, weight) for name, score in scores.items()}
         return self
 
     def _feature_columns(self, X):
-        names = getattr(self, "feature_names_in_", None)
         self._decorrelated = resolve_columns(
-            self.decorrelate, names, X.shape[1], parameter="decorrelate"
+            None if self.decorrelation is None else self.decorrelation.column,
+            getattr(self, "feature_names_in_", None),
+            X.shape[1],
+            parameter="decorrelation__column",
         )
         features = np.setdiff1d(np.arange(X.shape[1]), self._decorrelated)
         if not len(features):
             raise ValueError(
-                "decorrelate must leave a column to reconstruct; X has only one column."
+                "decorrelation must leave a column to reconstruct; X has only one column."
             )
         return features
 
     def _extra_tensors(self, events):
-        if not len(self._decorrelated):
+        if self.decorrelation is None:
             return {}
-        values = events[:, self._decorrelated[0]].astype(np.float64)
-        # Distance correlation does not feel the scale, float32 does.
-        spread = values.std()
-        values = (values - values.mean()) / (spread if spread > 0 else 1.0)
-        return {"decorrelated": torch.from_numpy(values.astype(np.float32))}
+        return {"decorrelated": self.decorrelation._tensor(events[:, self._decorrelated[0]])}
 
     def _build_network(self, scaling, n_features):
         return VariationalAutoencoder(
@@ -445,15 +340,13 @@ class VAEDetector(ReconstructionDetector):
         )
 
     def _objective(self):
-        beta = _annealed(self.beta, self.beta_annealing, "beta_annealing")
-        strength, margin = self.oe_strength, None
-        if self.outlier_exposure == "mse":
-            strength = 500.0 if strength is None else strength
-        elif self.outlier_exposure == "kl":
-            strength, margin = (2.0 if strength is None else strength), self.oe_margin
-        exposure = _annealed(strength, self.oe_annealing, "oe_annealing")
-        disco, power = self.disco_strength, self.disco_power
-        disco_metric, exposed_metric = self.disco_metric, self.outlier_exposure
+        beta = Annealed.read(self.beta, self.beta_annealing, name="beta_annealing")
+        annealed = [beta]
+        if self.decorrelation is not None:
+            decorrelation_term = self.decorrelation._term()
+        if self.exposure is not None:
+            exposure_term, strength = self.exposure._term()
+            annealed.append(strength)
 
         def measures(network, batch):
             z = batch["z"]
@@ -468,27 +361,22 @@ class VAEDetector(ReconstructionDetector):
 
         def loss_of_batch(network, batch):
             loss, mse, kl = measures(network, batch)
-            values = {"loss": loss, "nll": mse + kl, "mse": mse, "kl": kl}
+            metrics = {"loss": loss, "nll": mse + kl, "mse": mse, "kl": kl}
             weight = batch["weight"] if "weight" in batch else torch.ones_like(loss)
             background = weight
             if "exposed" in batch:
                 background = weight * (1 - batch["exposed"])
             total = (background * loss).sum() / background.sum().clamp(min=1e-12)
             if "decorrelated" in batch:
-                column = batch["decorrelated"].to(loss.dtype)
-                total = total + disco * distance_correlation(
-                    column, values[disco_metric], background, power=power
-                )
+                total = total + decorrelation_term(metrics, batch["decorrelated"], background)
             if "exposed" in batch:
-                total = total + exposure.value * exposure_loss(
-                    values[exposed_metric], batch["exposed"], weight, margin=margin
-                )
+                total = total + exposure_term(metrics, batch["exposed"], weight)
             return total
 
-        plain = self.outlier_exposure is None and self.decorrelate is None
+        plain = self.decorrelation is None and self.exposure is None
         return (
             loss_of_event if plain else loss_of_batch,
-            {"annealed": [beta, exposure], "n_noise": self._n_latent},
+            {"annealed": annealed, "n_noise": self._n_latent},
         )
 
     @property
@@ -516,11 +404,18 @@ class VAEDetector(ReconstructionDetector):
         X = self._validated(X)
         if self.metric not in METRICS:
             raise ValueError(f"metric must be one of {list(METRICS)}; got {self.metric!r}.")
-        if self.metric == "emd":
-            return self._bounded(self._energy_movers(X))
+        return self._bounded(self._scores(X)[self.metric])
+
+    def _scores(self, X):
+        """Scores in every metric, "emd" only where it is the present one."""
         mse, kl, mss = self._measures(X).T
         scores = {"nll": mse + kl, "mse": mse, "kl": kl, "mss": mss}
-        return self._bounded(scores[self.metric])
+        far = mss > LARGEST_SCALED**2
+        if self.metric == "emd":
+            scores["emd"] = np.full(len(X), np.nan)
+            if not far.all():
+                scores["emd"][~far] = self._energy_movers(X[~far])
+        return {name: np.where(far, np.fmax(score, mss), score) for name, score in scores.items()}
 
     def _latent_points(self, network, z):
         """Latent points to decode, shape (n_points, n_events, n_latent), and KL."""
@@ -596,22 +491,5 @@ class VAEDetector(ReconstructionDetector):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = self.outlier_exposure is not None
+        tags.target_tags.required = self.exposure is not None
         return tags
-
-
-def _annealed(target, annealing, name):
-    if annealing is None or target is None:
-        return Annealed(0.0 if target is None else target)
-    values = tuple(annealing)
-    if (
-        len(values) != 3
-        or not all(isinstance(value, Integral) for value in values)
-        or values[0] < 0
-        or min(values[1:]) < 1
-    ):
-        raise ValueError(
-            f"{name} must be (start, period, n_cycles) in epochs, with start >= 0, period >= 1 "
-            f"and n_cycles >= 1; got {annealing!r}."
-        )
-    return Annealed(target, *values)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from numbers import Integral
 
 __all__ = ["Annealed"]
 
@@ -32,6 +34,42 @@ class Annealed:
 
     def __post_init__(self) -> None:
         self.value = self.target
+
+    @classmethod
+    def read(cls, target: float, annealing: Iterable | None, *, name: str) -> Annealed:
+        """Build a coefficient from the parameter `annealing` of an estimator.
+
+        Parameters
+        ----------
+        target : float
+        annealing : tuple (start, period, n_cycles) or None
+            None keeps the coefficient constant.
+        name : str
+            Name of the parameter, for the error message.
+
+        Returns
+        -------
+        coefficient : Annealed
+
+        Raises
+        ------
+        ValueError
+            Anything but three whole numbers of epochs.
+        """
+        if annealing is None:
+            return cls(target)
+        values = tuple(annealing)
+        if (
+            len(values) != 3
+            or not all(isinstance(value, Integral) for value in values)
+            or values[0] < 0
+            or min(values[1:]) < 1
+        ):
+            raise ValueError(
+                f"{name} must be (start, period, n_cycles) in epochs, with start >= 0, "
+                f"period >= 1 and n_cycles >= 1; got {annealing!r}."
+            )
+        return cls(target, *values)
 
     @property
     def n_epochs(self) -> int:

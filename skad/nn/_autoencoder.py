@@ -9,8 +9,10 @@ from torch import nn
 
 from skad.nn._mlp import Standardize, mlp_layers
 
-__all__ = ["Autoencoder", "VariationalAutoencoder"]
+__all__ = ["LARGEST_SCALED", "Autoencoder", "VariationalAutoencoder"]
 
+# Beyond it, in scaled units, a network in float32 would overflow to NaN; it sees this value.
+LARGEST_SCALED = 1e15
 # Posterior variances are kept within exp(-30) and exp(20), whatever the event.
 _MIN_LOG_VARIANCE, _MAX_LOG_VARIANCE = -30.0, 20.0
 
@@ -54,7 +56,10 @@ class Autoencoder(nn.Module):
         return n_latent
 
     def _cast(self, value: torch.Tensor) -> torch.Tensor:
-        return value.to(next(self.decoder.parameters()).dtype)
+        dtype = next(self.decoder.parameters()).dtype
+        if value.dtype == dtype:
+            return value
+        return value.clamp(-LARGEST_SCALED, LARGEST_SCALED).to(dtype)
 
     def latent(self, z: torch.Tensor) -> torch.Tensor:
         """Return the latent point of scaled features."""

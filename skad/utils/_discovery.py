@@ -13,7 +13,8 @@ def all_estimators():
     """List every public estimator of skad, as `sklearn.utils.all_estimators` does.
 
     A class is public when the ``__all__`` of a public package of skad names it, so a new class
-    enters the common tests by being exported.
+    enters the common tests by being exported. One without `fit` holds parameters of an estimator
+    and is none itself.
 
     Returns
     -------
@@ -38,6 +39,7 @@ def all_estimators():
             if (
                 inspect.isclass(value)
                 and issubclass(value, BaseEstimator)
+                and hasattr(value, "fit")
                 and not inspect.isabstract(value)
             ):
                 classes[name] = value

@@ -78,23 +78,21 @@ def test_latent_space_of_the_first_network(detector):
         detector.inverse_transform(X)
 
 
-def test_the_preset_is_the_network_of_the_paper():
-    preset = AutoencoderDetector.from_preset("coordinate_study", max_epochs=2, random_state=0)
-    network = preset.fit(np.random.RandomState(0).normal(size=(100, 2))).trained_.networks[0][0]
-    shapes = [tuple(p.shape) for p in network.parameters()]
-    encoder = [(50, 2), (20, 50), (10, 20), (1, 10)]
-    decoder = [(10, 1), (10,), (20, 10), (20,), (50, 20), (50,), (2, 50), (2,)]
-    assert shapes == encoder + decoder
-    assert (preset.batch_size, preset.max_epochs, preset.n_iter_no_change) == (10_000, 2, 10)
-    with pytest.raises(ValueError, match="has no preset 'paper'"):
-        AutoencoderDetector.from_preset("paper")
-
-
-def test_far_events_have_finite_ordered_scores(detector):
-    far = 5e4 + np.array([1e6, 1e12, 1e20, 1e30])[:, None] * np.array([[1.0, -1.0]])
-    scores = detector.anomaly_score(far)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_far_events_have_finite_ordered_scores(detector, dtype):
+    far = np.array([1e6, 1e12, 1e19, 1e30, 3.4e38, 1e60, 1e150, 1e300, 1.7e308])
+    far = far[:5] if dtype == np.float32 else far
+    events = (5e4 + far[:, None] * np.array([[1.0, -1.0]])).astype(dtype)
+    with np.errstate(over="ignore"):
+        scores = detector.anomaly_score(events)
+        assert (detector.predict(events) == -1).all()
     assert np.isfinite(scores).all()
-    assert (np.diff(scores) > 0).all()
+    assert scores[0] > detector.anomaly_score(curve(2000)).max()
+    assert (np.diff(scores[far < 1e154]) > 0).all()
+    assert (scores[far > 1e154] == np.finfo(np.float64).max).all()
+    # The mean of the squares: nothing of such an event is reconstructed.
+    deviation = curve(2000).std(axis=0)
+    np.testing.assert_allclose(scores[4], ((3.4e38 / deviation) ** 2).mean(), rtol=1e-4)
 
 
 def test_weights_of_zero_hide_events():

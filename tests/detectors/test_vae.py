@@ -6,12 +6,16 @@ import torch
 from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV
 from sklearn.utils import get_tags
 
+from skad import papers
 from skad.coordinates import ConstituentCoordinates, JetFrame
 from skad.datasets import load_jets
-from skad.detectors import VAEDetector
+from skad.detectors import DisCo, OutlierExposure, VAEDetector
+from skad.exceptions import MissingColumnError
 from skad.metrics import distance_correlation, energy_movers_distance
+from skad.utils import all_estimators
 
 SMALL = {"hidden_layer_sizes": (32,), "n_latent": 2, "max_epochs": 30, "random_state": 0}
 
@@ -121,7 +125,8 @@ def test_samples_from_the_prior_look_like_the_events():
 def test_a_member_of_an_ensemble_is_the_network_trained_alone():
     X, y = plane(600), np.arange(600) % 3 == 0
     mass = np.random.RandomState(0).exponential(size=600)
-    options = SMALL | {"max_epochs": 3, "outlier_exposure": "kl", "decorrelate": -1}
+    options = SMALL | {"max_epochs": 3, "exposure": OutlierExposure("kl")}
+    options |= {"decorrelation": DisCo(-1)}
     X = np.column_stack([X, mass])
     one = VAEDetector(**options).fit(X, y)
     two = VAEDetector(**options, n_estimators=2).fit(X, y)
@@ -141,9 +146,8 @@ def test_disco_decorrelates(metric):
     train, test = massive(2000), massive(2000, seed=1)
     correlation = {}
     for strength in (0.0, 100.0):
-        detector = VAEDetector(
-            **SMALL, beta=1.0, decorrelate=-1, disco_strength=strength, disco_metric=metric
-        ).fit(train)
+        disco = DisCo(-1, metric=metric, strength=strength)
+        detector = VAEDetector(**SMALL, beta=1.0, decorrelation=disco).fit(train)
         correlation[strength] = distance_correlation(test[:, -1], detector.anomaly_score(test))
     assert correlation[0.0] > 0.4
     assert correlation[100.0] < 0.5 * correlation[0.0]
@@ -151,15 +155,17 @@ def test_disco_decorrelates(metric):
 
 def test_the_decorrelated_column_is_not_seen_but_kept():
     X = massive(300)
-    detector = VAEDetector(**SMALL | {"max_epochs": 2}, decorrelate=6).fit(X)
+    detector = VAEDetector(**SMALL | {"max_epochs": 2}, decorrelation=DisCo(6)).fit(X)
     other = X.copy()
     other[:, 6] = 7.0
     np.testing.assert_array_equal(detector.anomaly_score(other), detector.anomaly_score(X))
     np.testing.assert_array_equal(detector.reconstruct(other)[:, 6], 7.0)
     assert detector.sample(3, random_state=0).shape == (3, 6)
     assert detector.feature_indices_.tolist() == [0, 1, 2, 3, 4, 5]
-    with pytest.raises(ValueError, match="decorrelate must leave a column"):
-        VAEDetector(decorrelate=0).fit(X[:, :1])
+    with pytest.raises(ValueError, match="decorrelation must leave a column"):
+        VAEDetector(decorrelation=DisCo(0)).fit(X[:, :1])
+    with pytest.raises(MissingColumnError, match="decorrelation__column=7 is not a column of X"):
+        VAEDetector(decorrelation=DisCo(7)).fit(X)
 
 
 @pytest.mark.parametrize("metric", ["mse", "kl"])
@@ -176,9 +182,8 @@ def test_exposed_outliers_and_their_like_become_anomalous(metric):
     test = np.concatenate([plane(500, seed=2), outliers(500, 3)])
     truth = np.repeat([0, 1], 500)
     plain = VAEDetector(**SMALL, metric=metric).fit(background)
-    exposed = VAEDetector(
-        **SMALL, metric=metric, outlier_exposure=metric, oe_annealing=(2, 3, 2)
-    ).fit(X, y)
+    exposure = OutlierExposure(metric, annealing=(2, 3, 2))
+    exposed = VAEDetector(**SMALL, metric=metric, exposure=exposure).fit(X, y)
     auc = {
         name: roc_auc_score(truth, d.anomaly_score(test))
         for name, d in {"plain": plain, "exposed": exposed}.items()
@@ -194,25 +199,104 @@ def test_exposed_outliers_and_their_like_become_anomalous(metric):
 
 def test_labels_of_outlier_exposure():
     X, y = plane(200), np.arange(200) % 2
-    detector = VAEDetector(**SMALL | {"max_epochs": 2}, outlier_exposure="mse")
+    detector = VAEDetector(**SMALL | {"max_epochs": 2}, exposure=OutlierExposure("mse"))
     assert get_tags(detector).target_tags.required
     assert not get_tags(VAEDetector()).target_tags.required
-    with pytest.raises(ValueError, match="outlier_exposure requires y"):
+    with pytest.raises(ValueError, match="exposure requires y"):
         detector.fit(X)
-    with pytest.raises(ValueError, match=r"must hold 0 .* both; got the values \[-1, 1\]"):
+    with pytest.raises(ValueError, match="y must be 1 for exposed outliers .* the labels -1, 1"):
         detector.fit(X, 2 * y - 1)
-    with pytest.raises(ValueError, match=r"both; got the values \[0\]"):
+    with pytest.raises(ValueError, match="y must hold both 1 .exposed outliers. and 0"):
         detector.fit(X, 0 * y)
     with pytest.raises(ValueError, match="y_val with X_val"):
         detector.fit(X, y, X_val=X)
     detector.fit(X, y, X_val=X[:50], y_val=y[:50])
     assert "valid_loss" in detector.history_[0][0]
+    by_numbers = detector.fit(X, y).anomaly_score(X)
+    np.testing.assert_array_equal(detector.fit(X, y == 1).anomaly_score(X), by_numbers)
+
+
+def test_parameter_objects_are_no_estimators_but_have_parameters():
+    assert not {"DisCo", "OutlierExposure"} & set(dict(all_estimators()))
+    detector = VAEDetector(
+        **SMALL | {"max_epochs": 3}, decorrelation=DisCo(-1), exposure=OutlierExposure("kl")
+    )
+    copy = clone(detector).set_params(decorrelation__strength=5.0, exposure__margin=2.0)
+    assert (copy.decorrelation.strength, copy.exposure.margin) == (5.0, 2.0)
+    assert (detector.decorrelation.strength, detector.exposure.margin) == (100.0, 1.0)
+
+    def independence(detector, X, y=None):
+        return -distance_correlation(X[:, -1], detector.anomaly_score(X))
+
+    search = GridSearchCV(
+        VAEDetector(**SMALL, beta=1.0, decorrelation=DisCo(-1)),
+        {"decorrelation__strength": [0.0, 100.0]},
+        scoring=independence,
+        cv=2,
+    ).fit(massive(1000))
+    assert search.best_params_ == {"decorrelation__strength": 100.0}
+
+
+@pytest.mark.parametrize(
+    "params, message",
+    [
+        ({"decorrelation": "mass"}, "'decorrelation' parameter of VAEDetector must be None or an"),
+        ({"decorrelation": DisCo(0, strength=-1.0)}, r"'strength' parameter of DisCo .*\[0.0, inf"),
+        ({"decorrelation": DisCo(0, power=3)}, "'power' parameter of DisCo must be .* Got 3"),
+        ({"exposure": OutlierExposure("nll")}, "'metric' parameter of OutlierExposure must be a"),
+        ({"exposure": OutlierExposure(margin=-1.0)}, "'margin' parameter of OutlierExposure must"),
+    ],
+)
+def test_parameter_objects_are_checked_in_fit(params, message):
+    with pytest.raises(ValueError, match=message):
+        VAEDetector(**params).fit(plane(20), np.arange(20) % 2)
 
 
 @pytest.mark.parametrize("annealing", [(1, 2), (0, 0, 1), (-1, 1, 1), (0.5, 1, 1)])
 def test_annealing_is_checked(annealing):
     with pytest.raises(ValueError, match=r"beta_annealing must be \(start, period, n_cycles\)"):
         VAEDetector(beta_annealing=annealing).fit(plane(20))
+    with pytest.raises(ValueError, match=r"annealing of OutlierExposure must be \(start, period"):
+        VAEDetector(exposure=OutlierExposure(annealing=annealing)).fit(plane(20), np.arange(20) % 2)
+
+
+def assert_most_anomalous_and_ordered(detector, X, column, sign):
+    """Events ever further out in one column; the squares of the last ones overflow."""
+    far = np.array([1e19, 1e30, 3.4e38, 1e60, 1e150, 1e300, 1.7e308])
+    if X.dtype == np.float32:
+        far = far[:3]
+    events = np.repeat(X[:1], len(far), axis=0)
+    events[:, column] = sign * far
+    with np.errstate(over="ignore"):
+        scores = detector.anomaly_score(events)
+        assert (detector.predict(events) == -1).all()
+    assert np.isfinite(scores).all()
+    assert scores[0] > detector.anomaly_score(X).max()
+    assert (np.diff(scores[far < 1e154]) > 0).all()
+    assert (scores[far > 1e154] == np.finfo(np.float64).max).all()
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_extreme_events_are_most_anomalous_in_every_metric(activation, dtype):
+    X = plane(300).astype(dtype)
+    # A bounded activation gives every event far out the same latent point.
+    for batch_size in (64, 300):  # networks in single precision, and in double
+        detector = VAEDetector(
+            **SMALL | {"max_epochs": 3, "activation": activation, "batch_size": batch_size}
+        ).fit(X)
+        for metric in ("nll", "mse", "kl", "mss"):
+            for n_samples in (None, 2):
+                detector.set_params(metric=metric, n_samples=n_samples)
+                for column, sign in ((0, 1), (3, -1)):
+                    assert_most_anomalous_and_ordered(detector, X, column, sign)
+
+
+def test_extreme_events_keep_finite_reconstructions(detector):
+    X = np.full((3, 6), 5.0)
+    X[:, 2] = [1e19, 3.4e38, 1e300]
+    assert np.isfinite(detector.transform(X)).all()
+    assert np.isfinite(detector.reconstruct(X)).all()
 
 
 def test_warm_start_keeps_the_latent_space():
@@ -233,9 +317,8 @@ def jets():
 def test_jets_of_tops_are_anomalous_in_every_metric(jets):
     pytest.importorskip("ot")
     X, y = jets
-    detector = VAEDetector.from_preset(
-        "beta_vae", max_epochs=6, batch_size=200, metric="emd", random_state=0
-    ).fit(X[:3000])
+    detector = papers.vae(metric="emd", random_state=0).set_params(max_epochs=6, batch_size=200)
+    detector.fit(X[:3000])
     assert (detector.predict(X[:3000]) == -1).mean() == pytest.approx(0.01)
     X, y = X[3500:4500], y[3500:4500]
     scores = {}
@@ -245,6 +328,9 @@ def test_jets_of_tops_are_anomalous_in_every_metric(jets):
     np.testing.assert_allclose(
         scores["emd"], energy_movers_distance(X, detector.reconstruct(X)), rtol=1e-6
     )
+    detector.set_params(metric="emd")
+    for column in (0, 3):  # an energy, which the distance does not see, and a momentum
+        assert_most_anomalous_and_ordered(detector, X[:200], column, 1)
 
 
 def test_emd_in_other_coordinates(jets):
@@ -252,9 +338,10 @@ def test_emd_in_other_coordinates(jets):
     X, _ = jets
     coordinates = ConstituentCoordinates(relative=False).fit(X)
     Z = coordinates.transform(X[:1000])
-    detector = VAEDetector.from_preset(
-        "beta_vae", max_epochs=3, batch_size=200, constituents="log_pt_eta_phi", random_state=0
-    ).fit(Z)
+    detector = papers.vae(random_state=0).set_params(
+        max_epochs=3, batch_size=200, constituents="log_pt_eta_phi"
+    )
+    detector.fit(Z)
     scores = detector.set_params(metric="emd").anomaly_score(Z[:100])
     reconstruction = detector.reconstruct(Z[:100])
     reconstruction[:, ::3] = np.maximum(reconstruction[:, ::3], 0)

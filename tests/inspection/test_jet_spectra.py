@@ -5,7 +5,7 @@ import pytest
 
 from skad.coordinates import ConstituentCoordinates
 from skad.datasets import load_jets
-from skad.detectors import VAEDetector
+from skad.detectors import DisCo, VAEDetector
 from skad.inspection import jet_spectra
 
 
@@ -40,7 +40,9 @@ def test_coordinates(jets):
 def test_given_reconstructed_and_generated_jets(jets):
     # A column that no network sees.
     X = np.column_stack([np.arange(1500.0), jets])
-    detector = VAEDetector(hidden_layer_sizes=(64,), decorrelate=0, max_epochs=5, random_state=0)
+    detector = VAEDetector(
+        hidden_layer_sizes=(64,), decorrelation=DisCo(0), max_epochs=5, random_state=0
+    )
     detector.fit(X)
     spectra = jet_spectra(detector, X, random_state=0)
     samples = {
