@@ -55,6 +55,7 @@ ROOMS = [
     "metrics",
     "inspection",
     "plotting",
+    "papers",
     "nn",
     "base",
     "utils",
