@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from test_architecture import FLOORS, PACKAGE, room_of
 
 from skad import papers
 from skad.utils import all_estimators
@@ -108,6 +109,24 @@ def test_readme_lists_what_exists():
         for name in re.findall(r"`([^`]+)`", names):
             if name != "GridSearchCV":
                 assert fnmatch.filter(public, name), f"{room} has no {name}"
+
+
+def test_architecture_lists_the_rooms_that_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    table = text.partition("| room | holds |")[2].partition("\n\n")[0]
+    listed = [re.findall(r"`skad/(\w+)", row.partition(" | ")[0]) for row in table.splitlines()]
+    built = {room_of(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py")}
+    floors = [sorted(set(floor) & built) for floor in FLOORS]
+    assert [sorted(rooms) for rooms in listed if rooms] == [rooms for rooms in floors if rooms]
+
+
+def test_files_that_pages_name_exist():
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        if "_build" in page.parts:
+            continue
+        for name in re.findall(r"`([\w./]+\.(?:md|py|toml|txt|cff))`", page.read_text()):
+            places = (ROOT, page.parent, ROOT / "benchmarks" / "results")
+            assert any((place / name).exists() for place in places), f"{page.name}: {name}"
 
 
 def test_headings_of_choices_are_decisions():
