@@ -72,6 +72,11 @@ class MixtureRatio(BaseEstimator):
     def anomaly_score(self, X):
         return self.density_ratio(X)
 
+    interpolates = False  # x is taken to be independent of m
+
+    def held_out_background(self, X, y=None, sample_weight=None, n_samples=None, random_state=None):
+        return self.sample_background(n_samples, random_state)
+
     def sample_background(self, n_samples, random_state=None):
         rng = check_random_state(random_state)
         x = rng.multivariate_normal(

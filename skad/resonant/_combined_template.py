@@ -1,7 +1,9 @@
 """Several background templates put together into one."""
 
 import numpy as np
+from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted
 
 from skad.exceptions import RegionError
 from skad.resonant._region import check_region
@@ -219,15 +221,53 @@ class CombinedTemplate(Template, sk.BaseComposition):
         sizes = [None] * len(self.templates_)
         if n_samples is not None:
             sizes = np.diff(np.rint(n_samples * np.cumsum([0.0, *self.shares_]))).astype(int)
-        parts, weights = [], []
-        for template, share, size in zip(self.templates_, self.shares_, sizes, strict=True):
-            if size == 0:
-                continue
-            X, weight = template.sample_background(None if size is None else int(size), rng)
-            parts.append(X)
-            weights.append(weight * share / weight.sum())
-        weight = np.concatenate(weights)
-        return np.concatenate(parts), weight / weight.mean()
+        drawn = [
+            None if size == 0 else template.sample_background(size and int(size), rng)
+            for template, size in zip(self.templates_, sizes, strict=True)
+        ]
+        return self._joined(drawn)
+
+    def held_out_background(self, X, y=None, sample_weight=None, n_samples=None, random_state=None):
+        """Return background of the signal region that no classifier of the template has seen.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+            Events as for `fit`, but others.
+        y : array-like of shape (n_events,), default=None
+            1 = data, 0 = simulation or reference, where a member needs it.
+        sample_weight : array-like of shape (n_events,), default=None
+        n_samples : int, default=None
+            Of each member that draws.
+        random_state : int, RandomState or None, default=None
+
+        Returns
+        -------
+        X : ndarray of float64, shape (n_background, n_columns)
+        sample_weight : ndarray of float64, shape (n_background,)
+        """
+        check_is_fitted(self)
+        rng = check_random_state(random_state)
+        events = self._read_others(X, y, sample_weight)
+        held_out = []
+        for template in self.templates_:
+            labels, rows = None, events.data
+            if requires_y(template):
+                labels, rows = events.data.astype(int), slice(None)
+            own = self._named(events.X[rows]), labels, events.weights(rows)
+            held_out.append(template.held_out_background(*own, n_samples, rng))
+        return self._joined(held_out)
+
+    @property
+    def interpolates(self):
+        """Whether the events of all members are those of the region's masses."""
+        return all(template.interpolates for _, template in self.templates)
+
+    def _joined(self, parts):
+        """Put together events and weights of the members by their shares."""
+        parts = [(*part, share) for part, share in zip(parts, self.shares_, strict=True) if part]
+        weight = np.concatenate([weight * share / weight.sum() for _, weight, share in parts])
+        return np.concatenate([X for X, _, _ in parts]), weight / weight.mean()
 
 
 def _fit_member(template, X, events, seed):

@@ -149,6 +149,8 @@ class CURTAINS(TransportTemplate):
         "loss": [sk.StrOptions({"likelihood", "optimal_transport"})],
     }
 
+    _draws = False
+
     def __init__(
         self,
         density=None,
@@ -201,17 +203,27 @@ class CURTAINS(TransportTemplate):
     def _sample(self, n_samples, rng):
         if n_samples is None:
             n_samples = self._n_background()
-        target = self.masses_.draw(n_samples, rng)
         if self._p is None:
             rows = draw_rows(len(self._z), n_samples, rng)
         else:
             rows = rng.choice(len(self._z), n_samples, p=self._p)
+        target = self.masses_.draw(n_samples, rng)
+        return self._moved(self._z[rows], self._m[rows], target, rng), np.ones(n_samples)
+
+    def _held_out(self, events, rng):
+        rows = events.data & events.sideband
+        z, m = self._to_z(events.X[rows]), events.m[rows]
+        weight = np.ones(len(m)) if events.weight is None else events.weight[rows]
+        return self._moved(z, m, self.masses_.draw(len(m), rng), rng), weight
+
+    def _moved(self, z, source, target, rng):
+        """Return events of the sidebands, moved to other masses."""
         z = self._transported(
             lambda network, batch: network.move(batch["z"], batch["source"], batch["target"]),
-            {"z": self._z[rows], "source": self._m[rows, None], "target": target[:, None]},
+            {"z": z, "source": source[:, None], "target": target[:, None]},
             rng,
         )
-        return self._to_events(z, target), np.ones(n_samples)
+        return self._to_events(z, target)
 
 
 def _order(batch):

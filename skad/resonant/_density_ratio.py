@@ -282,6 +282,28 @@ class DensityRatioDetector(
             X[:n_outside] = events[rng.choice(len(events), n_outside, p=weight / weight.sum())]
         return rng.permutation(X), np.ones(n_samples)
 
+    # The density of the sidebands is taken to the masses of the region.
+    interpolates = True
+
+    def held_out_background(
+        self, X=None, y=None, sample_weight=None, n_samples=None, random_state=None
+    ):
+        """Draw background events of the signal region, as `sample_background` does.
+
+        Parameters
+        ----------
+        X, y, sample_weight : ignored
+            A template of existing events needs other ones than those of `fit`.
+        n_samples : int, default=None
+        random_state : int, RandomState or None, default=None
+
+        Returns
+        -------
+        X : ndarray of float64, shape (n_samples, n_columns)
+        sample_weight : ndarray of float64, shape (n_samples,)
+        """
+        return self.sample_background(n_samples, random_state)
+
     def _draw_background(self, n, rng):
         X = np.empty((n, self.n_features_in_))
         if not n:

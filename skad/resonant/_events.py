@@ -106,6 +106,20 @@ class ResonantMixin:
             )
         return events
 
+    def _read_others(self, X, y=None, sample_weight=None):
+        """Check events other than those of `fit`, in the region of `fit`."""
+        X = self._as_fitted(X)
+        data = np.ones(len(X), dtype=bool)
+        if self._needs_simulation:
+            data = read_labels(y, len(X), owner=type(self).__name__)
+        weight = None
+        if sample_weight is not None:
+            weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
+        m = self.region_.values(X)
+        return ResonantEvents(
+            X, m, weight, data, self.region_.mask(m), self.region_.sideband_mask(m)
+        )
+
     def _as_fitted(self, X):
         """Check events against those of `fit` and return them as an array of float64."""
         check_is_fitted(self)

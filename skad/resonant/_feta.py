@@ -6,6 +6,7 @@ from sklearn.preprocessing import MinMaxScaler
 from skad.density import FlowDensity
 from skad.nn._flow_network import negative_log_likelihood
 from skad.nn._transport import FlowOnFlow
+from skad.resonant._events import missing_simulation
 from skad.resonant._simulation import training_rows
 from skad.resonant._transport import TransportTemplate
 from skad.utils import _sklearn as sk
@@ -209,9 +210,24 @@ class FETA(TransportTemplate):
             above = np.searchsorted(self._m, m).clip(1, len(self._m) - 1)
             rows = above - (m - self._m[above - 1] < self._m[above] - m)
             z, m = self._z[rows], self._m[rows]
+        return self._pushed(z, m, rng), np.ones(n_samples)
+
+    @property
+    def _draws(self):
+        return self.source == "density"
+
+    def _held_out(self, events, rng):
+        rows = ~events.data & events.inside
+        if not rows.any():
+            raise missing_simulation(self.region_, "FETA")
+        weight = np.ones(rows.sum()) if events.weight is None else events.weight[rows]
+        return self._pushed(self._to_z(events.X[rows]), events.m[rows], rng), weight
+
+    def _pushed(self, z, m, rng):
+        """Return simulated events, moved to where the data are."""
         z = self._transported(
             lambda network, batch: network.push(batch["z"], batch["m"]),
             {"z": z, "m": m[:, None]},
             rng,
         )
-        return self._to_events(z, m), np.ones(n_samples)
+        return self._to_events(z, m)

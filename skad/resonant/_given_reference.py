@@ -62,6 +62,7 @@ class GivenReference(Template):
     _learns_support = False
 
     _parameter_constraints: dict = {**Template._template_constraints}
+    _draws = False
 
     def __init__(self, region=None, *, resonance=0, random_state=None):
         self.region = region
@@ -69,14 +70,16 @@ class GivenReference(Template):
         self.random_state = random_state
 
     def _fit(self, events, rng):
+        self.events_, self.sample_weight_ = self._held_out(events, rng)
+
+    def _held_out(self, events, rng):
         rows = ~events.data & events.inside
         if not rows.any():
             raise missing_simulation(self.region_, "GivenReference")
         weight = np.ones(rows.sum()) if events.weight is None else events.weight[rows]
         if not weight.any():
             raise ValueError("sample_weight is zero for every reference event (y = 0).")
-        self.events_ = events.X[rows]
-        self.sample_weight_ = weight / weight.mean()
+        return events.X[rows], weight / weight.mean()
 
     def _sample(self, n_samples, rng):
         rows = draw_rows(len(self.events_), n_samples, rng)

@@ -8,6 +8,7 @@ import numpy as np
 from skad.base import PresetMixin
 from skad.detectors import CWoLaDetector, NetworkClassifier
 from skad.exceptions import LowStatisticsWarning
+from skad.resonant._events import missing_simulation
 from skad.resonant._simulation import training_rows
 from skad.resonant._template import Template, draw_rows
 from skad.utils import _sklearn as sk
@@ -118,6 +119,7 @@ class SALAD(PresetMixin, Template):
     """
 
     _needs_simulation = True
+    _draws = False
 
     _presets = {
         "interplay": lambda: {
@@ -174,12 +176,22 @@ class SALAD(PresetMixin, Template):
         self.detector_ = CWoLaDetector(classifier, cv=None, random_state=rng).fit(
             events.X[rows], events.data[rows].astype(int), sample_weight=events.weights(rows)
         )
+        self.events_, weight = self._reweighted(events)
+        self._set_weights(weight)
+        self.n_background_ = float(weight.sum() * n_data / n_simulation)
+
+    def _held_out(self, events, rng):
+        X, weight = self._reweighted(events)
+        weight = weight / weight.mean()
+        return X, weight if self.max_weight is None else np.minimum(weight, self.max_weight)
+
+    def _reweighted(self, events):
         rows = ~events.data & events.inside
-        self.events_ = events.X[rows]
-        ratio = self.detector_.anomaly_score(self.events_)
+        if not rows.any():
+            raise missing_simulation(self.region_, "SALAD")
+        ratio = self.detector_.anomaly_score(events.X[rows])
         own = np.ones(len(ratio)) if events.weight is None else events.weight[rows]
-        self._set_weights(own * ratio)
-        self.n_background_ = float((own * ratio).sum() * n_data / n_simulation)
+        return events.X[rows], own * ratio
 
     def _set_weights(self, weight):
         weight = weight / weight.mean()

@@ -59,6 +59,9 @@ class Sidebands(Template):
     """
 
     _parameter_constraints: dict = {**Template._template_constraints}
+    # The features are taken to be the same beside the region.
+    interpolates = False
+    _draws = False
 
     def __init__(self, region=None, *, resonance=0, random_state=None):
         self.region = region
@@ -66,14 +69,17 @@ class Sidebands(Template):
         self.random_state = random_state
 
     def _fit(self, events, rng):
+        self.events_, self.sample_weight_ = self._held_out(events, rng)
+
+    def _held_out(self, events, rng):
         weight = np.ones(len(events.m)) if events.weight is None else events.weight
         rows, factor = np.zeros(len(weight), dtype=bool), np.ones(len(weight))
         for side in ("low", "high"):
             mask = self.region_.sideband_mask(events.m, side)
-            rows |= mask
-            factor[mask] = 0.5 / weight[mask].sum()
-        self.events_ = events.X[rows]
-        self.sample_weight_ = (weight * factor)[rows] * rows.sum()
+            if weight[mask].any():
+                rows |= mask
+                factor[mask] = 0.5 / weight[mask].sum()
+        return events.X[rows], (weight * factor)[rows] * rows.sum()
 
     def _sample(self, n_samples, rng):
         rows = draw_rows(len(self.events_), n_samples, rng)

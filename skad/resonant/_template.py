@@ -68,6 +68,9 @@ class Template(ResonantMixin, BaseEstimator, ABC):
         "random_state": ["random_state"],
     }
 
+    # Whether the events are those of the region's masses, not of masses beside them.
+    interpolates = True
+
     @sk.fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, sample_weight=None):
         """Learn the background.
@@ -151,6 +154,42 @@ class Template(ResonantMixin, BaseEstimator, ABC):
         if self._learns_support:
             self._warn_outside(X, "the template learned nothing there", weight)
         return X, np.asarray(weight, dtype=np.float64)
+
+    def held_out_background(self, X, y=None, sample_weight=None, n_samples=None, random_state=None):
+        """Return background of the signal region that no classifier of the template has seen.
+
+        A template that draws from what it learned draws fresh events; one that is made of existing
+        events makes them of those of `X`, which took no part in its fit.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+            Events as for `fit`, but others.
+        y : array-like of shape (n_events,), default=None
+            1 = data, 0 = simulation or reference, where `fit` needs it.
+        sample_weight : array-like of shape (n_events,), default=None
+        n_samples : int, default=None
+            Of a template that draws; the others give all that X holds.
+        random_state : int, RandomState or None, default=None
+
+        Returns
+        -------
+        X : ndarray of float64, shape (n_background, n_columns)
+        sample_weight : ndarray of float64, shape (n_background,)
+        """
+        check_is_fitted(self)
+        rng = check_random_state(random_state)
+        if self._draws:
+            return self.sample_background(n_samples, rng)
+        X, weight = self._held_out(self._read_others(X, y, sample_weight), rng)
+        return np.asarray(X, dtype=np.float64), np.asarray(weight, dtype=np.float64)
+
+    # Whether events are drawn from what was learned, rather than existing ones used.
+    _draws = True
+
+    def _held_out(self, events, rng):
+        """Return background events and weights made of events that are not those of the fit."""
+        raise NotImplementedError
 
     def _is_described(self, X):
         features = X[:, self.feature_indices_]

@@ -325,6 +325,34 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.template_.sample_background(n_samples, random_state)
 
+    def held_out_background(self, X, y=None, sample_weight=None, n_samples=None, random_state=None):
+        """Return background of the signal region that the classifier has not seen.
+
+        What the background of a cut is measured on, see `Template.held_out_background`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+            Events as for `fit`, but others.
+        y : array-like of shape (n_events,), default=None
+        sample_weight : array-like of shape (n_events,), default=None
+        n_samples : int, default=None
+            Of a template that draws.
+        random_state : int, RandomState or None, default=None
+
+        Returns
+        -------
+        X : ndarray of float64, shape (n_background, n_columns)
+        sample_weight : ndarray of float64, shape (n_background,)
+        """
+        check_is_fitted(self)
+        return self.template_.held_out_background(X, y, sample_weight, n_samples, random_state)
+
+    @property
+    def interpolates(self):
+        """Whether the template's events are those of the region's masses."""
+        return self.template.interpolates
+
     def _requires_y(self):
         return get_tags(self.template).target_tags.required
 

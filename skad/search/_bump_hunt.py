@@ -43,7 +43,7 @@ from skad.utils._random import draw_seed, draw_seeds
 
 __all__ = ["BumpHunt"]
 
-_NEEDS = {"sideband": (), "direct": ("sample_background",)}
+_BACKGROUNDS = {"auto", "sideband", "direct"}
 
 
 class BumpHunt(BaseEstimator):
@@ -67,8 +67,10 @@ class BumpHunt(BaseEstimator):
           them: the resolved `SignalRegion` of the window, with the width of the sidebands that the
           detector's own region was given, and the position of the resonant feature. A detector
           without `region` is fitted without the resonant feature, so that it cannot cut on it;
-        - for ``background="direct"``: ``sample_background(n_samples, random_state)``, background
-          events (X, sample_weight) of the signal region.
+        - for ``background="direct"``: ``held_out_background(X, y, None, n_samples, random_state)``,
+          background events (X, sample_weight) of the signal region that no training has seen, made
+          of the events of the held-out fold or drawn afresh; and `interpolates`, whether they are
+          those of the masses of the region, rather than of masses beside it.
     windows : None, sequence of SignalRegion or of (low, high), default=None
         Signal regions, see `SignalRegion.scan`. None means one, the central fifth of the events.
     efficiencies : sequence of float, default=(1e-1, 1e-2, 1e-3)
@@ -84,15 +86,19 @@ class BumpHunt(BaseEstimator):
         seed that the detector was given stays, in the k-th of them plus k.
     resonance : int or str, default=0
         Column of X that holds m.
-    background : {"sideband", "direct"}, default="sideband"
-        - "sideband": fit of the surviving spectrum, see `sideband_background`;
-        - "direct": Monte-Carlo integral over the detector's background density, see
-          `direct_background`, times the observed events of the region.
+    background : {"auto", "sideband", "direct"}, default="auto"
+        - "sideband": fit of the surviving spectrum, see `sideband_background`. Right where the cut
+          does not sculpt the spectrum; rows in which it does are not trusted;
+        - "direct": fraction of the detector's background that passes, times the observed events
+          of the region, see `direct_background`. The background events took no part in any
+          training. Where they are those of masses beside the region (`Sidebands`), a cut that
+          sculpts is not trusted either;
+        - "auto": "sideband", and "direct" in rows that the cut sculpts, where the detector
+          interpolates its background into the region; `results_` says which.
 
-        Importance weights are not on offer: without signal they were off by up to ten standard
-        deviations where R is noisy. `importance_background` corrects them by densities of halves.
-
-        With an efficiency of 1 it is always the sideband fit.
+        With an efficiency of 1 it is always the sideband fit. Importance weights are not on offer:
+        without signal they were off by up to ten standard deviations where R is noisy.
+        `importance_background` corrects them by densities of halves.
     spectrum : {"dijet", "power_exponential", "polynomial"}, default="dijet"
         Function of the fits, see `fit_spectrum`.
     sqrt_s : float, default=13.0
@@ -105,7 +111,7 @@ class BumpHunt(BaseEstimator):
     bins_per_region : int, default=4
         Bins of the fit inside a window; the sidebands have bins about as wide.
     n_samples : int, default=50000
-        Background events drawn per fold and seed, "direct" only.
+        Background events per fold and seed of detectors that draw them, for "direct".
     n_toys : int, default=0
         Pseudo-experiments of every local p-value; 0 leaves `p_toys` out.
     n_global_toys : int, default=100000
@@ -133,7 +139,8 @@ class BumpHunt(BaseEstimator):
     ----------
     results_ : DataFrame
         One row per window and efficiency: `window`, `low`, `high`, `efficiency` (target),
-        `n_selected` (region and sidebands), `n_observed` (region), `background`, `stat`, `syst`,
+        `n_selected` (region and sidebands), `n_observed` (region), `method`, `background`, `stat`,
+        `syst`,
         `background_efficiency`, `z_raw`, `p_local`, `z_local`, with `n_toys` also `p_toys`, and
         of the sideband fit `n_parameters`, `fit_p`, `fit_low`, `fit_high` (its range);
         `sculpting_p`, `sculpting_spread`; `trusted`, and the `reason` where a row is not. A row
@@ -212,7 +219,7 @@ class BumpHunt(BaseEstimator):
         "n_folds": [sk.Interval(Integral, 2, None, closed="left")],
         "n_seeds": [sk.Interval(Integral, 1, None, closed="left")],
         "resonance": [Integral, str],
-        "background": [sk.StrOptions(set(_NEEDS))],
+        "background": [sk.StrOptions(_BACKGROUNDS)],
         "spectrum": [sk.StrOptions(set(FUNCTIONS))],
         "sqrt_s": [sk.Interval(Real, 0, None, closed="neither")],
         "n_parameters": [None, Integral, list, tuple],
@@ -239,7 +246,7 @@ class BumpHunt(BaseEstimator):
         n_folds=5,
         n_seeds=1,
         resonance=0,
-        background="sideband",
+        background="auto",
         spectrum="dijet",
         sqrt_s=13.0,
         n_parameters=None,
@@ -362,20 +369,26 @@ class BumpHunt(BaseEstimator):
         return efficiencies
 
     def _check_detector(self):
-        methods = _NEEDS[self.background]
-        if not hasattr(self.detector, "score_samples"):
-            methods = (*methods, "anomaly_score")
-        missing = [method for method in methods if not hasattr(self.detector, method)]
-        if missing:
+        if not any(hasattr(self.detector, name) for name in ("anomaly_score", "score_samples")):
             raise TypeError(
-                f"BumpHunt(background={self.background!r}) needs a detector with "
-                f"{' and '.join(missing)}; {type(self.detector).__name__} has none."
+                "BumpHunt needs a detector with anomaly_score or score_samples; "
+                f"{type(self.detector).__name__} has neither."
+            )
+        if self.background == "direct" and not self._measures_background():
+            raise TypeError(
+                "BumpHunt(background='direct') needs a detector with held_out_background, whose "
+                f"background can be cut on; {type(self.detector).__name__} has none. Take "
+                "background='sideband', or a TemplateDetector, ANODE or ResidualANODE."
             )
         if self.checkpoint is not None and not isinstance(self.random_state, Integral):
             raise ValueError(
                 "checkpoint needs an int random_state, or a later fit trains other detectors; "
                 f"got random_state={self.random_state!r}."
             )
+
+    def _measures_background(self):
+        """Whether background events are scored beside the data."""
+        return self.background != "sideband" and hasattr(self.detector, "held_out_background")
 
     def _check_data_labels(self, values, y):
         """Return y where the detector needs it, None where it is ignored."""
@@ -390,7 +403,7 @@ class BumpHunt(BaseEstimator):
             len(regions), self.n_folds, self.n_seeds
         )
         X = X if hasattr(X, "iloc") else values
-        simulation = np.empty(0, dtype=np.intp) if y is None else np.flatnonzero(y == 0)
+        simulation = self._split_simulation(y, rng)
         store = _Store(self.checkpoint, (values, y, self.detector))
         tasks, folds, keys = [], {}, {}
         for i, region in enumerate(regions):
@@ -404,10 +417,10 @@ class BumpHunt(BaseEstimator):
                         "folds; widen it or take fewer folds."
                     )
                 key = (region, train, test, seeds[i, j])
-                keys[i, j] = store.key(key, self.background, self.n_samples)
+                keys[i, j] = store.key(key, self._measures_background(), self.n_samples)
                 folds[i, j] = store.load(keys[i, j])
                 if folds[i, j] is None:
-                    rows = np.concatenate([data[train], simulation])
+                    rows = np.concatenate([data[train], simulation[j][0]])
                     for copy, seed in enumerate(seeds[i, j]):
                         tasks.append((i, j, int(seed), copy, rows, test))
         parallel = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)
@@ -423,10 +436,11 @@ class BumpHunt(BaseEstimator):
             delayed(_score_fold)(
                 members[i, j],
                 X,
+                y,
                 held_out[i, j],
                 data[held_out[i, j]],
+                simulation[j][1] if self._measures_background() else None,
                 regions[i],
-                self.background,
                 self.n_samples,
                 (store, keys[i, j]),
             )
@@ -434,6 +448,16 @@ class BumpHunt(BaseEstimator):
         )
         folds.update(zip(members, scored, strict=True))
         return [[folds[i, j] for j in range(self.n_folds)] for i in range(len(regions))]
+
+    def _split_simulation(self, y, rng):
+        """Return, for every fold, the simulated events to train with and those to leave out."""
+        if y is None:
+            return [(np.empty(0, dtype=np.intp),) * 2] * self.n_folds
+        simulation = np.flatnonzero(y == 0)
+        if not self._measures_background():
+            return [(simulation, simulation[:0])] * self.n_folds
+        folds = KFold(self.n_folds, shuffle=True, random_state=draw_seed(rng))
+        return [(simulation[train], simulation[test]) for train, test in folds.split(simulation)]
 
     def _test(self, window, region, fitted_region, m, folds, efficiency, rng):
         """Return one row of the results, the fit, the selection and the influence of events."""
@@ -446,14 +470,15 @@ class BumpHunt(BaseEstimator):
             passed[:] = False
             for fold, threshold in zip(folds, thresholds, strict=True):
                 passed[fold.events] = fold.scores > threshold
-        by_fit = efficiency == 1 or self.background == "sideband"
         try:
             *fitted, fit = fit_region(m[passed], region, edges, self._fit_options())
         except RegionError:
             fitted, fit = (np.nan, np.nan), None
+        test = sideband_sculpting_test(m, passed, fitted_region)
+        method = self._method(efficiency, test)
         influence = np.zeros(len(m))
         syst = 0.0
-        if by_fit:
+        if method == "sideband":
             background, stat = fitted
             influence[passed & inside] = 1.0
             if fit is not None:
@@ -462,7 +487,6 @@ class BumpHunt(BaseEstimator):
                 influence[seen] -= fit.yield_response(region.low, region.high)[bins[seen]]
         else:
             background, stat, syst = _direct(folds, thresholds, inside, passed, influence)
-        test = sideband_sculpting_test(m, passed, fitted_region)
         row = {
             "window": window,
             "low": region.low,
@@ -470,6 +494,7 @@ class BumpHunt(BaseEstimator):
             "efficiency": efficiency,
             "n_selected": int(passed.sum()),
             "n_observed": int((passed & inside).sum()),
+            "method": method,
             "background": background,
             "stat": stat,
             "syst": syst,
@@ -487,13 +512,25 @@ class BumpHunt(BaseEstimator):
         row["reason"] = why_untrusted(
             background=background,
             n_sideband=int((passed & fitted_region.sideband_mask(m)).sum()),
-            fit=fit if by_fit else None,
+            fit=fit if method == "sideband" else None,
             fit_alpha=self.fit_alpha,
-            sculpting=test if by_fit else None,
+            sculpting=None if method == "direct" and self._interpolates() else test,
             sculpting_alpha=self.sculpting_alpha,
         )
         row["trusted"] = not row["reason"]
         return row, fit, passed, sparse.csr_matrix(influence), test
+
+    def _interpolates(self):
+        return bool(getattr(self.detector, "interpolates", False))
+
+    def _method(self, efficiency, sculpting):
+        """Return how the background of a row is estimated."""
+        if efficiency == 1 or not self._measures_background():
+            return "sideband"
+        sculpted = sculpting.p_value < self.sculpting_alpha
+        if self.background == "direct" or (sculpted and self._interpolates()):
+            return "direct"
+        return "sideband"
 
     def _local(self, row, rng):
         counts = row["n_observed"], row["background"], np.hypot(row["stat"], row["syst"])
@@ -694,7 +731,8 @@ def _events(detector, X, rows, region):
     return np.delete(events, region.feature, axis=1)
 
 
-def _score_fold(members, X, events, rows, region, background, n_samples, slot):
+def _score_fold(members, X, y, events, rows, simulation, region, n_samples, slot):
+    """Score the held-out events of a fold, and background unless `simulation` is None."""
     seeds = [seed for seed, _ in members]
     members = [member for _, member in members]
     held_out = _events(members[0], X, rows, region)
@@ -708,9 +746,12 @@ def _score_fold(members, X, events, rows, region, background, n_samples, slot):
             f"{type(members[0]).__name__} scored {np.isnan(scores).sum()} held-out events as NaN."
         )
     drawn = []
-    if background == "direct":
+    if simulation is not None:
+        rows = np.concatenate([rows, simulation])
+        labels = None if y is None else y[rows]
+        others = _events(members[0], X, rows, region)
         for seed, member in zip(seeds, members, strict=True):
-            sample, weight = member.sample_background(n_samples, random_state=seed)
+            sample, weight = member.held_out_background(others, labels, None, n_samples, seed)
             if hasattr(X, "iloc") and not hasattr(sample, "iloc"):
                 sample = type(X)(sample, columns=X.columns)
             drawn.append((mean_score(sample), weight))
@@ -738,7 +779,8 @@ def _direct(folds, thresholds, inside, passed, influence):
         ]
         efficiency = np.mean([value for value, _ in each])
         background += len(events) * efficiency
-        variance += len(events) ** 2 * np.mean([error**2 for _, error in each]) / len(each)
+        # The seeds may share their background events: their mean is no better known than each.
+        variance += len(events) ** 2 * np.mean([error**2 for _, error in each])
         seeds += len(events) * np.array([value for value, _ in each])
         influence[events] = passed[events] - efficiency
     return background, np.sqrt(variance), _error_of_mean(seeds)
