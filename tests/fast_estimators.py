@@ -63,6 +63,8 @@ _FAST: dict = {
         "efficiencies": (1.0, 0.5),
         "n_folds": 2,
         "n_global_toys": 100,
+        # A hundred events of no spectrum in particular are described by no function.
+        "fit_alpha": 0.0,
         # The features of the common tests are negative too, and few.
         "spectrum": "polynomial",
         "n_parameters": 1,

@@ -398,7 +398,11 @@ class NoScores(BaseEstimator):
         (ValueError, {"windows": []}, "windows holds no signal region"),
         (RegionError, {"windows": [(33, 37)]}, "outside the data"),
         (RegionError, {"windows": [(2.0, 3.0)]}, "the low sideband"),
-        (TypeError, {"detector": NoScores()}, "needs a detector with anomaly_score or score_samples; NoScores"),
+        (
+            TypeError,
+            {"detector": NoScores()},
+            "needs a detector with anomaly_score or score_samples; NoScores",
+        ),
         (
             TypeError,
             {"detector": TreeHunter(), "background": "direct"},
