@@ -25,6 +25,7 @@ from sklearn.base import clone
 from sklearn.ensemble import IsolationForest
 from sklearn.frozen import FrozenEstimator
 
+from skad import papers
 from skad.density import FlowDensity
 from skad.detectors import CascadeClassifier, TreeEnsembleClassifier
 from skad.exceptions import FiducialWarning, LowStatisticsWarning, RegionError
@@ -140,9 +141,8 @@ class Detectors:
             halves = self._fitted_halves()
         if variant == "paper":
             options = {"data_density__max_epochs": 1, "background_density__max_epochs": 1}
-            detector = ANODE.from_preset(
-                "anode", region=REGION, threshold=1.0, random_state=self.seed
-            ).set_params(**(options if self.quick else {}))
+            detector = papers.anode(REGION, random_state=self.seed)
+            detector.set_params(threshold=1.0, **(options if self.quick else {}))
             detector.fit(self.search.X)
         events, truth = self.search.test
         facts = self._closure(detector, halves)
@@ -185,8 +185,7 @@ class Detectors:
             Sidebands(REGION.with_sidebands(0.2)), classifier, cv=None, random_state=self.seed
         )
         if variant == "paper":
-            detector = TemplateDetector.from_preset("cwola_hunting", cv=None)
-            detector.set_params(template__region=REGION, random_state=self.seed)
+            detector = papers.cwola_hunting(REGION, random_state=self.seed).set_params(cv=None)
             if self.quick:
                 detector.set_params(classifier__max_epochs=2)
         return detector.fit(self.search.X).anomaly_score(self.search.test[0]), {}

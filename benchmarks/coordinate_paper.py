@@ -66,8 +66,7 @@ def gaussian(options):
     quick = {"max_epochs": 2} if options.quick else {}
     cnf_epochs = 2 if options.quick else options.cnf_epochs
     # The paper's network; its 500 epochs of batches of 10 000 take an hour of a core a fit.
-    cnf = FlowDensity.from_preset(
-        "ffjord",
+    cnf = papers.coordinate_flow().density.set_params(
         max_epochs=cnf_epochs or 1,
         batch_size=2048,
         learning_rate=1e-2,
@@ -89,8 +88,8 @@ def gaussian(options):
         "NSF, margins made Gaussian first": FramedDensity(
             gaussian_margins(), FlowDensity(max_epochs=2 if options.quick else 5)
         ),
-        "CWoLa network (paper)": CWoLaDetector(
-            NetworkClassifier.from_preset("coordinate_study", **quick), cv=None
+        "CWoLa network (paper)": papers.coordinate_classifier().set_params(
+            **{f"classifier__{name}": value for name, value in quick.items()}
         ),
         "CWoLa trees": CWoLaDetector(
             TreeEnsembleClassifier(10, n_forest_trees=60, max_leaf_nodes=8)
@@ -263,11 +262,9 @@ def idealised(options):
         "10 + 60 trees a fold, 5 folds": CWoLaDetector(
             TreeEnsembleClassifier(10, n_forest_trees=60), cv=5
         ),
-        "10 averaged, arXiv:2309.13111": CWoLaDetector(
-            TreeEnsembleClassifier.from_preset("treebased_ad")
-        ),
+        "10 averaged, arXiv:2309.13111": CWoLaDetector(papers.treebased().classifier),
         "40 averaged, its settings": CWoLaDetector(
-            TreeEnsembleClassifier.from_preset("treebased_ad", n_estimators=40)
+            papers.treebased().classifier.set_params(n_estimators=40)
         ),
         "20 networks 64-64": CWoLaDetector(
             NetworkClassifier((64, 64), n_estimators=20, max_epochs=10, batch_size=512)

@@ -25,6 +25,7 @@ from nflows.transforms import (
 from reporting import markdown
 from scipy.special import logsumexp
 
+from skad import papers
 from skad.density import FlowDensity
 
 RESULTS = Path(__file__).parent / "results"
@@ -246,7 +247,7 @@ def lhco(options):
                 ]
             )
             print(rows[-1], flush=True)
-    preset = FlowDensity.from_preset("anode").get_params()
+    paper = papers.anode().background_density.get_params()
     names = (
         "n_transforms",
         "hidden_layer_sizes",
@@ -257,7 +258,7 @@ def lhco(options):
         "schedule",
         "clip_norm",
     )
-    anode = {name: preset[name] for name in names}
+    anode = {name: paper[name] for name in names}
     add(f"ANODE preset in skad, {n_hand} epochs", {"flow": "maf", **anode, "max_epochs": n_hand})
     return [
         "LHC Olympics signal-region events, four features given mjj, logit of min-max scaled and "

@@ -19,7 +19,8 @@ import pandas as pd
 from dijet_search import FEATURES, REGION, make_search, performance, score_with_reference
 from reporting import band, markdown
 
-from skad.detectors import NetworkClassifier, TreeEnsembleClassifier
+from skad import papers
+from skad.detectors import TreeEnsembleClassifier
 from skad.exceptions import SkadWarning
 from skad.inspection import (
     closure_auc,
@@ -366,7 +367,7 @@ def part_wall(options):
         start = time.perf_counter()
         template, _ = fit_template(name, search, 0, options.quick)
         fitted = time.perf_counter()
-        network = NetworkClassifier.from_preset("interplay", n_estimators=n_networks)
+        network = papers.interplay("idealised").classifier.set_params(n_estimators=n_networks)
         if options.quick:
             network.set_params(max_epochs=2)
         sample = template.sample_background(random_state=0)

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skad.utils import _sklearn as sk
 from skad.utils._quantile import weighted_quantile
 
-__all__ = ["DensityMixin", "DetectorMixin", "PresetMixin", "ScoreMixin", "anomaly_score_of"]
+__all__ = ["DensityMixin", "DetectorMixin", "ScoreMixin", "anomaly_score_of"]
 
 
 # Of scores: finite, and above all others.
@@ -210,40 +210,3 @@ def anomaly_score_of(estimator, X, *, own_units=True):
         "classifier. LocalOutlierFactor needs novelty=True; detectors of PyOD enter through "
         "skad.detectors.PyODDetector."
     )
-
-
-class PresetMixin:
-    """Named settings of an estimator: the configurations of the papers.
-
-    A subclass lists them in `_presets`, a dict from name to constructor arguments, or to a
-    function that returns them where they hold other estimators.
-    """
-
-    _presets: dict = {}
-
-    @classmethod
-    def from_preset(cls, name, **params):
-        """Build an estimator with the settings of a paper.
-
-        Parameters
-        ----------
-        name : str
-            One of the names in the class's documentation.
-        **params
-            Parameters that differ from the preset.
-
-        Returns
-        -------
-        estimator : object of this class
-
-        Raises
-        ------
-        ValueError
-            An unknown name.
-        """
-        if name not in cls._presets:
-            raise ValueError(
-                f"{cls.__name__} has no preset {name!r}; it has {sorted(cls._presets)}."
-            )
-        preset = cls._presets[name]
-        return cls(**{**(preset() if callable(preset) else preset), **params})

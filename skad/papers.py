@@ -3,9 +3,53 @@
 Every setting is that of the paper or of its public code; `set_params` changes single ones.
 """
 
-from skad.detectors import AutoencoderDetector, DisCo, OutlierExposure, VAEDetector
+from sklearn.preprocessing import MinMaxScaler
 
-__all__ = ["coordinate_autoencoder", "vae", "vae_disco", "vae_outlier_exposure"]
+from skad.coordinates import LogitTransformer
+from skad.density import FlowDensity
+from skad.detectors import (
+    AutoencoderDetector,
+    CWoLaDetector,
+    DensityDetector,
+    DisCo,
+    NetworkClassifier,
+    OutlierExposure,
+    TreeEnsembleClassifier,
+    VAEDetector,
+    VotingDetector,
+)
+from skad.resonant import (
+    ANODE,
+    CATHODE,
+    CURTAINS,
+    FETA,
+    SALAD,
+    CombinedTemplate,
+    GivenReference,
+    LaCATHODE,
+    Sidebands,
+    SignalRegion,
+    TemplateDetector,
+)
+
+__all__ = [
+    "coordinate_autoencoder",
+    "coordinate_flow",
+    "coordinate_classifier",
+    "vae",
+    "vae_disco",
+    "vae_outlier_exposure",
+    "anode",
+    "cwola_hunting",
+    "cathode",
+    "lacathode",
+    "idealised",
+    "treebased",
+    "salad",
+    "curtains",
+    "feta",
+    "interplay",
+]
 
 
 def coordinate_autoencoder(*, random_state=None):
@@ -54,6 +98,92 @@ def coordinate_autoencoder(*, random_state=None):
         select="best",
         random_state=random_state,
     )
+
+
+def coordinate_flow(*, random_state=None):
+    """Continuous flow of arXiv:2209.06225 (Kasieczka et al.), section 3.
+
+    Two fields of 50-20-10 hidden units with tanh, Adam at 1e-3, at most 500 epochs of batches of
+    10 000 events, patience of 10 epochs on the validation likelihood of 20 % of the events. The
+    score is -p(x). The trace is exact, not Hutchinson's estimate.
+
+    Parameters
+    ----------
+    random_state : int, RandomState or None, default=None
+        Seed of initialisation, shuffling and splits.
+
+    Returns
+    -------
+    detector : DensityDetector
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skad import papers
+    >>> X = np.random.RandomState(0).normal(size=(500, 2))
+    >>> detector = papers.coordinate_flow(random_state=0).set_params(density__max_epochs=2)
+    >>> bool((detector.fit(X).anomaly_score(X) < 0).all())
+    True
+    """
+    flow = FlowDensity(
+        "cnf",
+        n_transforms=2,
+        hidden_layer_sizes=(50, 20, 10),
+        max_epochs=500,
+        batch_size=10_000,
+        learning_rate=1e-3,
+        schedule="constant",
+        clip_norm=None,
+        early_stopping=True,
+        validation_fraction=0.2,
+        n_iter_no_change=10,
+        tol=0.0,
+        select="best",
+        random_state=random_state,
+    )
+    return DensityDetector(flow, log_score=False)
+
+
+def coordinate_classifier(*, random_state=None):
+    """Weakly supervised network of arXiv:2209.06225 (Kasieczka et al.), section 3.
+
+    50-50-20-20-10-10 hidden units, Adam at 1e-3, at most 500 epochs; batches of 50 000 events and
+    a patience of 20 epochs are those of the public code, where the text has a patience of 10. One
+    network is fitted to all events. `fit` takes y: 1 for the mixed sample, 0 for the reference.
+
+    Parameters
+    ----------
+    random_state : int, RandomState or None, default=None
+        Seed of initialisation, shuffling and splits.
+
+    Returns
+    -------
+    detector : CWoLaDetector
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skad import papers
+    >>> rng = np.random.RandomState(0)
+    >>> X = np.concatenate([rng.normal(size=(1000, 2)), rng.normal(1.0, size=(1000, 2))])
+    >>> detector = papers.coordinate_classifier(random_state=0).set_params(
+    ...     classifier__max_epochs=20, classifier__batch_size=100
+    ... )
+    >>> detector = detector.fit(X, np.repeat([0, 1], 1000))
+    >>> bool(detector.anomaly_score([[1.0, 1.0]]) > detector.anomaly_score([[0.0, 0.0]]))
+    True
+    """
+    network = NetworkClassifier(
+        (50, 50, 20, 20, 10, 10),
+        max_epochs=500,
+        batch_size=50_000,
+        learning_rate=1e-3,
+        early_stopping=True,
+        validation_fraction=0.2,
+        n_iter_no_change=20,
+        select="best",
+    )
+    return CWoLaDetector(network, cv=None, random_state=random_state)
 
 
 def vae(*, metric="nll", random_state=None):
@@ -181,3 +311,563 @@ def vae_outlier_exposure(metric="mse", *, random_state=None):
         tol=0.0,
         select="best",
     )
+
+
+def anode(region=None, *, resonance=0, random_state=None):
+    """ANODE of arXiv:2001.04990 (Nachman, Shih), sections 3 and 4.
+
+    Masked autoregressive flows of 15 MADE blocks of 128 units with batch normalisation, Adam at
+    1e-4, weight decay 1e-6, 50 epochs; the last epoch for the data, the mean over the last 10 for
+    the background. The features are scaled to their range, cut to (0.05, 0.95) and mapped by the
+    logit. Batches of 256 events, and a hidden layer that is there twice, are those of the public
+    code of CATHODE.
+
+    Parameters
+    ----------
+    region : None, (low, high) or SignalRegion, default=None
+        Signal region. None means the central fifth of the events.
+    resonance : int or str, default=0
+        Column of X that holds m.
+    random_state : int, RandomState or None, default=None
+        Seed of the densities.
+
+    Returns
+    -------
+    detector : ANODE
+
+    Examples
+    --------
+    >>> from skad import papers
+    >>> detector = papers.anode(region=(3.3, 3.7))
+    >>> detector.fiducial, detector.background_density.n_averaged
+    ((0.05, 0.95), 10)
+    """
+    return ANODE(
+        _made_flow(max_epochs=50, select="last", n_averaged=1),
+        _made_flow(max_epochs=50, select="last", n_averaged=10),
+        region=region,
+        resonance=resonance,
+        coordinates=LogitTransformer(margin=0.0, outside="nan"),
+        fiducial=(0.05, 0.95),
+        random_state=random_state,
+    )
+
+
+def cwola_hunting(region=None, *, resonance=0, random_state=None):
+    """CWoLa hunting of arXiv:2001.04990 (Nachman, Shih), section 4.
+
+    The sidebands are half as wide as the region, 0.2 TeV for 3.3 to 3.7 TeV, and weigh the same; a
+    network of 4x64 with a dropout of 10 %, Adam at 1e-3, 300 epochs and the mean over the last 10
+    tells the data of the region from them. Batches of 128 events are those of the public code of
+    CATHODE.
+
+    Parameters
+    ----------
+    region : None, (low, high) or SignalRegion, default=None
+        Signal region; one with a `sideband_width` keeps it. None means the central fifth of the
+        events, with a tenth of them on either side.
+    resonance : int or str, default=0
+        Column of X that holds m.
+    random_state : int, RandomState or None, default=None
+        Seed of folds and networks.
+
+    Returns
+    -------
+    detector : TemplateDetector
+
+    Examples
+    --------
+    >>> from skad import papers
+    >>> papers.cwola_hunting(region=(3300.0, 3700.0)).template.region.sidebands
+    ((3100.0, 3300.0), (3700.0, 3900.0))
+    """
+    if region is None:
+        region = SignalRegion(0.4, 0.6, quantile=True)
+    elif not isinstance(region, SignalRegion):
+        region = SignalRegion(*region)
+    if region.sideband_width is None:
+        region = region.with_sidebands(0.5 * region.width)
+    network = NetworkClassifier(
+        (64, 64, 64, 64),
+        dropout=0.1,
+        max_epochs=300,
+        batch_size=128,
+        learning_rate=1e-3,
+        n_averaged=10,
+    )
+    return TemplateDetector(
+        Sidebands(region, resonance=resonance), network, random_state=random_state
+    )
+
+
+def cathode(region=None, *, resonance=0, random_state=None):
+    """CATHODE of arXiv:2109.00546 (Hallin et al.).
+
+    The flow of `anode` behind a logit, trained for 100 epochs, draws from its 10 best ones, 3.3
+    events per event of the region's data, at masses from a kernel of width 0.01; a network of
+    3x64, batches of 128, 100 epochs and the mean over the 10 best tells the data from them. As in
+    the public code, 43 % of the sideband events and half of those of the classifier validate.
+
+    Parameters
+    ----------
+    region : None, (low, high) or SignalRegion, default=None
+        Signal region. None means the central fifth of the events.
+    resonance : int or str, default=0
+        Column of X that holds m.
+    random_state : int, RandomState or None, default=None
+        Seed of flow, folds and networks.
+
+    Returns
+    -------
+    detector : TemplateDetector
+
+    Examples
+    --------
+    >>> from skad import papers
+    >>> detector = papers.cathode(region=(3.3, 3.7))
+    >>> detector.template.density.max_epochs, detector.classifier.hidden_layer_sizes
+    (100, (64, 64, 64))
+    """
+    template = _cathode_template(CATHODE, region, resonance)
+    return TemplateDetector(template, _cathode_network(), random_state=random_state)
+
+
+def lacathode(region=None, *, resonance=0, random_state=None):
+    """LaCATHODE of arXiv:2210.14924 (Hallin et al.): `cathode` in the latent space of its flow.
+
+    Parameters
+    ----------
+    region : None, (low, high) or SignalRegion, default=None
+        Signal region. None means the central fifth of the events.
+    resonance : int or str, default=0
+        Column of X that holds m.
+    random_state : int, RandomState or None, default=None
+        Seed of flow, folds and networks.
+
+    Returns
+    -------
+    detector : TemplateDetector
+
+    Examples
+    --------
+    >>> from skad import papers
+    >>> papers.lacathode(region=(3.3, 3.7)).template.density.n_transforms
+    15
+    """
+    template = _cathode_template(LaCATHODE, region, resonance)
+    return TemplateDetector(template, _cathode_network(), random_state=random_state)
+
+
+def idealised(region=None, *, resonance=0, random_state=None):
+    """Idealised detector of arXiv:2109.00546 (Hallin et al.): the network of `cathode`.
+
+    It learns the data of the region against true background. `fit` takes y: 1 for data, 0 for
+    background; with 1 for signal it is the supervised classifier.
+
+    Parameters
+    ----------
+    region : None, (low, high) or SignalRegion, default=None
+        Signal region. None means the central fifth of the events.
+    resonance : int or str, default=0
+        Column of X that holds m.
+    random_state : int, RandomState or None, default=None
+        Seed of folds and networks.
+
+    Returns
+    -------
+    detector : TemplateDetector
+
+    Examples
+    --------
+    >>> from skad import papers
+    >>> papers.idealised(region=(3.3, 3.7)).classifier.n_averaged
+    10
+    """
+    template = GivenReference(region, resonance=resonance)
+    return TemplateDetector(template, _cathode_network(), random_state=random_state)
+
+
+def treebased(region=None, *, resonance=0, random_state=None):
+    """Boosted trees of arXiv:2309.13111 (Finke et al.) as idealised detector.
+
+    10 ensembles of at most 100 trees of 31 leaves in 127 bins, each on a fresh half of the events
+    and stopped after 10 trees without gain on the other half. `fit` takes y: 1 for data, 0 for
+    background. Their log odds are averaged, not their probabilities.
+
+    Parameters
+    ----------
+    region : None, (low, high) or SignalRegion, default=None
+        Signal region. None means the central fifth of the events.
+    resonance : int or str, default=0
+        Column of X that holds m.
+    random_state : int, RandomState or None, default=None
+        Seed of folds and splits.
+
+    Returns
+    -------
+    detector : TemplateDetector
+
+    Examples
+    --------
+    >>> from skad import papers
+    >>> papers.treebased(region=(3.3, 3.7)).classifier.n_estimators
+    10
+    """
+    trees = TreeEnsembleClassifier(
+        10,
+        n_forest_trees=0,
+        validation_fraction=0.5,
+        max_iter=100,
+        learning_rate=0.1,
+        max_leaf_nodes=31,
+        min_samples_leaf=20,
+        l2_regularization=0.0,
+        max_bins=127,
+        n_iter_no_change=10,
+    )
+    template = GivenReference(region, resonance=resonance)
+    return TemplateDetector(template, trees, random_state=random_state)
+
+
+def salad(region=None, *, resonance=0, random_state=None):
+    """SALAD of arXiv:2001.05001 (Andreassen, Nachman, Shih).
+
+    A network of 4x64 with a dropout of 10 %, batches of 200 and 5 epochs of Adam at 1e-3 learns to
+    reweight the simulation, and one like it tells the data of the region from what comes out.
+    `fit` takes y: 1 for data, 0 for simulation.
+
+    Parameters
+    ----------
+    region : None, (low, high) or SignalRegion, default=None
+        Signal region. None means the central fifth of the events.
+    resonance : int or str, default=0
+        Column of X that holds m.
+    random_state : int, RandomState or None, default=None
+        Seed of networks and folds.
+
+    Returns
+    -------
+    detector : TemplateDetector
+
+    Examples
+    --------
+    >>> from skad import papers
+    >>> papers.salad(region=(3.25, 3.75)).template.classifier.hidden_layer_sizes
+    (64, 64, 64, 64)
+    """
+
+    def network(class_weight):
+        return NetworkClassifier(
+            (64, 64, 64, 64),
+            dropout=0.1,
+            class_weight=class_weight,
+            max_epochs=5,
+            batch_size=200,
+            learning_rate=1e-3,
+        )
+
+    template = SALAD(network(None), region=region, resonance=resonance)
+    return TemplateDetector(template, network("balanced"), random_state=random_state)
+
+
+def curtains(region=None, *, loss="likelihood", resonance=0, random_state=None):
+    """CURTAINs of arXiv:2203.09470 (Raine et al.) and arXiv:2305.04646 (Sengupta et al.).
+
+    With flows for flows, the density is one autoregressive spline flow with 15 residual blocks of
+    128 units, 50 epochs at 1e-4, and the transport two of 8 blocks of 16 at 5e-4; the classifier
+    is that of `interplay`. As first published, the transport is four coupling layers of 2x32,
+    trained by optimal transport in batches of 100 for 200 epochs, and the classifier has 3x32 units
+    and 20 epochs. All rates fall as a cosine. Adam without weight decay stands for AdamW, and a
+    polynomial for the three-parameter function of the spectrum.
+
+    Parameters
+    ----------
+    region : None, (low, high) or SignalRegion, default=None
+        Signal region; the first paper has sidebands as wide as it. None means the central fifth of
+        the events.
+    loss : {"likelihood", "optimal_transport"}, default="likelihood"
+        Flows for flows, or the loss that was published first.
+    resonance : int or str, default=0
+        Column of X that holds m.
+    random_state : int, RandomState or None, default=None
+        Seed of flows, folds and networks.
+
+    Returns
+    -------
+    detector : TemplateDetector
+
+    Raises
+    ------
+    ValueError
+        Another loss.
+
+    Examples
+    --------
+    >>> from skad import papers
+    >>> papers.curtains(region=(3.4, 3.6), loss="optimal_transport").template.transport.flow
+    'nsf_coupling'
+    """
+    if loss == "likelihood":
+        template, network = _curtains_template(region, resonance), _interplay_network()
+    elif loss == "optimal_transport":
+        transport = FlowDensity(
+            "nsf_coupling",
+            n_transforms=4,
+            hidden_layer_sizes=(32, 32),
+            flow_options={"n_bins": 4},
+            max_epochs=200,
+            batch_size=100,
+            learning_rate=1e-4,
+            schedule="cosine",
+        )
+        template = CURTAINS(
+            transport=transport,
+            region=region,
+            resonance=resonance,
+            loss=loss,
+            oversampling=4.0,
+        )
+        network = NetworkClassifier(
+            (32, 32, 32), max_epochs=20, batch_size=128, learning_rate=1e-3, schedule="cosine"
+        )
+    else:
+        raise ValueError(f"loss must be 'likelihood' or 'optimal_transport'; got {loss!r}.")
+    return TemplateDetector(template, network, random_state=random_state)
+
+
+def feta(region=None, *, resonance=0, random_state=None):
+    """FETA of arXiv:2212.11285 (Golling et al.).
+
+    The density of the simulation is one autoregressive spline flow with 15 residual blocks of 128
+    units and a dropout of 5 %, 100 epochs at 1e-4; the transport is eight coupling layers of 2x32,
+    50 epochs at 5e-4. Features are scaled to [-3, 3], rates fall as a cosine, the best epoch is
+    kept, and six events are drawn per event of the region. The classifier is that of `interplay`.
+    Adam stands for AdamW, and events are drawn at masses of the data, not of the simulation. `fit`
+    takes y: 1 for data, 0 for simulation.
+
+    Parameters
+    ----------
+    region : None, (low, high) or SignalRegion, default=None
+        Signal region. None means the central fifth of the events.
+    resonance : int or str, default=0
+        Column of X that holds m.
+    random_state : int, RandomState or None, default=None
+        Seed of flows, folds and networks.
+
+    Returns
+    -------
+    detector : TemplateDetector
+
+    Examples
+    --------
+    >>> from skad import papers
+    >>> papers.feta(region=(3.3, 3.7)).template.oversampling
+    6.0
+    """
+    return TemplateDetector(
+        _feta_template(region, resonance), _interplay_network(), random_state=random_state
+    )
+
+
+def interplay(method, region=None, *, resonance=0, random_state=None):
+    """One of the methods of arXiv:2307.11157 (Golling et al.), with its common classifier.
+
+    The classifier is the mean of 10 networks of 64-32 units, batches of 128, at most 100 epochs of
+    Adam at 1e-3 and a patience of 5 on 20 % of its events, in 5 folds. The paper keeps the best of
+    the folds; here every fold scores the events that it has not seen, and their mean the others.
+    SALAD reweights by a network of 3x100, batches of 256, at most 50 epochs and a patience of 10.
+    CATHODE is the template of `cathode`, CURTAINs that of `curtains` with 15.4 events per event of
+    the region, FETA that of `feta`. All but CATHODE, CURTAINs and the idealised detector need the
+    simulation; `fit` then takes y: 1 for data, 0 for simulation, and for the idealised detector 0
+    for background.
+
+    Parameters
+    ----------
+    method : {"salad", "cathode", "curtains", "feta", "samples", "scores", "idealised"}
+        A template, the samples of all four combined with equal weights, the mean of their scores
+        (of their logarithms), or true background.
+    region : None, (low, high) or SignalRegion, default=None
+        Signal region, the same for all. The paper limits the sidebands of CURTAINs to 2.7 to 4.5
+        TeV. None means the central fifth of the events.
+    resonance : int or str, default=0
+        Column of X that holds m.
+    random_state : int, RandomState or None, default=None
+        Seed of templates, folds and networks.
+
+    Returns
+    -------
+    detector : TemplateDetector or VotingDetector
+
+    Raises
+    ------
+    ValueError
+        Another method.
+
+    Examples
+    --------
+    >>> from skad import papers
+    >>> detector = papers.interplay("samples", region=(3.3, 3.7))
+    >>> [name for name, _ in detector.template.templates]
+    ['salad', 'cathode', 'curtains', 'feta']
+    """
+    four = ("salad", "cathode", "curtains", "feta")
+    if method == "scores":
+        detectors = [(name, interplay(name, region, resonance=resonance)) for name in four]
+        return VotingDetector(detectors, voting="mean", random_state=random_state)
+    if method == "samples":
+        template = CombinedTemplate(
+            [(name, _interplay_template(name, region, resonance)) for name in four]
+        )
+    elif method in (*four, "idealised"):
+        template = _interplay_template(method, region, resonance)
+    else:
+        raise ValueError(
+            f"method must be one of {[*four, 'samples', 'scores', 'idealised']}; got {method!r}."
+        )
+    return TemplateDetector(template, _interplay_network(), random_state=random_state)
+
+
+def _made_flow(**settings):
+    """Return the flow of ANODE and CATHODE.
+
+    In the public code of both, a block with one hidden layer has its 128 units twice: 274 800
+    parameters in all for four features and one condition.
+    """
+    return FlowDensity(
+        "maf",
+        n_transforms=15,
+        hidden_layer_sizes=(128, 128),
+        flow_options={"batch_norm": True},
+        batch_size=256,
+        learning_rate=1e-4,
+        weight_decay=1e-6,
+        schedule="constant",
+        clip_norm=None,
+        **settings,
+    )
+
+
+def _cathode_template(template, region, resonance):
+    # 380 000 of 880 000 sideband events validate.
+    flow = _made_flow(max_epochs=100, select="best", n_averaged=10, validation_fraction=0.43)
+    return template(flow, region=region, resonance=resonance, mass_spectrum="kde", oversampling=3.3)
+
+
+def _cathode_network():
+    return NetworkClassifier(
+        (64, 64, 64),
+        max_epochs=100,
+        batch_size=128,
+        learning_rate=1e-3,
+        validation_fraction=0.5,
+        select="best",
+        n_averaged=10,
+    )
+
+
+def _curtains_template(region, resonance, oversampling=4.0):
+    density = FlowDensity(
+        "nsf",
+        n_transforms=1,
+        hidden_layer_sizes=(128,) * 16,
+        flow_options={"residual": True, "n_bins": 10},
+        max_epochs=50,
+        batch_size=128,
+        learning_rate=1e-4,
+        schedule="cosine",
+    )
+    transport = FlowDensity(
+        "nsf",
+        n_transforms=2,
+        hidden_layer_sizes=(16,) * 9,
+        flow_options={"residual": True, "n_bins": 10},
+        max_epochs=50,
+        batch_size=256,
+        learning_rate=5e-4,
+        schedule="cosine",
+    )
+    return CURTAINS(
+        density,
+        transport,
+        region=region,
+        resonance=resonance,
+        coordinates="passthrough",
+        loss="likelihood",
+        oversampling=oversampling,
+    )
+
+
+def _feta_template(region, resonance):
+    density = FlowDensity(
+        "nsf",
+        n_transforms=1,
+        hidden_layer_sizes=(128,) * 16,
+        flow_options={"residual": True, "n_bins": 10, "dropout": 0.05},
+        max_epochs=100,
+        batch_size=128,
+        learning_rate=1e-4,
+        weight_decay=1e-4,
+        schedule="cosine",
+        validation_fraction=0.2,
+        select="best",
+    )
+    transport = FlowDensity(
+        "nsf_coupling",
+        n_transforms=8,
+        hidden_layer_sizes=(32, 32),
+        flow_options={"n_bins": 10},
+        max_epochs=50,
+        batch_size=256,
+        learning_rate=5e-4,
+        weight_decay=1e-4,
+        schedule="cosine",
+        validation_fraction=0.2,
+        select="best",
+    )
+    return FETA(
+        density,
+        transport,
+        region=region,
+        resonance=resonance,
+        coordinates=MinMaxScaler(feature_range=(-3, 3)),
+        mass_spectrum="observed",
+        oversampling=6.0,
+    )
+
+
+def _interplay_network():
+    return NetworkClassifier(
+        (64, 32),
+        n_estimators=10,
+        max_epochs=100,
+        batch_size=128,
+        learning_rate=1e-3,
+        early_stopping=True,
+        validation_fraction=0.2,
+        n_iter_no_change=5,
+        select="best",
+    )
+
+
+def _interplay_template(method, region, resonance):
+    if method == "salad":
+        network = NetworkClassifier(
+            (100, 100, 100),
+            class_weight=None,
+            max_epochs=50,
+            batch_size=256,
+            learning_rate=1e-3,
+            early_stopping=True,
+            validation_fraction=0.2,
+            n_iter_no_change=10,
+            select="best",
+        )
+        return SALAD(network, region=region, resonance=resonance)
+    if method == "cathode":
+        return _cathode_template(CATHODE, region, resonance)
+    if method == "curtains":
+        # Four per sideband event.
+        return _curtains_template(region, resonance, oversampling=15.4)
+    if method == "feta":
+        return _feta_template(region, resonance)
+    return GivenReference(region, resonance=resonance)

@@ -11,7 +11,6 @@ import pytest
 from test_architecture import FLOORS, PACKAGE, room_of
 
 from skad import papers
-from skad.utils import all_estimators
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
@@ -88,14 +87,8 @@ def test_gallery_check_notices_missing_names():
     assert missing_names(ast.parse(script)) == ["skad.no", "skad.metrics.no_score"]
 
 
-def test_presets_are_named_and_exist():
-    text = (ROOT / "docs" / "guide" / "presets.md").read_text()
-    named = set(re.findall(r"(\w+)\.from_preset\(\s*\"(\w+)\"", text)) - {("FlowDensity", "paper")}
-    classes = dict(all_estimators())
-    presets = {(n, p) for n, each in classes.items() for p in getattr(each, "_presets", ())}
-    assert named == presets
-    for name, preset in named:
-        assert isinstance(classes[name].from_preset(preset), classes[name])
+def test_papers_are_named_and_exist():
+    text = (ROOT / "docs" / "guide" / "papers.md").read_text()
     assert set(re.findall(r"papers\.(\w+)\(", text)) == set(papers.__all__)
 
 

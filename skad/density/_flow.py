@@ -9,7 +9,7 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skad.base import DensityMixin, PresetMixin
+from skad.base import DensityMixin
 from skad.nn._flow_network import negative_log_likelihood
 from skad.nn._flows import FLOW_KINDS
 from skad.nn._recipe import FlowRecipe
@@ -26,7 +26,7 @@ __all__ = ["FlowDensity"]
 _MAX_KEPT_CONDITIONS = 100_000
 
 
-class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, BaseEstimator):
+class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
     """Density p(x) or p(x|m) of events, learned by a normalizing flow.
 
     Maximum likelihood with a flow behind a standardisation of every column. The density is the
@@ -124,13 +124,8 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
 
     Notes
     -----
-    Presets for `from_preset`: "anode" is the density of ANODE [4]_ (15 MADE blocks of one hidden
-    layer of 128 with batch normalisation, Adam at 1e-4, weight decay 1e-6, 50 epochs, mean over
-    the last 10); "cathode" differs in its 100 epochs and the mean over the 10 best ones [5]_. In
-    the public code of both, a block with "one hidden layer" has 128 units twice, 274 800
-    parameters in all for four features and one condition, and so have the presets.
-    "ffjord" is the continuous flow of the coordinate study [6]_ (two fields of 50-20-10, tanh).
-    All features of "anode" and "cathode" are meant to come in logit coordinates.
+    `skad.papers` holds the flows of papers, with their coordinates: those of ANODE [4]_, CATHODE,
+    CURTAINs, FETA and of the coordinate study.
 
     References
     ----------
@@ -138,8 +133,6 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
     .. [2] Durkan, Bekasov, Murray, Papamakarios, arXiv:1906.04032
     .. [3] Grathwohl et al., arXiv:1810.01367
     .. [4] Nachman, Shih, arXiv:2001.04990, section 3
-    .. [5] Hallin et al., arXiv:2109.00546
-    .. [6] Kasieczka et al., arXiv:2209.06225, section 3
 
     Examples
     --------
@@ -161,51 +154,6 @@ class FlowDensity(TrainingMixin, PresetMixin, DensityMixin, TransformerMixin, Ba
     >>> bool(abs(own.fit(X).score(X) - exact.mean()) < 0.05)
     True
     """
-
-    _presets = {
-        "anode": {
-            "flow": "maf",
-            "n_transforms": 15,
-            "hidden_layer_sizes": (128, 128),
-            "flow_options": {"batch_norm": True},
-            "max_epochs": 50,
-            "batch_size": 256,
-            "learning_rate": 1e-4,
-            "weight_decay": 1e-6,
-            "schedule": "constant",
-            "clip_norm": None,
-            "select": "last",
-            "n_averaged": 10,
-        },
-        "cathode": {
-            "flow": "maf",
-            "n_transforms": 15,
-            "hidden_layer_sizes": (128, 128),
-            "flow_options": {"batch_norm": True},
-            "max_epochs": 100,
-            "batch_size": 256,
-            "learning_rate": 1e-4,
-            "weight_decay": 1e-6,
-            "schedule": "constant",
-            "clip_norm": None,
-            "select": "best",
-            "n_averaged": 10,
-        },
-        "ffjord": {
-            "flow": "cnf",
-            "n_transforms": 2,
-            "hidden_layer_sizes": (50, 20, 10),
-            "max_epochs": 500,
-            "batch_size": 10_000,
-            "learning_rate": 1e-3,
-            "schedule": "constant",
-            "clip_norm": None,
-            "early_stopping": True,
-            "validation_fraction": 0.2,
-            "n_iter_no_change": 10,
-            "select": "best",
-        },
-    }
 
     _parameter_constraints: dict = {
         "flow": [sk.StrOptions(set(FLOW_KINDS)), callable],

@@ -8,7 +8,6 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch.nn import functional as F
 
-from skad.base import PresetMixin
 from skad.detectors._two_classes import (
     TwoClassMixin,
     class_balanced_weight,
@@ -24,7 +23,7 @@ from skad.utils._random import draw_seeds
 __all__ = ["NetworkClassifier"]
 
 
-class NetworkClassifier(TrainingMixin, PresetMixin, TwoClassMixin, BaseEstimator):
+class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
     """Dense networks for two classes, averaged over seeds and epochs.
 
     Cross-entropy on standardised features. All members, also those of several folds, are trained
@@ -94,17 +93,7 @@ class NetworkClassifier(TrainingMixin, PresetMixin, TwoClassMixin, BaseEstimator
 
     Notes
     -----
-    Presets for `from_preset`: "coordinate_study" (50-50-20-20-10-10, batch 50 000, patience 20)
-    [1]_; "cwola_hunting" (4x64, dropout 10 %, 300 epochs, mean of the last 10) [2]_; "cathode"
-    (3x64, batch 128, 100 epochs, mean of the 10 best) [3]_; "interplay" (64-32, batch 128, at
-    most 100 epochs, patience 5) [4]_.
-
-    References
-    ----------
-    .. [1] Kasieczka et al., arXiv:2209.06225
-    .. [2] Nachman, Shih, arXiv:2001.04990
-    .. [3] Hallin et al., arXiv:2109.00546
-    .. [4] Golling et al., arXiv:2307.11157
+    The networks of papers are the classifiers of the detectors that `skad.papers` builds.
 
     Examples
     --------
@@ -117,42 +106,6 @@ class NetworkClassifier(TrainingMixin, PresetMixin, TwoClassMixin, BaseEstimator
     >>> bool(classifier.score(X, y) > 0.7)
     True
     """
-
-    _presets = {
-        "coordinate_study": {
-            "hidden_layer_sizes": (50, 50, 20, 20, 10, 10),
-            "max_epochs": 500,
-            "batch_size": 50_000,
-            "early_stopping": True,
-            "validation_fraction": 0.2,
-            "n_iter_no_change": 20,
-            "select": "best",
-        },
-        "cwola_hunting": {
-            "hidden_layer_sizes": (64, 64, 64, 64),
-            "dropout": 0.1,
-            "max_epochs": 300,
-            "batch_size": 128,
-            "n_averaged": 10,
-        },
-        "cathode": {
-            "hidden_layer_sizes": (64, 64, 64),
-            "max_epochs": 100,
-            "batch_size": 128,
-            "validation_fraction": 0.5,
-            "select": "best",
-            "n_averaged": 10,
-        },
-        "interplay": {
-            "hidden_layer_sizes": (64, 32),
-            "max_epochs": 100,
-            "batch_size": 128,
-            "early_stopping": True,
-            "validation_fraction": 0.2,
-            "n_iter_no_change": 5,
-            "select": "best",
-        },
-    }
 
     _parameter_constraints: dict = {
         "hidden_layer_sizes": ["array-like"],

@@ -9,7 +9,6 @@ from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifie
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from skad.base import PresetMixin
 from skad.detectors._two_classes import (
     TwoClassMixin,
     class_balanced_weight,
@@ -27,7 +26,7 @@ _SMALLEST = 1e-4
 _FAR = 1e30
 
 
-class TreeEnsembleClassifier(PresetMixin, TwoClassMixin, BaseEstimator):
+class TreeEnsembleClassifier(TwoClassMixin, BaseEstimator):
     """Trees for weak labels: boosted over fresh random halves of the events, and random ones.
 
     Every boosted member is a `HistGradientBoostingClassifier` grown on one random, stratified
@@ -83,9 +82,9 @@ class TreeEnsembleClassifier(PresetMixin, TwoClassMixin, BaseEstimator):
 
     Notes
     -----
-    Averages are of log odds, half of the weight each for boosted trees and forest. Preset
-    "treebased_ad": 10 boosted members with the settings of [1]_, no forest. The defaults were
-    chosen on simulated dijets (``benchmarks/results/tree_ensembles.md``).
+    Averages are of log odds, half of the weight each for boosted trees and forest. The defaults
+    were chosen on simulated dijets (``benchmarks/results/tree_ensembles.md``);
+    `skad.papers.treebased` holds the trees of [1]_.
 
     References
     ----------
@@ -103,15 +102,6 @@ class TreeEnsembleClassifier(PresetMixin, TwoClassMixin, BaseEstimator):
     >>> bool(classifier.score(X, y) > 0.7)
     True
     """
-
-    _presets = {
-        "treebased_ad": {
-            "n_estimators": 10,
-            "n_forest_trees": 0,
-            "min_samples_leaf": 20,
-            "l2_regularization": 0.0,
-        }
-    }
 
     _parameter_constraints: dict = {
         "n_estimators": [sk.Interval(Integral, 1, None, closed="left")],

@@ -3,7 +3,6 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skad.coordinates import LogitTransformer
 from skad.density import FlowDensity
 from skad.resonant._density_ratio import DensityRatioDetector
 from skad.utils import _sklearn as sk
@@ -93,8 +92,7 @@ class ANODE(DensityRatioDetector):
     read at its nearest edge. R of the training events is noisier than that of others: select
     among them by cross-fitting, as `BumpHunt` does.
 
-    Preset "anode": the paper's flows (15 MADE blocks of 128; mean over the last 10 epochs for the
-    background, last epoch for the data), logit coordinates and fiducial region.
+    The flows of the paper, its coordinates and fiducial region are `skad.papers.anode`.
 
     References
     ----------
@@ -114,15 +112,6 @@ class ANODE(DensityRatioDetector):
     >>> bool(roc_auc_score(y[inside], detector.anomaly_score(X[inside])) > 0.85)
     True
     """
-
-    _presets = {
-        "anode": lambda: {
-            "data_density": FlowDensity.from_preset("anode", n_averaged=1),
-            "background_density": FlowDensity.from_preset("anode"),
-            "coordinates": LogitTransformer(margin=0.0, outside="nan"),
-            "fiducial": (0.05, 0.95),
-        }
-    }
 
     _parameter_constraints: dict = {
         **DensityRatioDetector._ratio_constraints,

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from skad.base import PresetMixin
 from skad.density import FlowDensity
 from skad.resonant._conditional import ConditionalMixin
 from skad.resonant._template import Template
@@ -11,7 +10,7 @@ from skad.utils import _sklearn as sk
 __all__ = ["CATHODE"]
 
 
-class CATHODE(PresetMixin, ConditionalMixin, Template):
+class CATHODE(ConditionalMixin, Template):
     """Template sampled from a density p(x|m) of the sidebands at masses of the signal region.
 
     A conditional density is learned on the sidebands, interpolates in m, and is sampled at
@@ -61,6 +60,10 @@ class CATHODE(PresetMixin, ConditionalMixin, Template):
     n_features_in_ : int
     feature_names_in_ : ndarray of str
 
+    See Also
+    --------
+    skad.papers.cathode : The flow and the classifier of the paper.
+
     References
     ----------
     .. [1] A. Hallin et al., "Classifying Anomalies THrough Outer Density Estimation (CATHODE)",
@@ -79,8 +82,6 @@ class CATHODE(PresetMixin, ConditionalMixin, Template):
     >>> bool(((events[:, 0] >= 3.3) & (events[:, 0] < 3.7)).all())
     True
     """
-
-    _presets = {"cathode": lambda: {"density": FlowDensity.from_preset("cathode")}}
 
     _parameter_constraints: dict = {
         **Template._template_constraints,

@@ -80,8 +80,7 @@ class CURTAINS(TransportTemplate):
     Notes
     -----
     Where more template events are asked for than the sidebands hold, each is moved to several
-    masses. Presets: "flows4flows", the flows of [2]_, and "curtains", the map, loss and batches of
-    [1]_ (200 epochs).
+    masses. `skad.papers.curtains` holds the flows of both papers.
 
     References
     ----------
@@ -104,45 +103,6 @@ class CURTAINS(TransportTemplate):
     >>> bool(abs(np.mean(events[:, 1] - 0.5 * events[:, 0])) < 0.1)
     True
     """
-
-    _presets = {
-        "flows4flows": lambda: {
-            "density": FlowDensity(
-                "nsf",
-                n_transforms=1,
-                hidden_layer_sizes=(128,) * 16,
-                flow_options={"residual": True, "n_bins": 10},
-                max_epochs=50,
-                batch_size=128,
-                learning_rate=1e-4,
-                schedule="cosine",
-            ),
-            "coordinates": "passthrough",
-            "transport": FlowDensity(
-                "nsf",
-                n_transforms=2,
-                hidden_layer_sizes=(16,) * 9,
-                flow_options={"residual": True, "n_bins": 10},
-                max_epochs=50,
-                batch_size=256,
-                learning_rate=5e-4,
-                schedule="cosine",
-            ),
-        },
-        "curtains": lambda: {
-            "transport": FlowDensity(
-                "nsf_coupling",
-                n_transforms=4,
-                hidden_layer_sizes=(32, 32),
-                flow_options={"n_bins": 4},
-                max_epochs=200,
-                batch_size=100,
-                learning_rate=1e-4,
-                schedule="cosine",
-            ),
-            "loss": "optimal_transport",
-        },
-    }
 
     _parameter_constraints: dict = {
         **TransportTemplate._transport_constraints,

@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skad.base import DetectorMixin, PresetMixin, ScoreMixin
+from skad.base import DetectorMixin, ScoreMixin
 from skad.coordinates import log_abs_det_jacobian
 from skad.density import FlowDensity
 from skad.exceptions import DivergenceError, FiducialWarning, LowStatisticsWarning
@@ -27,9 +27,7 @@ _MAX_REDRAWS = 50
 _ROUNDING = 1e-6
 
 
-class DensityRatioDetector(
-    PresetMixin, ConditionalMixin, ResonantMixin, DetectorMixin, BaseEstimator
-):
+class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseEstimator):
     """Base of the detectors by p(x|m) of the signal region over p(x|m) of its background.
 
     A subclass takes the parameters of `_ratio_constraints` and implements

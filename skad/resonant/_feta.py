@@ -1,7 +1,6 @@
 """FETA: simulation moved to where the data are, by what the sidebands teach."""
 
 import numpy as np
-from sklearn.preprocessing import MinMaxScaler
 
 from skad.density import FlowDensity
 from skad.nn._flow_network import negative_log_likelihood
@@ -82,9 +81,7 @@ class FETA(TransportTemplate):
 
     Notes
     -----
-    In `fit`, y is 1 for data and 0 for simulation. Preset "feta": the flows of the paper, features
-    scaled to [-3, 3] instead of the logit, six-fold oversampling; what it sets differently is
-    Adam in place of AdamW.
+    In `fit`, y is 1 for data and 0 for simulation. `skad.papers.feta` holds the flows of the paper.
 
     References
     ----------
@@ -108,40 +105,6 @@ class FETA(TransportTemplate):
     """
 
     _needs_simulation = True
-
-    _presets = {
-        "feta": lambda: {
-            "density": FlowDensity(
-                "nsf",
-                n_transforms=1,
-                hidden_layer_sizes=(128,) * 16,
-                flow_options={"residual": True, "n_bins": 10, "dropout": 0.05},
-                max_epochs=100,
-                batch_size=128,
-                learning_rate=1e-4,
-                weight_decay=1e-4,
-                schedule="cosine",
-                validation_fraction=0.2,
-                select="best",
-            ),
-            "transport": FlowDensity(
-                "nsf_coupling",
-                n_transforms=8,
-                hidden_layer_sizes=(32, 32),
-                flow_options={"n_bins": 10},
-                max_epochs=50,
-                batch_size=256,
-                learning_rate=5e-4,
-                weight_decay=1e-4,
-                schedule="cosine",
-                validation_fraction=0.2,
-                select="best",
-            ),
-            "coordinates": MinMaxScaler(feature_range=(-3, 3)),
-            "mass_spectrum": "observed",
-            "oversampling": 6.0,
-        }
-    }
 
     _parameter_constraints: dict = {
         **TransportTemplate._transport_constraints,

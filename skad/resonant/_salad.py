@@ -5,7 +5,6 @@ from numbers import Real
 
 import numpy as np
 
-from skad.base import PresetMixin
 from skad.detectors import CWoLaDetector, NetworkClassifier
 from skad.exceptions import LowStatisticsWarning
 from skad.resonant._events import missing_simulation
@@ -28,7 +27,7 @@ _NETWORK = {
 }
 
 
-class SALAD(PresetMixin, Template):
+class SALAD(Template):
     """Template of simulated events, reweighted to look like data.
 
     A classifier f(x, m) learns to tell data from simulation in the sidebands. Its odds f/(1-f)
@@ -94,7 +93,7 @@ class SALAD(PresetMixin, Template):
     Notes
     -----
     In `fit`, y is 1 for data and 0 for simulation. Weights of simulated events are multiplied
-    in. Preset "interplay": the network of [2]_ (3x100, batch 256, at most 50 epochs, patience 10).
+    in. `skad.papers.salad` holds the network of [1]_, `skad.papers.interplay` that of [2]_.
 
     References
     ----------
@@ -120,21 +119,6 @@ class SALAD(PresetMixin, Template):
 
     _needs_simulation = True
     _draws = False
-
-    _presets = {
-        "interplay": lambda: {
-            "classifier": NetworkClassifier(
-                (100, 100, 100),
-                class_weight=None,
-                max_epochs=50,
-                batch_size=256,
-                early_stopping=True,
-                validation_fraction=0.2,
-                n_iter_no_change=10,
-                select="best",
-            )
-        }
-    }
 
     _parameter_constraints: dict = {
         **Template._template_constraints,

@@ -7,15 +7,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from skad.base import DetectorMixin, PresetMixin, ScoreMixin
-from skad.detectors import CascadeClassifier, CWoLaDetector, NetworkClassifier
+from skad.base import DetectorMixin, ScoreMixin
+from skad.detectors import CascadeClassifier, CWoLaDetector
 from skad.detectors._training_sample import TrainingSample
 from skad.exceptions import LowStatisticsWarning
-from skad.resonant._cathode import CATHODE
 from skad.resonant._events import named
-from skad.resonant._given_reference import GivenReference
-from skad.resonant._lacathode import LaCATHODE
-from skad.resonant._sidebands import Sidebands
 from skad.utils import _sklearn as sk
 from skad.utils._children import fit_child, takes_weights
 from skad.utils._events import check_events
@@ -27,11 +23,7 @@ __all__ = ["TemplateDetector"]
 _FEW_EVENTS = 500
 
 
-def _with_network_of_cathode(template):
-    return {"template": template, "classifier": NetworkClassifier.from_preset("cathode")}
-
-
-class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
+class TemplateDetector(DetectorMixin, BaseEstimator):
     """Weakly supervised detector: data of the signal region against a background template.
 
     A classifier learns to tell the data of the signal region from the events of the template. Its
@@ -90,17 +82,8 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
     ``score_samples = -log(anomaly_score)``. A template with ``transform(X)`` (LaCATHODE) chooses
     the coordinates of the classifier.
 
-    Presets: "cwola_hunting" (sidebands of 0.2 TeV, 4x64 with dropout, mean of the last 10 of 300
-    epochs) [1]_; "cathode", "lacathode" and "idealised" (the network of CATHODE against the
-    template of the paper or a given reference) [2]_. Fitted with truth labels as y, "idealised" is
-    the supervised classifier. The classifier of [3]_ is ``NetworkClassifier.from_preset(
-    "interplay", n_estimators=10)`` with any template.
-
-    References
-    ----------
-    .. [1] B. Nachman, D. Shih, arXiv:2001.04990.
-    .. [2] A. Hallin et al., arXiv:2109.00546.
-    .. [3] T. Golling et al., arXiv:2307.11157.
+    Functions of `skad.papers` return it with the template and the network of a paper:
+    `cwola_hunting`, `cathode`, `lacathode`, `idealised`, `salad`, `curtains`, `feta`, `interplay`.
 
     Examples
     --------
@@ -117,16 +100,6 @@ class TemplateDetector(PresetMixin, DetectorMixin, BaseEstimator):
     >>> bool(sic > 3)
     True
     """
-
-    _presets = {
-        "cwola_hunting": lambda: {
-            "template": Sidebands(),
-            "classifier": NetworkClassifier.from_preset("cwola_hunting"),
-        },
-        "idealised": lambda: _with_network_of_cathode(GivenReference()),
-        "cathode": lambda: _with_network_of_cathode(CATHODE.from_preset("cathode")),
-        "lacathode": lambda: _with_network_of_cathode(LaCATHODE.from_preset("cathode")),
-    }
 
     _parameter_constraints: dict = {
         "template": [sk.HasMethods(["fit", "sample_background"])],

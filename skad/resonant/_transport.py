@@ -4,7 +4,6 @@ import copy
 
 import numpy as np
 
-from skad.base import PresetMixin
 from skad.coordinates import inverse_transform
 from skad.density import FlowDensity, FramedDensity
 from skad.nn._trained import TrainedMembers
@@ -16,7 +15,7 @@ from skad.utils._children import unit_weights
 __all__ = ["TransportTemplate"]
 
 
-class TransportTemplate(PresetMixin, ConditionalMixin, Template):
+class TransportTemplate(ConditionalMixin, Template):
     """Base of templates with a base density and a transport.
 
     Both are unfitted `FlowDensity`. Features are handled as z, in `coordinates_`, with m beside

@@ -231,33 +231,6 @@ def test_every_kind_learns_a_bent_density(flow):
     assert score > naive + 0.15
 
 
-@pytest.mark.parametrize("name", ["anode", "cathode", "ffjord"])
-def test_presets_build_and_fit(name):
-    density = FlowDensity.from_preset(name, max_epochs=1, batch_size=100, random_state=0)
-    X = gaussian(300)
-    assert np.isfinite(density.fit(X).score(X))
-    assert density.get_params()["max_epochs"] == 1
-
-
-def test_anode_preset_is_the_papers():
-    params = FlowDensity.from_preset("anode").get_params()
-    assert params["n_transforms"] == 15
-    assert params["hidden_layer_sizes"] == (128, 128)
-    assert params["learning_rate"] == 1e-4
-    assert params["weight_decay"] == 1e-6
-    assert params["max_epochs"] == 50
-    assert (params["select"], params["n_averaged"]) == ("last", 10)
-    density = FlowDensity.from_preset("anode", max_epochs=1, condition_features=[4])
-    density.fit(np.random.RandomState(0).normal(size=(300, 5)))
-    # The number logged by the public code of CATHODE for the same blocks.
-    assert sum(p.numel() for p in density.trained_.networks[0][0].parameters()) == 274_800
-
-
-def test_unknown_preset_is_named():
-    with pytest.raises(ValueError, match="no preset 'paper'; it has"):
-        FlowDensity.from_preset("paper")
-
-
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [

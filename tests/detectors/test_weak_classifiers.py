@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.special import expit
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from skad.detectors import NetworkClassifier, TreeEnsembleClassifier
 
@@ -110,26 +110,6 @@ def test_few_events_are_fitted_without_a_split():
     assert TreeEnsembleClassifier(2, n_forest_trees=20, random_state=0).fit(X, y).predict(
         X
     ).shape == (3,)
-
-
-@pytest.mark.parametrize("name", ["coordinate_study", "cwola_hunting", "cathode", "interplay"])
-def test_network_presets_fit(name):
-    X, y = events(600)
-    classifier = NetworkClassifier.from_preset(name, max_epochs=3, random_state=0).fit(X, y)
-    assert log_loss(y, classifier.predict_proba(X)) < 1.0
-
-
-def test_presets_are_the_papers():
-    def params(name):
-        return NetworkClassifier.from_preset(name).get_params()
-
-    assert params("coordinate_study")["hidden_layer_sizes"] == (50, 50, 20, 20, 10, 10)
-    hunting = params("cwola_hunting")
-    assert hunting["hidden_layer_sizes"] == (64,) * 4
-    assert (hunting["dropout"], hunting["max_epochs"], hunting["n_averaged"]) == (0.1, 300, 10)
-    interplay = params("interplay")
-    assert interplay["hidden_layer_sizes"] == (64, 32)
-    assert (interplay["batch_size"], interplay["n_iter_no_change"]) == (128, 5)
 
 
 def test_three_classes_are_refused():

@@ -297,7 +297,7 @@ def test_batch_norm_accepts_a_batch_of_one_row():
     assert torch.isfinite(flow.log_prob(x)).all()
 
 
-def test_preset_of_anode():
+def test_flow_of_anode():
     # The log of the LaCATHODE repository gives this number for its 15 MADE blocks.
     flow = build_flow("maf", 4, 1, n_transforms=15, hidden_features=(128, 128), batch_norm=True)
     assert sum(p.numel() for p in flow.parameters()) == 274_800

@@ -232,13 +232,6 @@ class TestFit:
         detector.set_params(threshold=2.0).fit(X)
         np.testing.assert_array_equal(detector.predict(X) == -1, detector.anomaly_score(X) > 2.0)
 
-    def test_preset_is_the_paper(self):
-        detector = ANODE.from_preset("anode", region=REGION)
-        assert detector.fiducial == (0.05, 0.95)
-        for density, n_averaged in ((detector.data_density, 1), (detector.background_density, 10)):
-            assert density.n_transforms == 15 and density.learning_rate == 1e-4
-            assert density.n_averaged == n_averaged and density.max_epochs == 50
-
 
 class TestBackground:
     def test_sample_follows_the_interpolated_density(self, resonance, learned):

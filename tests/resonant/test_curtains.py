@@ -100,14 +100,3 @@ def test_number_of_events_and_their_weights():
     residual = events[:, 1] - 1.5 * (events[:, 0] - 3.5)
     assert np.mean(residual > 0.5) < 0.05
     assert stats.iqr(residual) < 1.2
-
-
-@pytest.mark.parametrize("preset", ["flows4flows", "curtains"])
-def test_presets_of_the_papers_train(preset):
-    template = CURTAINS.from_preset(preset, region=REGION, random_state=0)
-    template.set_params(transport__max_epochs=1)
-    if preset == "flows4flows":
-        template.set_params(density__max_epochs=1)
-    X = background(1500)
-    events, _ = template.fit(X).sample_background(200, random_state=0)
-    assert np.isfinite(events).all()

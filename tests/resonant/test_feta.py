@@ -114,11 +114,3 @@ def test_several_transports_leave_the_base_as_it_is():
     moved = [network.flow.state_dict() for network in (first, second)]
     assert any((moved[0][name] != moved[1][name]).any() for name in moved[0])
     assert len(template.sample_background(101, random_state=0)[0]) == 101
-
-
-def test_preset_of_the_paper_trains():
-    template = FETA.from_preset("feta", region=REGION, random_state=0)
-    template.set_params(density__max_epochs=1, transport__max_epochs=1)
-    X, y = data_and_simulation(1500)
-    events, _ = template.fit(X, y).sample_background(random_state=0)
-    assert len(events) == 6 * (REGION.mask(X) & (y == 1)).sum()

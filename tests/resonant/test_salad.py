@@ -168,10 +168,3 @@ def test_weights_of_zero(zero, message):
     weight = np.where(zero(X[:, 0], y), 0.0, 1.0)
     with pytest.raises(ValueError, match=f"zero for every {message}"):
         SALAD(DecisionTreeClassifier(), region=REGION).fit(X, y, sample_weight=weight)
-
-
-def test_preset_of_the_paper():
-    network = SALAD.from_preset("interplay").classifier
-    assert network.hidden_layer_sizes == (100, 100, 100)
-    assert (network.batch_size, network.max_epochs, network.n_iter_no_change) == (256, 50, 10)
-    assert network.early_stopping

@@ -222,11 +222,3 @@ def test_in_a_pipeline_in_other_coordinates():
     sic = [max_significance_improvement(y[inside], score) for score in (plain, other)]
     assert sic[0] > 3
     assert sic[1] == pytest.approx(sic[0], rel=0.3)
-
-
-def test_presets_of_the_papers():
-    hunting = TemplateDetector.from_preset("cwola_hunting", random_state=3)
-    assert hunting.classifier.hidden_layer_sizes == (64, 64, 64, 64)
-    assert hunting.random_state == 3
-    assert TemplateDetector.from_preset("cathode").classifier.n_averaged == 10
-    assert isinstance(TemplateDetector.from_preset("lacathode").template, LaCATHODE)

@@ -241,10 +241,6 @@ class TestCATHODE:
         with pytest.raises(ValueError, match="density must be conditional on the resonant"):
             CATHODE(FrozenEstimator(wrong), region=REGION).fit(X)
 
-    def test_preset_of_the_paper(self):
-        density = CATHODE.from_preset("cathode").density
-        assert (density.n_transforms, density.max_epochs, density.n_averaged) == (15, 100, 10)
-
 
 class TestLaCATHODE:
     @pytest.fixture(scope="class")
