@@ -163,11 +163,11 @@ class CURTAINS(TransportTemplate):
     def _sample(self, n_samples, rng):
         if n_samples is None:
             n_samples = self._n_background()
+        target = self.masses_.draw(n_samples, rng)
         if self._p is None:
             rows = draw_rows(len(self._z), n_samples, rng)
         else:
             rows = rng.choice(len(self._z), n_samples, p=self._p)
-        target = self.masses_.draw(n_samples, rng)
         return self._moved(self._z[rows], self._m[rows], target, rng), np.ones(n_samples)
 
     def _held_out(self, events, rng):
