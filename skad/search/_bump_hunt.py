@@ -97,8 +97,8 @@ class BumpHunt(BaseEstimator):
           interpolates its background into the region; `results_` says which.
 
         With an efficiency of 1 it is always the sideband fit. Importance weights are not on offer:
-        without signal they were off by up to ten standard deviations where R is noisy.
-        `importance_background` corrects them by densities of halves.
+        without signal they are far off where R is noisy. `importance_background` corrects them by
+        densities of halves.
     spectrum : {"dijet", "power_exponential", "polynomial"}, default="dijet"
         Function of the fits, see `fit_spectrum`.
     sqrt_s : float, default=13.0
