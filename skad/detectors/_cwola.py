@@ -195,6 +195,27 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
     def _log_ratio(self, X):
         return np.mean([log_odds(c, X) for c in self.classifiers_], axis=0) - self._log_prior
 
+    def scores_of_one_fold(self, X):
+        """Score each event by one of the classifiers, in turn, as out-of-fold scores are.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+            Events that no classifier was trained on.
+
+        Returns
+        -------
+        ratio : ndarray of float64, shape (n_events,)
+        """
+        check_is_fitted(self)
+        X = check_events(self, X, reset=False)
+        log_ratio, fold = np.empty(len(X)), np.arange(len(X)) % len(self.classifiers_)
+        for k, classifier in enumerate(self.classifiers_):
+            rows = np.flatnonzero(fold == k)
+            if len(rows):
+                log_ratio[rows] = log_odds(classifier, X[rows]) - self._log_prior
+        return self._bounded(np.exp(log_ratio))
+
     def _normality(self, anomaly_score):
         return -np.log(anomaly_score)
 

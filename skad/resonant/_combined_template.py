@@ -227,6 +227,17 @@ class CombinedTemplate(Template, sk.BaseComposition):
         ]
         return self._joined(drawn)
 
+    def _existing_rows(self, events):
+        rows = []
+        for template in self.templates_:
+            own = template._rows
+            if own is None:
+                own = np.full(template._n_background(), -1)
+            elif not requires_y(template):
+                own = np.flatnonzero(events.data)[own]
+            rows.append(own)
+        return np.concatenate(rows)
+
     def held_out_background(self, X, y=None, sample_weight=None, n_samples=None, random_state=None):
         """Return background of the signal region that no classifier of the template has seen.
 

@@ -72,6 +72,9 @@ class GivenReference(Template):
     def _fit(self, events, rng):
         self.events_, self.sample_weight_ = self._held_out(events, rng)
 
+    def _existing_rows(self, events):
+        return np.flatnonzero(~events.data & events.inside)
+
     def _held_out(self, events, rng):
         rows = ~events.data & events.inside
         if not rows.any():

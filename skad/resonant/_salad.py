@@ -164,6 +164,9 @@ class SALAD(Template):
         self._set_weights(weight)
         self.n_background_ = float(weight.sum() * n_data / n_simulation)
 
+    def _existing_rows(self, events):
+        return np.flatnonzero(~events.data & events.inside)
+
     def _held_out(self, events, rng):
         X, weight = self._reweighted(events)
         weight = weight / weight.mean()

@@ -71,13 +71,20 @@ class Sidebands(Template):
     def _fit(self, events, rng):
         self.events_, self.sample_weight_ = self._held_out(events, rng)
 
+    def _existing_rows(self, events):
+        return np.flatnonzero(self._rows_of(events))
+
+    def _rows_of(self, events):
+        weight = np.ones(len(events.m)) if events.weight is None else events.weight
+        sides = [self.region_.sideband_mask(events.m, side) for side in ("low", "high")]
+        return np.any([side for side in sides if weight[side].any()], axis=0)
+
     def _held_out(self, events, rng):
         weight = np.ones(len(events.m)) if events.weight is None else events.weight
-        rows, factor = np.zeros(len(weight), dtype=bool), np.ones(len(weight))
+        rows, factor = self._rows_of(events), np.ones(len(weight))
         for side in ("low", "high"):
             mask = self.region_.sideband_mask(events.m, side)
             if weight[mask].any():
-                rows |= mask
                 factor[mask] = 0.5 / weight[mask].sum()
         return events.X[rows], (weight * factor)[rows] * rows.sum()
 

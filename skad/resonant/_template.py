@@ -104,6 +104,7 @@ class Template(ResonantMixin, BaseEstimator, ABC):
         self.support_ = np.stack([features.min(axis=0), features.max(axis=0)])
         self._n_support = len(features)
         self._fit(events, check_random_state(self.random_state))
+        self._rows = self._existing_rows(events)
         return self
 
     def _warn_few(self, events):
@@ -186,6 +187,13 @@ class Template(ResonantMixin, BaseEstimator, ABC):
 
     # Whether events are drawn from what was learned, rather than existing ones used.
     _draws = True
+
+    def _existing_rows(self, events):
+        """Return the positions in X of `fit` of all template events, -1 for drawn ones.
+
+        None where none of them is an event of X as it is.
+        """
+        return None
 
     def _held_out(self, events, rng):
         """Return background events and weights made of events that are not those of the fit."""

@@ -61,8 +61,10 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
     region_ : SignalRegion
         Resolved signal region.
     training_scores_ : ndarray of float64, shape (n_events,)
-        Anomaly scores of the training data in the signal region, out of fold with `cv`; NaN for
-        all other events. Select among the training events by these.
+        Anomaly scores of the training data by the classifier of one fold that has not seen them;
+        in sample with ``cv=None``. NaN for simulated events, and where no fold left one out. Select
+        among the training events by these: ``anomaly_score(X)`` of events that the classifier was
+        trained on finds signal where there is none.
     n_template_ : int
         Template events that the classifier was trained with.
     offset_ : float
@@ -171,37 +173,81 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
                 LowStatisticsWarning,
                 stacklevel=3,
             )
-        self._fit_classifier(values, rows, weight, rng)
-        scores = self.anomaly_score(X)[data]
-        self._set_offset(scores, None if weight is None else weight[data])
+        trained = self._fit_classifier(values, rows, weight, rng)
+        self._score_training(X, data, trained)
+        scored = ~np.isnan(self.training_scores_)
+        self._set_offset(self.training_scores_[scored], None if weight is None else weight[scored])
         return self
 
+    def fit_predict(self, X, y=None, **fit_params):
+        """Fit and label the training events by their scores out of fold: +1 normal, -1 outlier.
+
+        With ``cv=None`` the classifier has seen them, as by ``fit(X).predict(X)``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+        y : array-like of shape (n_events,), default=None
+        **fit_params
+            Passed to `fit`.
+
+        Returns
+        -------
+        labels : ndarray of int, shape (n_events,)
+            Those of simulated events are of ``predict(X)``.
+        """
+        labels = self.fit(X, y, **fit_params).predict(X)
+        scored = ~np.isnan(self.training_scores_)
+        normality = self._normality(self.training_scores_[scored])
+        labels[scored] = np.where(normality < self.offset_, -1, 1)
+        return labels
+
     def _fit_classifier(self, values, rows, weight, rng):
-        sample = self._sample(values, rows, weight, rng)
+        sample, existing = self._sample(values, rows, weight, rng)
         self.n_template_ = len(sample.y) - len(rows)
         self.detector_ = CWoLaDetector(
             sample.classifier, cv=self.cv, n_jobs=self.n_jobs, random_state=rng
         ).fit(sample.X, sample.y, sample_weight=sample.sample_weight)
-        self.training_scores_ = np.full(len(values), np.nan)
-        self.training_scores_[rows] = self.detector_.training_scores_[: len(rows)]
+        return np.concatenate([rows, existing])
+
+    def _score_training(self, X, data, trained):
+        """Set the scores of the data, out of fold where the classifier has seen them.
+
+        The others are scored by the classifier of one fold too: the mean of all is less spread, and
+        a cut would pass other fractions of both.
+        """
+        self.training_scores_ = np.full(len(data), np.nan)
+        events = self._features(check_events(self, X, dtype=np.float64, reset=False)[data])
+        self.training_scores_[data] = self.detector_.scores_of_one_fold(events)
+        seen = trained >= 0
+        seen[seen] = data[trained[seen]]
+        self.training_scores_[trained[seen]] = self.detector_.training_scores_[seen]
 
     def _sample(self, values, rows, weight, rng):
-        """Return data of the region and template events, as the classifier sees them."""
+        """Return data of the region and template events, as the classifier sees them.
+
+        And the rows of X that the template events are, -1 for those that are none.
+        """
         background, template_weight = self.template_.sample_background(random_state=rng)
+        existing = getattr(self.template_, "_rows", None)
+        existing = np.full(len(background), -1) if existing is None else existing
         classifier = self.classifier
         if classifier is None:
             classifier = CascadeClassifier(n_jobs=self.n_jobs if self.cv is None else None)
         if not takes_weights(classifier) and np.ptp(template_weight) > 0:
-            background, template_weight = _unweighted(background, template_weight, rng)
+            kept = _drawn_by_weight(template_weight, rng)
+            background, existing = background[kept], existing[kept]
+            template_weight = np.ones(len(background))
         data_weight = np.ones(len(rows)) if weight is None else weight[rows]
         both = np.concatenate([data_weight, template_weight])
-        return TrainingSample(
+        sample = TrainingSample(
             classifier,
             self.cv,
             np.concatenate([self._features(values[rows]), self._features(background)]),
             np.repeat([1, 0], [len(rows), len(background)]),
             None if (both == 1).all() else both,
         )
+        return sample, existing
 
     def training_sample(self, X, y=None, sample_weight=None, random_state=None):
         """Return what the classifier of the fitted detector trains on: data and fresh template.
@@ -236,7 +282,7 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
                 "X holds no data event in the signal region "
                 f"[{self.region_.low:g}, {self.region_.high:g})."
             )
-        return self._sample(values, rows, weight, check_random_state(random_state))
+        return self._sample(values, rows, weight, check_random_state(random_state))[0]
 
     def _data(self, values, y):
         if not self._requires_y():
@@ -330,7 +376,6 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         return get_tags(self.template).target_tags.required
 
 
-def _unweighted(events, weight, rng):
-    """Keep events with a probability in proportion to their weight: the rest needs no weights."""
-    kept = rng.uniform(size=len(weight)) * weight.max() < weight
-    return events[kept], np.ones(kept.sum())
+def _drawn_by_weight(weight, rng):
+    """Return which events to keep, each with a probability in proportion to its weight."""
+    return rng.uniform(size=len(weight)) * weight.max() < weight
