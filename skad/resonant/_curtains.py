@@ -37,7 +37,7 @@ class CURTAINS(TransportTemplate):
         Column of X that holds m.
     coordinates : None, "passthrough" or transformer, default=None
         Invertible map of the features, in which both flows work. None is the logit of the features
-        scaled to their range in the sidebands.
+        scaled to their range in the sidebands, which moves other events beyond it to its edge.
     loss : {"likelihood", "optimal_transport"}, default="likelihood"
         - "likelihood": events moved to other masses are to be likely under `density` there
           (flows for flows [2]_);

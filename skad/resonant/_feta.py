@@ -33,7 +33,7 @@ class FETA(TransportTemplate):
         Column of X that holds m.
     coordinates : None, "passthrough" or transformer, default=None
         Invertible map of the features, in which both flows work. None is the logit of the features
-        scaled to the range of data and simulation.
+        scaled to the range of data and simulation, which moves other events beyond it to its edge.
     source : {"density", "simulation"}, default="density"
         What is transported: events drawn from p_sim(x|m), as in the paper, or the simulated
         events themselves, those with m nearest to the masses asked for.

@@ -30,6 +30,9 @@ class TransportTemplate(ConditionalMixin, Template):
         "transport": [None, FlowDensity, sk.Hidden(FramedDensity)],
     }
 
+    # Other events than those of the fit are moved too.
+    _beyond_range = "clip"
+
     def _to_z(self, X):
         z = self._to_coordinates(X)
         outside = np.isnan(z).any(axis=1)

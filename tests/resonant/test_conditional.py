@@ -77,7 +77,7 @@ def draw(estimator, X, y):
 class TestCoordinates:
     def test_default_is_the_logit_of_the_range(self, name):
         X, y = sample()
-        explicit = LogitTransformer(outside="clip" if name == "LaCATHODE" else "nan")
+        explicit = LogitTransformer(outside="nan" if name in ("CATHODE", *RATIOS) else "clip")
         default, given = (draw(made(name, coordinates=c), X, y) for c in (None, explicit))
         np.testing.assert_array_equal(default, given)
         fitted = fit(made(name, coordinates=None), X, y)
@@ -163,6 +163,20 @@ def test_events_that_the_coordinates_cannot_map(name):
     logit = LogitTransformer(lower=0.5, upper=3.0, outside="nan")
     with pytest.raises(ValueError, match="of [0-9]+ events lie outside the domain of coordinates="):
         fit(made(name, coordinates=logit), X, y)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_events_beyond_the_range_can_be_held_out(name):
+    """Events of another fold reach further; a template that is made of them keeps them."""
+    X, y = sample(1000)
+    others, labels = sample(1200)
+    others[::50, 1] += 100.0
+    fitted = fit(made(name), X, y)
+    others, labels = (others, labels) if name == "FETA" else (others[labels == 1], None)
+    events, _ = fitted.held_out_background(others, labels, random_state=0)
+    assert np.isfinite(events).all() and REGION.mask(events).all()
+    if name == "CURTAINS":
+        assert len(events) == REGION.sideband_mask(others).sum()
 
 
 class TestSeeds:
