@@ -73,6 +73,7 @@ class MixtureRatio(BaseEstimator):
         return self.density_ratio(X)
 
     interpolates = False  # x is taken to be independent of m
+    is_learned = False  # the events of the studies are normal, which a mixture knows exactly
 
     def held_out_background(self, X, y=None, sample_weight=None, n_samples=None, random_state=None):
         return self.sample_background(n_samples, random_state)

@@ -2,9 +2,10 @@
 
     OMP_NUM_THREADS=1 python benchmarks/null_matrix.py --experiments 100 --flows 30 --jobs 2
 
-Background-only pseudo-experiments of `make_resonance`, everything retrained in each, one window at
-efficiencies of 0.1 and 0.02. Features are independent of m, or shifted with it. Small classifiers
-that learn their training events by heart and small flows: what would show, shows. Trusted rows count.
+Background-only pseudo-experiments of `make_resonance`, everything retrained in each; one window,
+efficiencies of 0.1 and 0.02. Features are independent of m, or shifted with it. Small
+classifiers that learn their training events by heart and small flows: what would show, shows.
+Trusted rows count.
 Recorded cell by cell in benchmarks/results/null_matrix.json; the same command computes what is
 missing there and writes null_matrix.md. ``--quick`` is small and writes nothing.
 """
@@ -44,6 +45,7 @@ REGION = SignalRegion(3.3, 3.7)
 EFFICIENCIES = (0.1, 0.02)
 SHIFTS = {"independent": 0.0, "shifted": 1.0}
 N_EVENTS = {"light": 10_000, "flows": 6_000}
+_Z_OF_5_PERCENT = 1.6449
 # A row may claim this much without signal, before the error of the study.
 MEAN, WIDTH = 0.3, (0.9, 1.15)
 
@@ -169,28 +171,25 @@ def report(measured):
     for key, found in measured.items():
         for efficiency in EFFICIENCIES:
             claim = found[f"{efficiency:g}"]
-            numbers = ["", "", ""]
-            if claim["z_std"] is not None:
-                numbers = [
-                    f"{claim['z_mean']:.2f}", f"{claim['z_std']:.2f}", f"{claim['p_below_0.05']:.2f}",
-                ]  # fmt: skip
-            rows.append(
-                [*key.split(" / "), efficiency, claim["experiments"], f"{claim['trusted']:.2f}",
-                 *numbers, verdict(claim)]
-            )  # fmt: skip
+            numbers = [
+                "-" if claim[name] is None else f"{claim[name]:.2f}"
+                for name in ("z_mean", "z_std", "p_below_0.05")
+            ]
+            where = [*key.split(" / "), efficiency, claim["experiments"], f"{claim['trusted']:.2f}"]
+            rows.append([*where, *numbers, verdict(claim)])
     header = ["detector", "background", "features", "efficiency", "experiments", "trusted"]
     header += ["mean z", "width", "p < 0.05", "bounds"]
     return "\n".join(
         [
             "# What a search claims without signal",
             "",
-            "`OMP_NUM_THREADS=1 python benchmarks/null_matrix.py --experiments 100 --flows 30 --jobs 2`",
+            "    OMP_NUM_THREADS=1 python benchmarks/null_matrix.py --experiments 100 --jobs 2",
             "",
-            "Mean and width of the local z of trusted rows, and the share of p-values below 5 %. Bounds:",
-            f"a mean within {MEAN} and a width of {WIDTH[0]} to {WIDTH[1]}, each with twice the error of",
-            "the study; where hardly any row is trusted, the combination says so itself.",
+            "Mean and width of the local z of trusted rows, and the share of p-values below 5 %.",
+            f"Bounds: a mean within {MEAN} and a width of {WIDTH[0]} to {WIDTH[1]}, each with twice",
+            "the error of the study; where hardly any row is trusted, the combination says so.",
             "",
-            markdown(header, rows),
+            *markdown(rows, header),
             "",
         ]
     )

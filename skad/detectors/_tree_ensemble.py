@@ -22,6 +22,8 @@ __all__ = ["TreeEnsembleClassifier"]
 
 # A forest of pure leaves is surer than its number of events allows.
 _SMALLEST = 1e-4
+# Powers of two at which trees need no help.
+_ORDINARY = 16
 # In units of the training events; a number in float32.
 _FAR = 1e30
 
@@ -171,7 +173,8 @@ class TreeEnsembleClassifier(TwoClassMixin, BaseEstimator):
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
         weight = class_balanced_weight(y, sample_weight, self.class_weight, self.classes_)
-        self._exponents = np.frexp(np.abs(X).max(axis=0))[1]
+        exponents = np.frexp(np.abs(X).max(axis=0))[1]
+        self._exponents = np.where(np.abs(exponents) > _ORDINARY, exponents, 0)
         X = self._scaled(X)
         seeds = draw_seeds(self.random_state, self.n_estimators)
         self.estimators_ = Parallel(n_jobs=self.n_jobs)(
@@ -191,7 +194,7 @@ class TreeEnsembleClassifier(TwoClassMixin, BaseEstimator):
         return self
 
     def _scaled(self, X):
-        """Bring columns to unit scale by a power of two, which changes no digit.
+        """Bring columns far from unit scale to it by a power of two, which changes no digit.
 
         Trees take values that differ by less than 1e-7 for equal, and the forest rounds to float32.
         Beyond the training events every value is the same to a tree.

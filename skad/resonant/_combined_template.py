@@ -274,6 +274,11 @@ class CombinedTemplate(Template, sk.BaseComposition):
         """Whether the events of all members are those of the region's masses."""
         return all(template.interpolates for _, template in self.templates)
 
+    @property
+    def is_learned(self):
+        """Whether the events of any member, or their weights, come from a training."""
+        return any(template.is_learned for _, template in self.templates)
+
     def _joined(self, parts):
         """Put together events and weights of the members by their shares."""
         parts = [(*part, share) for part, share in zip(parts, self.shares_, strict=True) if part]

@@ -280,8 +280,9 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
             X[:n_outside] = events[rng.choice(len(events), n_outside, p=weight / weight.sum())]
         return rng.permutation(X), np.ones(n_samples)
 
-    # The density of the sidebands is taken to the masses of the region.
+    # The density of the sidebands is taken to the masses of the region, as well as it was learned.
     interpolates = True
+    is_learned = True
 
     def held_out_background(
         self, X=None, y=None, sample_weight=None, n_samples=None, random_state=None

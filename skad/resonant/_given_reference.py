@@ -62,6 +62,7 @@ class GivenReference(Template):
     _learns_support = False
 
     _parameter_constraints: dict = {**Template._template_constraints}
+    is_learned = False
     _draws = False
 
     def __init__(self, region=None, *, resonance=0, random_state=None):

@@ -61,6 +61,7 @@ class Sidebands(Template):
     _parameter_constraints: dict = {**Template._template_constraints}
     # The features are taken to be the same beside the region.
     interpolates = False
+    is_learned = False
     _draws = False
 
     def __init__(self, region=None, *, resonance=0, random_state=None):

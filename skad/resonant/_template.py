@@ -70,6 +70,8 @@ class Template(ResonantMixin, BaseEstimator, ABC):
 
     # Whether the events are those of the region's masses, not of masses beside them.
     interpolates = True
+    # Whether they, or their weights, come from a training whose errors nobody knows.
+    is_learned = True
 
     @sk.fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, sample_weight=None):

@@ -372,6 +372,11 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         """Whether the template's events are those of the region's masses."""
         return self.template.interpolates
 
+    @property
+    def is_learned(self):
+        """Whether the template's events, or their weights, come from a training."""
+        return self.template.is_learned
+
     def _requires_y(self):
         return get_tags(self.template).target_tags.required
 

@@ -69,8 +69,9 @@ class BumpHunt(BaseEstimator):
           without `region` is fitted without the resonant feature, so that it cannot cut on it;
         - for ``background="direct"``: ``held_out_background(X, y, None, n_samples, random_state)``,
           background events (X, sample_weight) of the signal region that no training has seen, made
-          of the events of the held-out fold or drawn afresh; and `interpolates`, whether they are
-          those of the masses of the region, rather than of masses beside it.
+          of the events of the held-out fold or drawn afresh; `interpolates`, whether they are those
+          of the masses of the region, rather than of masses beside it; and `is_learned`, whether
+          they or their weights come from a training.
     windows : None, sequence of SignalRegion or of (low, high), default=None
         Signal regions, see `SignalRegion.scan`. None means one, the central fifth of the events.
     efficiencies : sequence of float, default=(1e-1, 1e-2, 1e-3)
@@ -91,10 +92,12 @@ class BumpHunt(BaseEstimator):
           does not sculpt the spectrum; rows in which it does are not trusted;
         - "direct": fraction of the detector's background that passes, times the observed events
           of the region, see `direct_background`. The background events took no part in any
-          training. Where they are those of masses beside the region (`Sidebands`), a cut that
-          sculpts is not trusted either;
-        - "auto": "sideband", and "direct" in rows that the cut sculpts, where the detector
-          interpolates its background into the region; `results_` says which.
+          training of a classifier. Where they are those of masses beside the region (`Sidebands`),
+          a cut that sculpts is not trusted either. Where they are learned (`CATHODE`, `SALAD`,
+          `ANODE`, ...), rows are trusted with a `calibration` only: a template that is off by a few
+          per cent looks like a signal;
+        - "auto": "sideband", and "direct" in rows that the cut sculpts, where the background is that
+          of the region and not learned (`GivenReference`); `results_` says which.
 
         With an efficiency of 1 it is always the sideband fit. Importance weights are not on offer:
         without signal they are far off where R is noisy. `importance_background` corrects them by
@@ -388,7 +391,13 @@ class BumpHunt(BaseEstimator):
 
     def _measures_background(self):
         """Whether background events are scored beside the data."""
-        return self.background != "sideband" and hasattr(self.detector, "held_out_background")
+        if not hasattr(self.detector, "held_out_background"):
+            return False
+        return self.background == "direct" or (self.background == "auto" and self._known())
+
+    def _known(self):
+        """Whether the background is that of the region, and of nobody's training."""
+        return self._has("interpolates") and not self._has("is_learned")
 
     def _check_data_labels(self, values, y):
         """Return y where the detector needs it, None where it is ignored."""
@@ -514,21 +523,25 @@ class BumpHunt(BaseEstimator):
             n_sideband=int((passed & fitted_region.sideband_mask(m)).sum()),
             fit=fit if method == "sideband" else None,
             fit_alpha=self.fit_alpha,
-            sculpting=None if method == "direct" and self._interpolates() else test,
+            sculpting=None if method == "direct" and self._has("interpolates") else test,
+            is_learned=(
+                method == "direct" and self._has("is_learned") and self.calibration is None
+            ),
             sculpting_alpha=self.sculpting_alpha,
         )
         row["trusted"] = not row["reason"]
         return row, fit, passed, sparse.csr_matrix(influence), test
 
-    def _interpolates(self):
-        return bool(getattr(self.detector, "interpolates", False))
+    def _has(self, property):
+        """Whether the detector says `interpolates` or `is_learned` of its background."""
+        return bool(getattr(self.detector, property, property == "is_learned"))
 
     def _method(self, efficiency, sculpting):
         """Return how the background of a row is estimated."""
         if efficiency == 1 or not self._measures_background():
             return "sideband"
         sculpted = sculpting.p_value < self.sculpting_alpha
-        if self.background == "direct" or (sculpted and self._interpolates()):
+        if self.background == "direct" or (sculpted and self._known()):
             return "direct"
         return "sideband"
 

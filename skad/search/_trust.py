@@ -11,7 +11,14 @@ _FEW_PASSED = 25
 
 
 def why_untrusted(
-    *, background, n_sideband, fit=None, fit_alpha=FIT_ALPHA, sculpting=None, sculpting_alpha=1e-3
+    *,
+    background,
+    n_sideband,
+    fit=None,
+    fit_alpha=FIT_ALPHA,
+    sculpting=None,
+    sculpting_alpha=1e-3,
+    is_learned=False,
 ):
     """Return the reason why an estimate of a background is not to be trusted, "" for none.
 
@@ -27,11 +34,15 @@ def why_untrusted(
     sculpting : SculptingTest or None
         The test, where the background needs a cut that does not sculpt.
     sculpting_alpha : float
+    is_learned : bool
+        Whether the background comes from a training and nothing says how well it was learned.
     """
     if not (np.isfinite(background) and background > 0):
         return "too few events pass to estimate the background"
     if n_sideband < _FEW_PASSED:
         return f"{n_sideband} events pass in the sidebands, fewer than {_FEW_PASSED}"
+    if is_learned:
+        return "the background is learned, and without a calibration nobody knows how well"
     if sculpting is not None and sculpting.p_value < sculpting_alpha:
         return f"the cut sculpts the spectrum in the sidebands (p = {sculpting.p_value:.1e})"
     if fit is not None and not fit.converged:
