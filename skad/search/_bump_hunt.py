@@ -94,8 +94,8 @@ class BumpHunt(BaseEstimator):
           of the region, see `direct_background`. The background events took no part in any
           training of a classifier. Where they are those of masses beside the region (`Sidebands`),
           a cut that sculpts is not trusted either. Where they are learned (`CATHODE`, `SALAD`,
-          `ANODE`, ...), rows are trusted with a `calibration` only: a template that is off by a few
-          per cent looks like a signal;
+          `ANODE`, ...), rows are trusted with a `calibration` only: a template off by a
+          few per cent looks like a signal;
         - "auto": "sideband", and "direct" in rows that the cut sculpts, where the background is that
           of the region and not learned (`GivenReference`); `results_` says which.
 
