@@ -96,8 +96,8 @@ class BumpHunt(BaseEstimator):
           a cut that sculpts is not trusted either. Where they are learned (`CATHODE`, `SALAD`,
           `ANODE`, ...), rows are trusted with a `calibration` only: a template off by a
           few per cent looks like a signal;
-        - "auto": "sideband", and "direct" in rows that the cut sculpts, where the background is that
-          of the region and not learned (`GivenReference`); `results_` says which.
+        - "auto": "sideband", and "direct" in rows that the cut sculpts, where the background is
+          that of the region and not learned (`GivenReference`); `results_` says which.
 
         With an efficiency of 1 it is always the sideband fit. Importance weights are not on offer:
         without signal they are far off where R is noisy. `importance_background` corrects them by
