@@ -175,3 +175,41 @@ def test_signs_of_scores_flip_in_base_alone():
 def test_sign_check_finds_flips():
     source = "a = d.score_samples(X)\nb = -np.asarray(d.score_samples(X))\nc = -d.offset_"
     assert sign_flips(source) == [2]
+
+
+def modules_imported(tree, path):
+    """Files of the same room that a file imports when it is loaded."""
+    found = set()
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            module = _absolute(node, path)
+            names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
+            found |= {name for name in names if name.startswith("skad.")}
+    return found
+
+
+def circles(graph):
+    """Modules that import each other, by leaving out all that import nothing left."""
+    graph = {
+        module: {other for other in others if other in graph} for module, others in graph.items()
+    }
+    while leaves := [module for module, others in graph.items() if not others]:
+        graph = {m: others - set(leaves) for m, others in graph.items() if m not in leaves}
+    return graph
+
+
+def test_no_module_imports_itself_through_others():
+    graph = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        inside = path.relative_to(PACKAGE)
+        if path.name != "__init__.py":
+            module = ".".join(["skad", *inside.with_suffix("").parts])
+            graph[module] = modules_imported(ast.parse(path.read_text()), inside)
+    assert len(graph) > 100
+    assert not circles(graph)
+
+
+def test_circles_are_found():
+    chain = {"a": {"b"}, "b": {"c"}, "c": set()}
+    assert not circles(chain)
+    assert set(circles(chain | {"c": {"a"}, "d": {"a"}})) == {"a", "b", "c", "d"}

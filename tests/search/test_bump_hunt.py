@@ -9,6 +9,7 @@ from fast_detectors import MixtureRatio, TreeHunter
 from scipy import stats
 from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import IsolationForest
+from sklearn.naive_bayes import GaussianNB
 
 from skad.datasets import make_resonance
 from skad.exceptions import (
@@ -18,7 +19,7 @@ from skad.exceptions import (
     RegionError,
     SculptingWarning,
 )
-from skad.resonant import SignalRegion
+from skad.resonant import Sidebands, SignalRegion, TemplateDetector
 from skad.search import BumpHunt, SignificanceCalibration, pseudo_experiments, sideband_background
 from skad.search import _bump_hunt as bump_hunt
 
@@ -239,6 +240,41 @@ def test_direct_background_of_features_that_move_with_m():
     assert search.results_["trusted"].tolist() == [True, False]
     assert search.best_ == 0
     assert search.p_global_ == pytest.approx(search.results_["p_local"][0], abs=0.02)
+
+
+class WidthsSeen(Sidebands):
+    """Notes the sidebands that it was fitted with."""
+
+    seen: list = []
+
+    def _fit(self, events, rng):
+        super()._fit(events, rng)
+        self.seen.append(self.region_.sidebands)
+
+
+@pytest.mark.filterwarnings("ignore::skad.exceptions.LowStatisticsWarning")
+def test_windows_decide_the_edges_and_leave_the_width_alone():
+    X, _ = events()
+    for window, width, found in [
+        ((3.0, 3.4), 0.2, ((2.8, 3.0), (3.4, 3.6))),
+        (SignalRegion(3.0, 3.4, sideband_width=0.3), None, ((2.7, 3.0), (3.4, 3.7))),
+        (SignalRegion(3.0, 3.4, sideband_width=0.3), 0.2, ((2.8, 3.0), (3.4, 3.6))),
+    ]:
+        WidthsSeen.seen = []
+        region = None if width is None else SignalRegion(3.3, 3.7, sideband_width=width)
+        detector = TemplateDetector(WidthsSeen(region), GaussianNB(), cv=None)
+        hunt(detector, [window], efficiencies=(0.1,), n_folds=2, fit_alpha=0.0).fit(X)
+        np.testing.assert_allclose(WidthsSeen.seen, [found, found])
+    quantile = SignalRegion(0.4, 0.6, quantile=True, sideband_width=0.1)
+    with pytest.raises(RegionError, match="wide in quantiles, which windows of BumpHunt"):
+        hunt(TemplateDetector(Sidebands(quantile), GaussianNB(), cv=None)).fit(X)
+
+
+def test_seeds_of_a_detector_stay_and_copies_count_on():
+    X, _ = events()
+    Recorder.seen = []
+    hunt(Recorder(random_state=7), n_folds=2, n_seeds=3, efficiencies=(0.1,), fit_alpha=0.0).fit(X)
+    assert [member.random_state for member, _, _ in Recorder.seen] == [7, 8, 9] * 2
 
 
 def test_too_few_events_to_fit():
