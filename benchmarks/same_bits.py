@@ -213,7 +213,8 @@ def cases():
             detector, [REGION, (3.0, 3.4)], efficiencies=(1.0, 0.1), n_folds=2, sqrt_s=13.0,
             n_global_toys=1000, random_state=0,
         ).fit(X)  # fmt: skip
-        return found.results_.select_dtypes("number").to_numpy(dtype=float)
+        columns = ["n_selected", "n_observed", "background", "stat", "z_local"]
+        return found.results_[columns].to_numpy(dtype=float)
 
     yield "BumpHunt, one seed to set", lambda: hunt(IsolationForest(n_estimators=5))
     yield (
