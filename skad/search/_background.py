@@ -508,8 +508,8 @@ def sculpting_message(cut, test):
     return (
         f"{cut} sculpts the spectrum in the sidebands (p = {test.p_value:.1e}, the efficiency "
         f"varies by {test.spread:.0%} with m): the sideband fit may be biased. Decorrelate the "
-        "features from the resonance, or use background='direct'. A signal in the sidebands of a "
-        "window beside it looks the same."
+        "features from the resonance, take LaCATHODE, or a reference of the region with "
+        "background='direct'. A signal in the sidebands of a window beside it looks the same."
     )
 
 
