@@ -1,11 +1,10 @@
 """The dcor package in a process of its own.
 
-dcor compiles with numba when it is imported, which takes half a minute for what the tests do not
-call, and where the compiler fails it aborts the whole process: so it runs elsewhere, uncompiled.
+dcor compiles with numba when it is imported; where the compiler fails it aborts the whole process,
+which must not be the one of the tests.
 """
 
 import atexit
-import os
 import pickle
 import subprocess
 import sys
@@ -24,10 +23,7 @@ while True:
 @cache
 def _server():
     process = subprocess.Popen(
-        [sys.executable, "-c", _SERVER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        [sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     atexit.register(process.kill)
     return process

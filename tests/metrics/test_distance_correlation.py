@@ -41,6 +41,11 @@ def samples(kind, n=700):
 KINDS = ["independent", "quadratic", "ties", "discrete", "offset", "heavy tail"]
 
 
+# dcor compiles for half a minute where it is imported first: once, in one test process.
+COMPILED = pytest.mark.xdist_group("dcor")
+
+
+@COMPILED
 @pytest.mark.parametrize("kind", KINDS)
 def test_equal_to_dcor(kind):
     x, y = samples(kind)
@@ -51,6 +56,7 @@ def test_equal_to_dcor(kind):
     assert distance_correlation(x, y, power=2) == pytest.approx(squared, abs=1e-10)
 
 
+@COMPILED
 def test_equal_to_dcor_in_several_dimensions():
     x, y = np.random.default_rng(1).normal(size=(2, 300, 3))
     y[:, 0] += x[:, 1] ** 2
