@@ -22,6 +22,11 @@ def pairs(n=80):
     }
 
 
+# dcor compiles for half a minute where it is imported first: once, in one test process.
+COMPILED = pytest.mark.xdist_group("dcor")
+
+
+@COMPILED
 @pytest.mark.parametrize("name", pairs())
 def test_distance_correlation_equals_dcor(name):
     x, y = pairs()[name]
@@ -31,6 +36,7 @@ def test_distance_correlation_equals_dcor(name):
     assert float(squared) == pytest.approx(dcor.distance_correlation_sqr(x, y), abs=1e-6)
 
 
+@COMPILED
 def test_weighted_distance_correlation_equals_repetitions():
     x, y = pairs()["square"]
     count = np.random.RandomState(1).randint(0, 4, size=len(x))
