@@ -178,9 +178,10 @@ def test_sign_check_finds_flips():
 
 
 def modules_imported(tree, path):
-    """Files of the same room that a file imports when it is loaded."""
+    """Files that a file imports when it is loaded, or for its types."""
     found = set()
-    for node in tree.body:
+    at_once = [part for node in tree.body for part in getattr(node, "body", []) or [node]]
+    for node in [*tree.body, *at_once]:
         if isinstance(node, ast.ImportFrom):
             module = _absolute(node, path)
             names = [module, *(f"{module}.{alias.name}" for alias in node.names)]

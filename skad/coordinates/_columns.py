@@ -3,12 +3,12 @@
 from contextlib import contextmanager
 
 import numpy as np
-from sklearn.base import clone
 
 from skad.coordinates._base import CoordinateTransformer, feature_names
 from skad.coordinates._jacobian import inverse_transform, log_abs_det_jacobian, named
 from skad.exceptions import DomainError
 from skad.utils import _sklearn as sk
+from skad.utils._children import fit_child
 from skad.utils._columns import resolve_columns
 
 __all__ = ["ColumnCoordinates"]
@@ -149,7 +149,7 @@ class ColumnCoordinates(CoordinateTransformer, sk.BaseComposition):
         for name, transformer, positions in chosen:
             if not _is_identity(transformer):
                 with self._locating(name, positions):
-                    transformer = clone(transformer).fit(self._columns(X, positions))
+                    transformer = fit_child(transformer, self._columns(X, positions))
             self.transformers_.append((name, transformer, positions))
 
     def _check_transformers(self):

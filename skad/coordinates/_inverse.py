@@ -1,13 +1,13 @@
 """A transformer read backwards."""
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skad.coordinates._base import CoordinateTransformer
 from skad.coordinates._jacobian import inverse_transform, log_abs_det_jacobian, named
 from skad.utils import _sklearn as sk
+from skad.utils._children import fit_child
 
 __all__ = ["InverseCoordinates"]
 
@@ -65,7 +65,7 @@ class InverseCoordinates(CoordinateTransformer):
                     "coordinates; fit it on them before it is read backwards by "
                     "InverseCoordinates, in a FrozenEstimator where the whole is cloned."
                 ) from exc
-            self.transformer_ = clone(self.transformer).fit(X)
+            self.transformer_ = fit_child(self.transformer, X)
         n_features = getattr(self.transformer_, "n_features_in_", X.shape[1])
         if n_features != X.shape[1]:
             raise ValueError(

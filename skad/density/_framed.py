@@ -3,16 +3,17 @@
 import warnings
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skad.base import DensityMixin
 from skad.coordinates import InverseCoordinates, inverse_transform, log_abs_det_jacobian
+from skad.density._draw import draw_events
 from skad.density._flow import FlowDensity
-from skad.density._protocol import draw_events, fit_density, fit_or_frozen
 from skad.exceptions import FiducialWarning
 from skad.utils import _sklearn as sk
+from skad.utils._children import fit_child
 from skad.utils._columns import resolve_columns
 from skad.utils._events import check_events
 
@@ -128,9 +129,9 @@ class FramedDensity(DensityMixin, BaseEstimator):
         )
         self.coordinates_ = None
         if self.coordinates is not None:
-            self.coordinates_ = fit_or_frozen(clone(self.coordinates), self.features(X))
+            self.coordinates_ = fit_child(self.coordinates, self.features(X))
         self._example = X[:2]
-        density = FlowDensity() if self.density is None else clone(self.density)
+        density = FlowDensity() if self.density is None else self.density
         events = self._to_fit_frame(X)
         outside = self._outside(events)
         if outside.any():
@@ -139,7 +140,7 @@ class FramedDensity(DensityMixin, BaseEstimator):
                 f"{self.coordinates!r}, which maps them to NaN; drop these events or widen the "
                 "domain."
             )
-        self.density_ = fit_density(density, events, sample_weight)
+        self.density_ = fit_child(density, events, sample_weight=sample_weight)
         return self
 
     def score_samples(self, X):

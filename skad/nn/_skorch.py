@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,9 +29,6 @@ from skad.nn._device import seeded
 from skad.nn._loader import EventLoader
 from skad.nn._members import Members
 from skad.nn._schedules import SCHEDULES
-
-if TYPE_CHECKING:
-    from skad.nn._engine import Trainer
 
 __all__ = ["Record", "Run"]
 
@@ -107,7 +104,7 @@ class Run:
         return keeper.records
 
 
-def _fresh_callbacks(settings: Trainer) -> list:
+def _fresh_callbacks(settings: Any) -> list:
     """Return copies of the user's callbacks, so that a fit leaves them as they are."""
     callbacks: list = []
     for item in settings.callbacks or ():
@@ -330,7 +327,7 @@ def _clip_members(gradients: list[torch.Tensor], clip_norm: float) -> torch.Tens
 class _Keeper(Callback):
     """Keep the states of every member, stop members early and rescue a diverging one."""
 
-    def __init__(self, run: Run, settings: Trainer) -> None:
+    def __init__(self, run: Run, settings: Any) -> None:
         self.run = run
         self.settings = settings
 

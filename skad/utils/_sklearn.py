@@ -1,7 +1,6 @@
 """The one file that imports scikit-learn's private names."""
 
 from sklearn.base import _fit_context as fit_context
-from sklearn.ensemble._base import _set_random_states as set_random_states
 from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -34,7 +33,6 @@ __all__ = [
     "num_samples",
     "power_transformer_scale",
     "routing_enabled",
-    "set_random_states",
     "validate_params",
 ]
 

@@ -1,37 +1,12 @@
-"""What any density must offer, with scikit-learn's two spellings of it bridged."""
+"""Samples of any density, with scikit-learn's two spellings of `sample` bridged."""
 
 import copy
 
 import numpy as np
-from sklearn.frozen import FrozenEstimator
-from sklearn.utils.validation import has_fit_parameter
 
 from skad.utils._random import draw_seed
 
-__all__ = ["draw_events", "fit_density", "fit_or_frozen"]
-
-
-def fit_or_frozen(estimator, X):
-    """Fit to X, unless it is a `FrozenEstimator`, whose `fit` wants a y for nothing."""
-    return estimator if isinstance(estimator, FrozenEstimator) else estimator.fit(X)
-
-
-def fit_density(density, X, sample_weight=None):
-    """Fit a density with weights where it takes them.
-
-    Raises
-    ------
-    TypeError
-        Weights for a density whose `fit` has no `sample_weight`.
-    """
-    if sample_weight is None or isinstance(density, FrozenEstimator):
-        return fit_or_frozen(density, X)
-    if not has_fit_parameter(density, "sample_weight"):
-        raise TypeError(
-            f"sample_weight was given, but {type(density).__name__}.fit does not take it; "
-            "pass None or a density that does, such as FlowDensity or KernelDensity."
-        )
-    return density.fit(X, sample_weight=sample_weight)
+__all__ = ["draw_events"]
 
 
 def draw_events(density, n_samples, random_state, conditions=None):
