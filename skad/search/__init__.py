@@ -21,6 +21,7 @@ from skad.search._p_values import (
 )
 from skad.search._sculpting import SculptingTest, sideband_sculpting_test
 from skad.search._spectrum import SpectrumFit, fit_spectrum
+from skad.search._spurious_signal import spurious_signal
 
 __all__ = [
     "SpectrumFit",
@@ -33,6 +34,7 @@ __all__ = [
     "combine_seeds",
     "SculptingTest",
     "sideband_sculpting_test",
+    "spurious_signal",
     "HistogramScan",
     "global_p_value",
     "local_p_value",

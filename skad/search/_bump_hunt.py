@@ -43,6 +43,8 @@ from skad.utils._random import draw_seed, draw_seeds
 
 __all__ = ["BumpHunt"]
 
+# The efficiency at which harder cuts are tested for sculpting too.
+_LOOSE = 0.1
 _BACKGROUNDS = {"auto", "sideband", "direct"}
 
 
@@ -119,11 +121,15 @@ class BumpHunt(BaseEstimator):
         Pseudo-experiments of every local p-value; 0 leaves `p_toys` out.
     n_global_toys : int, default=100000
         Pseudo-experiments of the scan for the global p-value.
+    spurious_signal : None, float or DataFrame, default=None
+        What the sideband fit invents, as a fraction of the background, which enters `syst`: one
+        number, or the table that the function `spurious_signal` makes for the same windows.
     fit_alpha : float, default=0.01
         A sideband fit whose p-value is below describes nothing: the row is not trusted.
     sculpting_alpha : float, default=1e-3
         A cut whose `sideband_sculpting_test` has a p-value below sculpts the spectrum: the row is
-        not trusted with ``background="sideband"``.
+        not trusted with ``background="sideband"``. Of cuts harder than 0.1 that one is tested too,
+        since few events hide what sculpts.
     calibration : None, SignificanceCalibration or dict, default=None
         Applied to every significance, or a dict with one for each of `efficiencies`, as
         `SignificanceCalibration.by_efficiency` makes it from `pseudo_experiments`.
@@ -231,6 +237,7 @@ class BumpHunt(BaseEstimator):
         "n_samples": [sk.Interval(Integral, 1, None, closed="left")],
         "n_toys": [sk.Interval(Integral, 0, None, closed="left")],
         "n_global_toys": [sk.Interval(Integral, 1, None, closed="left")],
+        "spurious_signal": [None, sk.Interval(Real, 0, None, closed="left"), sk.HasMethods("loc")],
         "fit_alpha": [sk.Interval(Real, 0, 1, closed="both")],
         "sculpting_alpha": [sk.Interval(Real, 0, 1, closed="both")],
         "calibration": [None, SignificanceCalibration, dict],
@@ -258,6 +265,7 @@ class BumpHunt(BaseEstimator):
         n_samples=50_000,
         n_toys=0,
         n_global_toys=100_000,
+        spurious_signal=None,
         fit_alpha=FIT_ALPHA,
         sculpting_alpha=1e-3,
         calibration=None,
@@ -281,6 +289,7 @@ class BumpHunt(BaseEstimator):
         self.n_samples = n_samples
         self.n_toys = n_toys
         self.n_global_toys = n_global_toys
+        self.spurious_signal = spurious_signal
         self.fit_alpha = fit_alpha
         self.sculpting_alpha = sculpting_alpha
         self.calibration = calibration
@@ -326,6 +335,8 @@ class BumpHunt(BaseEstimator):
         check_fit_range(self.fit_range)
         if self.spectrum == "dijet":
             check_mass_unit(m, self.sqrt_s)
+        for region in regions:
+            self._spurious_fraction(region)
         fitted = [self._fitted_region(region, m) for region in regions]
         if cuts:
             folds = self._score_folds(X, values, y, data, m, regions, rng)
@@ -471,24 +482,26 @@ class BumpHunt(BaseEstimator):
     def _test(self, window, region, fitted_region, m, folds, efficiency, rng):
         """Return one row of the results, the fit, the selection and the influence of events."""
         edges = fitted_region.bin_edges(m, bins_per_region=self.bins_per_region)
+        spurious = self._spurious_fraction(region)
         in_range = region.mask(m) | region.sideband_mask(m)
         inside = region.mask(m)
         thresholds = [_threshold(fold.scores, efficiency) for fold in folds]
-        passed = in_range.copy()
-        if efficiency < 1:
-            passed[:] = False
-            for fold, threshold in zip(folds, thresholds, strict=True):
-                passed[fold.events] = fold.scores > threshold
+        passed = _passed(folds, efficiency, in_range)
         try:
             *fitted, fit = fit_region(m[passed], region, edges, self._fit_options())
         except RegionError:
             fitted, fit = (np.nan, np.nan), None
-        test = sideband_sculpting_test(m, passed, fitted_region)
-        method = self._method(efficiency, test)
+        test = sculpting = sideband_sculpting_test(m, passed, fitted_region)
+        if efficiency < _LOOSE:
+            # A hard cut leaves too few events to see that the features move with m.
+            loose = sideband_sculpting_test(m, _passed(folds, _LOOSE, in_range), fitted_region)
+            sculpting = min(test, loose, key=lambda each: np.nan_to_num(each.p_value, nan=1.0))
+        method = self._method(efficiency, sculpting)
         influence = np.zeros(len(m))
         syst = 0.0
         if method == "sideband":
             background, stat = fitted
+            syst = spurious * background
             influence[passed & inside] = 1.0
             if fit is not None:
                 bins = np.searchsorted(edges, m, side="right") - 1
@@ -523,14 +536,27 @@ class BumpHunt(BaseEstimator):
             n_sideband=int((passed & fitted_region.sideband_mask(m)).sum()),
             fit=fit if method == "sideband" else None,
             fit_alpha=self.fit_alpha,
-            sculpting=None if method == "direct" and self._has("interpolates") else test,
+            sculpting=None if method == "direct" and self._has("interpolates") else sculpting,
             is_learned=(
                 method == "direct" and self._has("is_learned") and self.calibration is None
             ),
             sculpting_alpha=self.sculpting_alpha,
         )
         row["trusted"] = not row["reason"]
-        return row, fit, passed, sparse.csr_matrix(influence), test
+        return row, fit, passed, sparse.csr_matrix(influence), sculpting
+
+    def _spurious_fraction(self, region):
+        """Return the error of the function in a window, as a fraction of its background."""
+        if self.spurious_signal is None or isinstance(self.spurious_signal, Real):
+            return float(self.spurious_signal or 0.0)
+        table = self.spurious_signal
+        row = np.isclose(table["low"], region.low) & np.isclose(table["high"], region.high)
+        if row.sum() != 1:
+            raise ValueError(
+                f"spurious_signal has {row.sum()} rows for the window [{region.low:g}, "
+                f"{region.high:g}); make the table with the windows of the search."
+            )
+        return float(np.abs(table["relative"][row]).iloc[0])
 
     def _has(self, property):
         """Whether the detector says `interpolates` or `is_learned` of its background."""
@@ -640,7 +666,7 @@ class BumpHunt(BaseEstimator):
                 stacklevel=4,
             )
         if sculpted:
-            worst = min(sculpted, key=lambda row: results["sculpting_p"][row])
+            worst = min(sculpted, key=lambda row: tests[row].p_value)
             warnings.warn(
                 f"{len(sculpted)} of {n_rows} tests are not to be trusted, worst {name(worst)}: "
                 + sculpting_message("the cut", tests[worst]),
@@ -772,6 +798,16 @@ def _score_fold(members, X, y, events, rows, simulation, region, n_samples, slot
     store, key = slot
     store.save(key, fold)
     return fold
+
+
+def _passed(folds, efficiency, in_range):
+    """Return which data events pass the cut of their fold; all in range for an efficiency of 1."""
+    passed = in_range.copy()
+    if efficiency < 1:
+        passed[:] = False
+        for fold in folds:
+            passed[fold.events] = fold.scores > _threshold(fold.scores, efficiency)
+    return passed
 
 
 def _threshold(scores, efficiency):

@@ -1,7 +1,9 @@
 """Background estimates against events whose densities are known exactly."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from fast_detectors import MixtureRatio
 from scipy import stats
 
 from skad.datasets import make_resonance
@@ -9,11 +11,13 @@ from skad.exceptions import SculptingWarning
 from skad.metrics import mass_sculpting_chi2
 from skad.resonant import SignalRegion
 from skad.search import (
+    BumpHunt,
     combine_seeds,
     direct_background,
     importance_background,
     sideband_background,
     sideband_sculpting_test,
+    spurious_signal,
 )
 
 REGION = SignalRegion(3.3, 3.7)
@@ -341,3 +345,33 @@ def test_sculpting_test_with_few_events_says_nothing():
     passed = np.zeros(100, dtype=bool)
     passed[:6] = True
     assert np.isnan(sideband_sculpting_test(m, passed, SignalRegion(0.4, 0.6)).p_value)
+
+
+def test_spurious_signal_is_what_a_function_invents():
+    """A straight line in ln f misses a curved spectrum by the difference of the two."""
+    rng = np.random.default_rng(0)
+    m = np.abs(rng.normal(size=400_000))
+    windows = [(0.8, 1.0), (1.4, 1.6)]
+    options = {"function": "polynomial", "fit_range": (0.3, 2.5)}
+    wrong = spurious_signal(m, windows, n_parameters=2, **options)
+    right = spurious_signal(m, windows, n_parameters=3, **options)
+    assert (wrong["spurious"].abs() > 10 * wrong["error"]).all()
+    assert (right["spurious"].abs() < 4 * right["error"]).all()
+    truth = 400_000 * 2 * np.diff(stats.norm.cdf(windows), axis=1)[:, 0]
+    np.testing.assert_allclose(wrong["n_events"], truth, rtol=0.02)
+    np.testing.assert_allclose(wrong["relative"], wrong["spurious"] / wrong["fitted"])
+
+
+def test_spurious_signal_enters_the_error():
+    X, _ = make_resonance(6000, 0, random_state=0, return_X_y=True)
+    hunt = BumpHunt(
+        MixtureRatio(), [REGION], efficiencies=(1.0,), n_parameters=3, n_global_toys=1000
+    )
+    plain = hunt.fit(X).results_
+    table = pd.DataFrame({"low": [3.0, 3.3], "high": [3.4, 3.7], "relative": [0.5, -0.1]})
+    for given in (0.1, table):
+        row = hunt.set_params(spurious_signal=given).fit(X).results_
+        assert row["syst"][0] == pytest.approx(0.1 * plain["background"][0])
+        assert abs(row["z_local"][0]) < abs(plain["z_local"][0])
+    with pytest.raises(ValueError, match=r"0 rows for the window \[3.3, 3.7\)"):
+        hunt.set_params(spurious_signal=table[:1]).fit(X)
