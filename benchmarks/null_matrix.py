@@ -46,6 +46,8 @@ EFFICIENCIES = (0.1, 0.02)
 SHIFTS = {"independent": 0.0, "shifted": 1.0}
 N_EVENTS = {"light": 10_000, "flows": 6_000}
 _Z_OF_5_PERCENT = 1.6449
+# Trusted rows that know a width to worse than a seventh.
+_FEW = 25
 # A row may claim this much without signal, before the error of the study.
 MEAN, WIDTH = 0.3, (0.9, 1.15)
 
@@ -118,7 +120,9 @@ def cells(names=None):
             continue
         methods = ["sideband"]
         if hasattr(detector, "held_out_background"):
-            methods += ["direct", "auto"]
+            methods.append("direct")
+            # Of a learned background it is the sideband fit, to the bit.
+            methods += [] if detector.is_learned else ["auto"]
         for shifted, shift in SHIFTS.items():
             generate = Generate(N_EVENTS[kind], shift, requires_y(detector))
             for method in methods:
@@ -159,6 +163,8 @@ def verdict(claim):
     n = round(claim["trusted"] * claim["experiments"])
     if n < 0.2 * claim["experiments"]:
         return "not trusted"
+    if n < _FEW:
+        return "too few to say"
     mean, width = claim["z_mean"], claim["z_std"]
     error = width / np.sqrt(n)
     low, high = WIDTH[0] - 2 * error / 2**0.5, WIDTH[1] + 2 * error / 2**0.5
@@ -213,7 +219,9 @@ def main(arguments=None):
     for key, kind, hunt, generate in cells(arguments.detectors):
         name = " / ".join(key)
         n = arguments.experiments if kind == "light" else arguments.flows
-        n = 2 if arguments.quick else n
+        # No row of a learned background is trusted, however often it is tried.
+        refused = key[1] == "direct" and getattr(hunt.detector, "is_learned", False)
+        n = 2 if arguments.quick or refused else n
         if name in known:
             continue
         start = time.perf_counter()

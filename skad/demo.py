@@ -15,7 +15,12 @@ from skad.coordinates import DijetCoordinates, LogTransformer
 from skad.datasets import load_dijets
 from skad.density import FlowDensity, FramedDensity
 from skad.detectors import TreeEnsembleClassifier
-from skad.exceptions import FiducialWarning, LowStatisticsWarning
+from skad.exceptions import (
+    FiducialWarning,
+    LowStatisticsWarning,
+    SculptingWarning,
+    SpectrumFitWarning,
+)
 from skad.inspection import frame_overlap
 from skad.metrics import anomaly_response, max_significance_improvement
 from skad.plotting import BumpHuntDisplay, FrameDisplay, SICDisplay
@@ -141,6 +146,9 @@ def run_search(options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FiducialWarning)
         warnings.simplefilter("ignore", LowStatisticsWarning)
+        # The table below says what they say.
+        warnings.simplefilter("ignore", SculptingWarning)
+        warnings.simplefilter("ignore", SpectrumFitWarning)
         for name, fit in _search_methods(X, given, given_truth, options).items():
             started = time.perf_counter()
             scores[name] = fit(T)
@@ -152,13 +160,14 @@ def run_search(options):
     display = BumpHuntDisplay.from_estimator(hunt, feature_name="$m_{jj}$ [TeV]")
     _save(display, options.output / "bump_hunt.png")
     columns = ["efficiency", "n_selected", "n_observed", "background", "stat", "z_local"]
-    rows = hunt.results_[columns]
+    rows = hunt.results_[[*columns, "trusted", "reason"]]
     print("   bump hunt of CWoLa hunting: fraction of the events kept, events and expected")
     print("   background in the region, local significance")
     for row in rows.itertuples():
         print(
             f"   {row.efficiency:7.3f}  {row.n_observed:6.0f}  {row.background:8.1f} +- "
             f"{row.stat:.1f}  {row.z_local:5.1f} sigma"
+            + ("" if row.trusted else f", not to be trusted: {row.reason}")
         )
     # NaN, where too few events passed for a fit, is no JSON.
     hunt_rows = rows.astype(object).where(rows.notna(), None).to_dict("records")

@@ -375,7 +375,7 @@ def sideband_background(
     fit_range="auto",
     edges=None,
     fit_alpha=FIT_ALPHA,
-    sculpting_alpha=1e-3,
+    sculpting_alpha=0.01,
     **fit_options,
 ):
     """Background after a cut from a fit of the surviving spectrum in the sidebands.
@@ -408,7 +408,7 @@ def sideband_background(
         Bins of the fit, in place of `fit_range`; None means those of `SignalRegion.bin_edges`.
     fit_alpha : float, default=0.01
         A cut is not trusted when the p-value of its fit is below.
-    sculpting_alpha : float, default=1e-3
+    sculpting_alpha : float, default=0.01
         A cut is not trusted when the p-value of the sculpting test is below.
     **fit_options
         Of `fit_spectrum`.

@@ -130,7 +130,7 @@ class BumpHunt(BaseEstimator):
         number, or the table that the function `spurious_signal` makes for the same windows.
     fit_alpha : float, default=0.01
         A sideband fit whose p-value is below describes nothing: the row is not trusted.
-    sculpting_alpha : float, default=1e-3
+    sculpting_alpha : float, default=0.01
         A cut whose `sideband_sculpting_test` has a p-value below sculpts the spectrum: the row is
         not trusted with ``background="sideband"``. Of cuts harder than 0.1 that one is tested too,
         since few events hide what sculpts.
@@ -271,7 +271,7 @@ class BumpHunt(BaseEstimator):
         n_global_toys=100_000,
         spurious_signal=None,
         fit_alpha=FIT_ALPHA,
-        sculpting_alpha=1e-3,
+        sculpting_alpha=0.01,
         calibration=None,
         checkpoint=None,
         n_jobs=None,

@@ -17,7 +17,7 @@ def why_untrusted(
     fit=None,
     fit_alpha=FIT_ALPHA,
     sculpting=None,
-    sculpting_alpha=1e-3,
+    sculpting_alpha=0.01,
     is_learned=False,
 ):
     """Return the reason why an estimate of a background is not to be trusted, "" for none.
