@@ -1,6 +1,6 @@
 """What a bump hunt claims without signal, for every detector and background on offer.
 
-    OMP_NUM_THREADS=1 python benchmarks/null_matrix.py --experiments 100 --flows 30 --jobs 2
+    OMP_NUM_THREADS=1 python benchmarks/null_matrix.py --experiments 60 --flows 30 --jobs 2
 
 Background-only pseudo-experiments of `make_resonance`, everything retrained in each; one window,
 efficiencies of 0.1 and 0.02. Features are independent of m, or shifted with it. Small
@@ -189,7 +189,7 @@ def report(measured):
         [
             "# What a search claims without signal",
             "",
-            "    OMP_NUM_THREADS=1 python benchmarks/null_matrix.py --jobs 2",
+            "    OMP_NUM_THREADS=1 python benchmarks/null_matrix.py --experiments 60",
             "",
             "Mean and width of the local z of trusted rows, share of p-values below 5 %.",
             f"Bounds: a mean within {MEAN} and a width of {WIDTH[0]} to {WIDTH[1]}, each with",

@@ -35,12 +35,12 @@ from skad.plotting import (
     OverlapStudyDisplay,
     ScoreCorrelationDisplay,
 )
-from skad.resonant import CATHODE, Sidebands, TemplateDetector
+from skad.resonant import CATHODE, Sidebands, SignalRegion, TemplateDetector
 
 dijets = load_dijets(n_background=60_000, n_signal=250, random_state=0, as_frame=True)
 coordinates = DijetCoordinates().set_output(transform="pandas").fit(dijets.data)
 X, test = coordinates.transform(dijets.data), coordinates.transform(dijets.test_data)
-region = (3.3, 3.7)
+region = SignalRegion(3.3, 3.7)
 
 classifier = HistGradientBoostingClassifier(
     max_iter=40, max_leaf_nodes=16, min_samples_leaf=50, max_bins=63, early_stopping=False
