@@ -120,6 +120,8 @@ class FramedDensity(DensityMixin, BaseEstimator):
             Events that the coordinates map to NaN.
         """
         X = self._validated(X, reset=True)
+        if sample_weight is not None:
+            sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
         names = self._names = getattr(self, "feature_names_in_", None)
         self.condition_indices_ = resolve_columns(
             self.condition_features, names, self.n_features_in_, parameter="condition_features"
