@@ -117,6 +117,7 @@ def _density_ratio():
         "background_density": _flow(),
         "region": instance("resonant", "SignalRegion", low=0.3, high=0.9, quantile=True),
         "coordinates": "passthrough",
+        "cv": 2,
     }
 
 

@@ -6,6 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 from skad.density import FlowDensity
 from skad.resonant._density_ratio import DensityRatioDetector
 from skad.utils import _sklearn as sk
+from skad.utils._children import unit_weights
 
 __all__ = ["ANODE"]
 
@@ -44,6 +45,10 @@ class ANODE(DensityRatioDetector):
     oversampling : float, default=4.0
         Background events per data event of the region, where `sample_background` is not told a
         number.
+    cv : int or None, default=3
+        Cross-fitting of the training events: `training_scores_`, `offset_` and `fit_predict` are
+        by densities of as many folds that have not seen them. None leaves that out, and takes the
+        densities of all events; `BumpHunt`, which has folds of its own, sets it.
     contamination : float in (0, 0.5], default=0.01
         Fraction of the training data (region and sidebands) to call outliers.
     threshold : float or None, default=None
@@ -69,6 +74,9 @@ class ANODE(DensityRatioDetector):
         Position of m in X.
     feature_indices_ : ndarray of int
         Positions of the other columns.
+    training_scores_ : ndarray of float64, shape (n_events,)
+        Ratio R of the training events of region and sidebands, by densities that have not seen
+        them; in sample with ``cv=None``, NaN elsewhere. Select among the training events by these.
     offset_ : float
         ``decision_function = score_samples - offset_``.
     n_features_in_ : int
@@ -89,8 +97,9 @@ class ANODE(DensityRatioDetector):
     -----
     ``anomaly_score = R`` and ``score_samples = -log R``. Both densities have the same Jacobian, so
     R does not depend on the coordinates in which it is read. With m outside the region, both are
-    read at its nearest edge. R of the training events is noisier than that of others: select
-    among them by cross-fitting, as `BumpHunt` does.
+    read at a mass of the region that m determines: those of a sideband are spread over the region
+    like numbers at random, so that a cut meets the same fluctuations of the densities in sidebands
+    and region. R of the training events by ``anomaly_score`` is noisier than that of others.
 
     The flows of the paper, its coordinates and fiducial region are `skad.papers.anode`.
 
@@ -129,6 +138,7 @@ class ANODE(DensityRatioDetector):
         fiducial=None,
         mass_spectrum="kde",
         oversampling=4.0,
+        cv=3,
         contamination=0.01,
         threshold=None,
         random_state=None,
@@ -141,15 +151,36 @@ class ANODE(DensityRatioDetector):
         self.fiducial = fiducial
         self.mass_spectrum = mass_spectrum
         self.oversampling = oversampling
+        self.cv = cv
         self.contamination = contamination
         self.threshold = threshold
         self.random_state = random_state
 
-    def _fit_region(self, X, sample_weight, rows, n_events, rng):
+    def _fit_region(self, X, sample_weight, rng):
+        self.data_density_ = self._fit_data(X, sample_weight, rng)
+
+    def _fit_data(self, X, sample_weight, rng):
         density = self.data_density
         if density is None:
             density = FlowDensity(n_estimators=6, max_epochs=30)
-        self.data_density_ = self._fit_density(density, X, sample_weight, rng, name="data_density")
+        return self._fit_density(density, X, sample_weight, rng, name="data_density")
+
+    def _score_folds(self, events, inside, sideband, fold_of, learned, rng):
+        log_ratio = np.full(len(events.m), np.nan)
+        if fold_of is None:
+            rows = inside | sideband
+            log_ratio[rows] = self._log_ratio(self._in_region(events.X[rows]))
+            return log_ratio
+        for k in range(fold_of.max() + 1):
+            test = fold_of == k
+            data, background = inside & ~test, sideband & ~test
+            data = self._fit_data(events.X[data], unit_weights(events.weights(data)), rng)
+            background = self._fit_background(events.X[background], events.weights(background), rng)
+            values = self._in_region(events.X[test])
+            log_ratio[test] = self._log_density(data, values) - self._log_density(
+                background, values
+            )
+        return log_ratio
 
     def _log_ratio(self, values):
         return self._log_density(self.data_density_, values) - self._log_density(

@@ -1,9 +1,12 @@
 """What detectors by a ratio of conditional densities of the signal region have in common."""
 
 import warnings
+from copy import copy
+from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -12,9 +15,10 @@ from skad.coordinates import log_abs_det_jacobian
 from skad.density import FlowDensity
 from skad.exceptions import DivergenceError, FiducialWarning, LowStatisticsWarning
 from skad.resonant._conditional import ConditionalMixin
-from skad.resonant._events import ResonantMixin, check_n_samples
+from skad.resonant._events import ResonantMixin, check_n_samples, labels_out_of_fold
 from skad.utils import _sklearn as sk
 from skad.utils._children import unit_weights
+from skad.utils._random import draw_seed
 
 __all__ = ["MAX_LOG_RATIO", "DensityRatioDetector"]
 
@@ -23,6 +27,9 @@ MAX_LOG_RATIO = 700.0
 # Fewer events of the signal region do not determine a density.
 _FEW_EVENTS = 1000
 _MAX_REDRAWS = 50
+# How often events of a sideband run through the masses of the region in one width of it: so often
+# that where they land has nothing to do with m, and no rational number, for masses of few digits.
+_TURNS = 100 * np.sqrt(2)
 # Of log ratios, in float32.
 _ROUNDING = 1e-6
 
@@ -31,9 +38,11 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
     """Base of the detectors by p(x|m) of the signal region over p(x|m) of its background.
 
     A subclass takes the parameters of `_ratio_constraints` and implements
-    ``_fit_region(X, sample_weight, rows, n_events, rng)``, called with the fiducial events of the
-    region (`rows` are their positions among the `n_events` of `fit`), and ``_log_score(values)``
-    and ``_log_ratio(values)`` for fiducial events whose m lies in the region.
+    ``_fit_region(X, sample_weight, rng)``, called with the fiducial events of the region,
+    ``_log_score(values)`` and ``_log_ratio(values)`` for fiducial events whose m lies in the
+    region, and ``_score_folds(events, inside, sideband, fold_of, learned, rng)``, the log scores
+    of the training events by what has not seen them, where `learned` is what ``_fit_region``
+    returned and `fold_of` holds the fold of every event, None for scores in sample.
     """
 
     _ratio_constraints = {
@@ -41,6 +50,7 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
         **ConditionalMixin._conditional_constraints,
         "background_density": [None, sk.HasMethods(["fit", "score_samples", "sample"])],
         "fiducial": [None, tuple, list],
+        "cv": [None, sk.Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],
         **ScoreMixin._threshold_constraints,
     }
@@ -83,18 +93,36 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
         self.n_outside_ = int(used.sum() - described.sum())
         inside, sideband = events.inside & described, events.sideband & described
         self._check_events(used, inside, sideband)
-        self._fit_background(events.X[sideband], events.weights(sideband), rng)
+        self.background_density_ = self._fit_background(
+            events.X[sideband], events.weights(sideband), rng
+        )
         self._keep_masses(events, described)
         self._keep_outside(events, events.inside & used, inside)
-        rows = np.flatnonzero(inside)
-        weight = unit_weights(events.weights(rows))
-        self._fit_region(events.X[rows], weight, rows, len(events.m), rng)
-        log_score, _ = self._evaluate(self._log_score, events.X[used])
-        self._set_offset(np.exp(log_score), events.weights(used))
+        weight = unit_weights(events.weights(inside))
+        learned = self._fit_region(events.X[inside], weight, rng)
+        self._score_training(events, used, inside, sideband, learned, rng)
+        scored = ~np.isnan(self.training_scores_)
+        self._set_offset(self.training_scores_[scored], events.weights(scored))
         if self.threshold is None:
             # Flows round differently in batches of other sizes; the event at the threshold passes.
             self.offset_ -= _ROUNDING * max(1.0, abs(self.offset_))
         return self
+
+    def _score_training(self, events, used, inside, sideband, learned, rng):
+        """Set the scores of the training events, out of fold unless `cv` is None."""
+        rows = np.flatnonzero(inside | sideband)
+        fold_of = None
+        if self.cv is not None:
+            fold_of = np.full(len(events.m), -1)
+            folds = KFold(min(self.cv, len(rows)), shuffle=True, random_state=draw_seed(rng))
+            for k, (_, test) in enumerate(folds.split(rows)):
+                fold_of[rows[test]] = k
+        log_score = self._score_folds(events, inside, sideband, fold_of, learned, rng)[rows]
+        log_score = np.nan_to_num(log_score, nan=MAX_LOG_RATIO)
+        self.training_scores_ = np.full(len(events.m), np.nan)
+        # Outside of what the densities describe events are least anomalous.
+        self.training_scores_[used] = np.exp(-MAX_LOG_RATIO)
+        self.training_scores_[rows] = np.exp(log_score.clip(-MAX_LOG_RATIO, MAX_LOG_RATIO))
 
     def _check_fiducial(self):
         if self.fiducial is None:
@@ -138,7 +166,7 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
                 stacklevel=5,
             )
 
-    def _fit_region(self, X, sample_weight, rows, n_events, rng):
+    def _fit_region(self, X, sample_weight, rng):
         raise NotImplementedError
 
     def _log_score(self, values):
@@ -147,14 +175,32 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
     def _log_ratio(self, values):
         raise NotImplementedError
 
+    def _score_folds(self, events, inside, sideband, fold_of, learned, rng):
+        raise NotImplementedError
+
     def _fit_background(self, X, sample_weight, rng):
         density = self.background_density
         if density is None:
             # Larger batches than those of FlowDensity: the sidebands of a search hold 1e5 events.
             density = FlowDensity(batch_size=2048)
-        self.background_density_ = self._fit_density(
-            density, X, sample_weight, rng, name="background_density"
-        )
+        return self._fit_density(density, X, sample_weight, rng, name="background_density")
+
+    def fit_predict(self, X, y=None, **fit_params):
+        """Fit and label the training events by `training_scores_`: +1 normal, -1 outlier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+        y : ignored
+        **fit_params
+            Passed to `fit`.
+
+        Returns
+        -------
+        labels : ndarray of int, shape (n_events,)
+            Those of events outside region and sidebands are of ``predict(X)``.
+        """
+        return labels_out_of_fold(self.fit(X, y, **fit_params), X)
 
     def _keep_outside(self, events, everywhere, inside):
         """Keep the events of the region that the densities do not describe, to draw from."""
@@ -185,10 +231,18 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
         return np.asarray(density.score_samples(values), dtype=np.float64)
 
     def _in_region(self, values):
-        """Return the events moved to the nearest m of the region."""
+        """Return the events outside at masses of the region that are evenly spread over it.
+
+        At the nearest edge all events of a sideband would meet the same fluctuation of the
+        densities, and a cut pass other fractions of them than of the events of the region.
+        """
         values = values.copy()
-        low, high = self.region_.low, np.nextafter(self.region_.high, -np.inf)
-        values[:, self.resonance_index_] = values[:, self.resonance_index_].clip(low, high)
+        low, high = self.region_.low, self.region_.high
+        m = values[:, self.resonance_index_]
+        outside = (m < low) | (m >= high)
+        place = np.mod(_TURNS * (m[outside] - low) / (high - low), 1.0)
+        within = (low + (high - low) * place).clip(low, np.nextafter(high, low))
+        values[outside, self.resonance_index_] = within
         return values
 
     def _evaluate(self, function, values):
@@ -220,8 +274,8 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
         Parameters
         ----------
         X : array-like of shape (n_events, n_columns)
-            Events with the columns of `fit`; with m outside the region the ratio is that at its
-            nearest edge.
+            Events with the columns of `fit`; with m outside the region the ratio is that at a
+            mass of the region.
 
         Returns
         -------
@@ -302,6 +356,31 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
         sample_weight : ndarray of float64, shape (n_samples,)
         """
         return self.sample_background(n_samples, random_state)
+
+    def refit_background(self, X, y=None, sample_weight=None, random_state=None):
+        """Return a copy whose background is learned from other events, resampled ones for example.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+        y : ignored
+        sample_weight : array-like of shape (n_events,), default=None
+        random_state : int, RandomState or None, default=None
+
+        Returns
+        -------
+        detector : object
+            With the coordinates, masses and other density of this one.
+        """
+        check_is_fitted(self)
+        other = copy(self)
+        events = self._read_others(X, y, sample_weight)
+        used = events.sideband & events.weighing
+        used[used] = self._is_described(events.X[used])
+        other.background_density_ = self._fit_background(
+            events.X[used], events.weights(used), check_random_state(random_state)
+        )
+        return other
 
     def _draw_background(self, n, rng):
         X = np.empty((n, self.n_features_in_))

@@ -17,6 +17,7 @@ __all__ = [
     "ResonantEvents",
     "ResonantMixin",
     "check_n_samples",
+    "labels_out_of_fold",
     "missing_simulation",
     "named",
 ]
@@ -161,6 +162,15 @@ def named(estimator, X):
     import pandas as pd
 
     return pd.DataFrame(X, columns=names)
+
+
+def labels_out_of_fold(detector, X):
+    """Return +1 or -1 for the training events X, by the scores of folds that left them out."""
+    labels = detector.predict(X)
+    scored = ~np.isnan(detector.training_scores_)
+    normality = detector._normality(detector.training_scores_[scored])
+    labels[scored] = np.where(normality < detector.offset_, -1, 1)
+    return labels
 
 
 def check_n_samples(n_samples):

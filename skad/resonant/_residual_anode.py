@@ -71,6 +71,9 @@ class ResidualANODE(DensityRatioDetector):
     oversampling : float, default=4.0
         Background events per data event of the region, where `sample_background` is not told a
         number.
+    cv : int or None, default=3
+        Folds of the sidebands: `training_scores_` are by background densities that have not seen
+        the event. None leaves that out; `BumpHunt`, which has folds of its own, sets it.
     contamination : float in (0, 0.5], default=0.01
         Fraction of the training data (region and sidebands) to call outliers.
     threshold : float or None, default=None
@@ -91,8 +94,9 @@ class ResidualANODE(DensityRatioDetector):
         Twice the gain in log likelihood of the held-out events over the background alone, at
         `signal_fraction_`. Not above 0 for a given w that the data disfavour.
     training_scores_ : ndarray of float64, shape (n_events,)
-        Anomaly scores of the fiducial training events in the region, from flows that have not
-        seen them; NaN for all other events. Select among the training events by these.
+        Anomaly scores of the training events of region and sidebands, by densities that have not
+        seen them (with ``cv=None`` a background density that has seen the sidebands); NaN
+        elsewhere. Select among the training events by these.
     coordinates_ : transformer or None
         Fitted map of the features.
     region_ : SignalRegion
@@ -131,7 +135,7 @@ class ResidualANODE(DensityRatioDetector):
     Signal and background are taken to have the same spectrum of m within the region, that of the
     data: w does not depend on m, and a peak inside the region is not used. A score that knew of it
     would select masses, and shape the spectrum that is tested afterwards. With m outside the
-    region the densities are read at its nearest edge.
+    region the densities are read at a mass of the region, see `ANODE`.
 
     Started at a small w, the fit misses a weak signal. So w starts at 0.99, where the flow learns
     the data as `ANODE` does, and falls geometrically to its value within five sixths of the
@@ -191,6 +195,7 @@ class ResidualANODE(DensityRatioDetector):
         fiducial=None,
         mass_spectrum="kde",
         oversampling=4.0,
+        cv=3,
         contamination=0.01,
         threshold=None,
         random_state=None,
@@ -205,31 +210,56 @@ class ResidualANODE(DensityRatioDetector):
         self.fiducial = fiducial
         self.mass_spectrum = mass_spectrum
         self.oversampling = oversampling
+        self.cv = cv
         self.contamination = contamination
         self.threshold = threshold
         self.random_state = random_state
 
-    def _fit_region(self, X, sample_weight, rows, n_events, rng):
+    def _fit_region(self, X, sample_weight, rng):
         density = self._signal_settings()
         width = np.ptp(np.asarray(self._features(X), dtype=np.float64), axis=0)
         self._log_floor = -np.log(len(X)) - np.log(width[width > 0]).sum()
-        tensors = self._tensors(X)
+        tensors = self._tensors(X, self.background_density_)
         n_folds = min(self.n_folds, len(X))
         folds = list(KFold(n_folds, shuffle=True, random_state=draw_seed(rng)).split(X))
         trained = self._train(density, tensors, sample_weight, folds, rng)
-        log_ratio = np.empty(len(X))
+        flows = trained.groups(density.n_estimators)
+        log_ratio, flow_of = np.empty(len(X)), np.empty(len(X), dtype=np.intp)
         for k, (_, test) in enumerate(folds):
             held_out = {name: values[test] for name, values in tensors.items()}
-            of_fold = trained.groups(density.n_estimators)[k]
-            log_ratio[test] = of_fold.evaluate(_log_signal_ratio, held_out, reduce=log_mean_exp)
+            log_ratio[test] = flows[k].evaluate(_log_signal_ratio, held_out, reduce=log_mean_exp)
+            flow_of[test] = k
         log_ratio = log_ratio.clip(-MAX_LOG_RATIO, MAX_LOG_RATIO)
         ratio = np.exp(log_ratio)
         self._measure_fraction(ratio, np.ones(len(X)) if sample_weight is None else sample_weight)
         self._keep_signal_masses(X, ratio, sample_weight)
-        self.training_scores_ = np.full(n_events, np.nan)
-        self.training_scores_[rows] = ratio
         density.adopt(trained.map(lambda mixture: mixture.signal), self._named(X))
         self.signal_density_ = self._framed(FrozenEstimator(density)).fit(self._named(X))
+        return flows, flow_of
+
+    def _score_folds(self, events, inside, sideband, fold_of, learned, rng):
+        """Score every event by one signal flow and one background that have not seen it."""
+        flows, flow_of_region = learned
+        backgrounds = [self.background_density_]
+        if fold_of is not None:
+            backgrounds = [
+                self._fit_background(events.X[rows], events.weights(rows), rng)
+                for rows in (sideband & (fold_of != k) for k in range(fold_of.max() + 1))
+            ]
+        # No signal flow has seen the sidebands, and no background the region.
+        flow_of = np.full(len(events.m), -1)
+        flow_of[inside] = flow_of_region
+        background_of = np.where(inside, flow_of % len(backgrounds), -1)
+        background_of[sideband] = 0 if fold_of is None else fold_of[sideband]
+        flow_of[sideband] = background_of[sideband] % len(flows)
+        log_score = np.full(len(events.m), np.nan)
+        for k, j in np.unique(np.column_stack([flow_of, background_of]), axis=0):
+            rows = np.flatnonzero((flow_of == k) & (background_of == j))
+            if k < 0 or not len(rows):
+                continue
+            tensors = self._tensors(self._in_region(events.X[rows]), backgrounds[j])
+            log_score[rows] = flows[k].evaluate(_log_signal_ratio, tensors, reduce=log_mean_exp)
+        return log_score
 
     def _signal_settings(self):
         """Return an unfitted flow with the settings of the signal's."""
@@ -246,9 +276,9 @@ class ResidualANODE(DensityRatioDetector):
             )
         return clone(density).set_params(condition_features=self.resonance_index_)
 
-    def _tensors(self, X):
+    def _tensors(self, X, background):
         """Return features, m and log p_b in the coordinates of the fit."""
-        log_background = self._log_background(X)
+        log_background = self._log_background(X, background)
         x = features = self._features(X)
         if self.coordinates_ is not None:
             x = self.coordinates_.transform(features)
@@ -259,13 +289,13 @@ class ResidualANODE(DensityRatioDetector):
             "log_background": log_background,
         }
 
-    def _log_background(self, X):
+    def _log_background(self, X, background):
         """Return log p_b with its floor, in the coordinates of X.
 
         Events at the ends of the range get log densities of -50: no density learned from n events
         can know that, and a single one of them would pass for a signal.
         """
-        return np.logaddexp(self._log_density(self.background_density_, X), self._log_floor)
+        return np.logaddexp(self._log_density(background, X), self._log_floor)
 
     def _train(self, density, tensors, sample_weight, folds, rng):
         """Train the flows of all folds, those of one fold next to each other."""
@@ -323,7 +353,8 @@ class ResidualANODE(DensityRatioDetector):
         self._signal_masses = m, probability / probability.sum()
 
     def _log_score(self, values):
-        return self._log_density(self.signal_density_, values) - self._log_background(values)
+        log_background = self._log_background(values, self.background_density_)
+        return self._log_density(self.signal_density_, values) - log_background
 
     def _log_ratio(self, values):
         w = self.signal_fraction_
@@ -336,8 +367,8 @@ class ResidualANODE(DensityRatioDetector):
         Parameters
         ----------
         X : array-like of shape (n_events, n_columns)
-            Events with the columns of `fit`; with m outside the region the ratio is that at its
-            nearest edge.
+            Events with the columns of `fit`; with m outside the region the ratio is that at a
+            mass of the region.
 
         Returns
         -------

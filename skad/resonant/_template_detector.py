@@ -1,6 +1,7 @@
 """Any background template turned into a detector of the signal region."""
 
 import warnings
+from copy import copy
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -11,7 +12,7 @@ from skad.base import DetectorMixin, ScoreMixin
 from skad.detectors import CascadeClassifier, CWoLaDetector
 from skad.detectors._training_sample import TrainingSample
 from skad.exceptions import LowStatisticsWarning
-from skad.resonant._events import named
+from skad.resonant._events import labels_out_of_fold, named
 from skad.utils import _sklearn as sk
 from skad.utils._children import fit_child, takes_weights
 from skad.utils._events import check_events
@@ -196,11 +197,7 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         labels : ndarray of int, shape (n_events,)
             Those of simulated events are of ``predict(X)``.
         """
-        labels = self.fit(X, y, **fit_params).predict(X)
-        scored = ~np.isnan(self.training_scores_)
-        normality = self._normality(self.training_scores_[scored])
-        labels[scored] = np.where(normality < self.offset_, -1, 1)
-        return labels
+        return labels_out_of_fold(self.fit(X, y, **fit_params), X)
 
     def _fit_classifier(self, values, rows, weight, rng):
         sample, existing = self._sample(values, rows, weight, rng)
@@ -366,6 +363,28 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return self.template_.held_out_background(X, y, sample_weight, n_samples, random_state)
+
+    def refit_background(self, X, y=None, sample_weight=None, random_state=None):
+        """Return a copy whose template is learned from other events, resampled ones for example.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+        y : array-like of shape (n_events,), default=None
+        sample_weight : array-like of shape (n_events,), default=None
+        random_state : int, RandomState or None, default=None
+
+        Returns
+        -------
+        detector : TemplateDetector
+            With the classifier of this one.
+        """
+        check_is_fitted(self)
+        other = copy(self)
+        other.template_ = fit_child(
+            self.template, X, y, sample_weight=sample_weight, random_state=random_state
+        )
+        return other
 
     @property
     def interpolates(self):

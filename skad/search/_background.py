@@ -12,6 +12,8 @@ from skad.search._p_values import local_p_value, local_significance, p_to_z
 from skad.search._sculpting import sideband_sculpting_test
 from skad.search._spectrum import fit_spectrum
 from skad.search._trust import FIT_ALPHA, why_untrusted
+from skad.search._weights import effective_events, mean_weight, weighted_histogram
+from skad.utils import _sklearn as sk
 
 __all__ = [
     "BackgroundEstimate",
@@ -56,6 +58,9 @@ class BackgroundEstimate:
         One per cut, for "sideband".
     reason : tuple of str
         Why the background after a cut is not to be trusted, "" where it is.
+    scale : ndarray or float
+        Of weighted events, the weight of an event in the p-values: sum of squared weights over sum
+        of weights of those that pass; 1 for counts.
 
     Examples
     --------
@@ -79,6 +84,7 @@ class BackgroundEstimate:
     fits: tuple = field(default=(), repr=False)
     sculpting: tuple = field(default=(), repr=False)
     reason: tuple = ()
+    scale: np.ndarray | float = 1.0
 
     @property
     def trusted(self):
@@ -118,12 +124,8 @@ class BackgroundEstimate:
     def _each_cut(self, function, **options):
         values = np.full(self.background.shape, np.nan)
         positive = self.background > 0
-        values[positive] = function(
-            self.n_observed[positive],
-            self.background[positive],
-            self.uncertainty[positive],
-            **options,
-        )
+        counts = self.n_observed, self.background, self.uncertainty
+        values[positive] = function(*((each / self.scale)[positive] for each in counts), **options)
         return values
 
     def to_frame(self):
@@ -374,6 +376,7 @@ def sideband_background(
     *,
     fit_range="auto",
     edges=None,
+    sample_weight=None,
     fit_alpha=FIT_ALPHA,
     sculpting_alpha=0.01,
     **fit_options,
@@ -406,6 +409,8 @@ def sideband_background(
         - a number: so many widths of the region on either side, a sliding window.
     edges : array-like, default=None
         Bins of the fit, in place of `fit_range`; None means those of `SignalRegion.bin_edges`.
+    sample_weight : array-like of shape (n_events,), default=None
+        Non-negative weights, of weighted simulation; numbers of events become sums of weights.
     fit_alpha : float, default=0.01
         A cut is not trusted when the p-value of its fit is below.
     sculpting_alpha : float, default=0.01
@@ -448,20 +453,24 @@ def sideband_background(
     region = region.resolve(m)
     m = region.values(m)
     scores = _scores(scores)
+    weight = np.ones(len(m))
+    if sample_weight is not None:
+        weight = sk.check_sample_weight(sample_weight, m, dtype=np.float64)
     if edges is None:
-        region = restrict_sidebands(region, m, fit_range, **fit_options)
+        region = restrict_sidebands(region, m, fit_range, weight=weight, **fit_options)
         edges = region.bin_edges(m)
     else:
         edges = np.asarray(edges, dtype=np.float64)
-    before, before_stat, _ = fit_region(m, region, edges, fit_options)
+    before, before_stat, _ = fit_region(m, region, edges, fit_options, weight)
     fits, tests, rows, reasons = [], [], [], []
     for threshold in thresholds:
         passed = scores > threshold
-        background, stat, fit = fit_region(m[passed], region, edges, fit_options)
-        test = sideband_sculpting_test(m, passed, region)
+        background, stat, fit = fit_region(m[passed], region, edges, fit_options, weight[passed])
+        test = sideband_sculpting_test(m, passed, region, sample_weight=weight)
+        beside, inside = passed & region.sideband_mask(m), passed & region.mask(m)
         reason = why_untrusted(
             background=background,
-            n_sideband=int(region.sideband_mask(m[passed]).sum()),
+            n_sideband=effective_events(weight[beside]),
             fit=fit,
             fit_alpha=fit_alpha,
             sculpting=test,
@@ -476,8 +485,8 @@ def sideband_background(
         reasons.append(reason)
         fits.append(fit)
         tests.append(test)
-        rows.append((region.mask(m[passed]).sum(), background, stat))
-    n_observed, background, stat = np.array(rows, dtype=np.float64).T
+        rows.append((weight[inside].sum(), background, stat, mean_weight(weight[inside])))
+    n_observed, background, stat, scale = np.array(rows, dtype=np.float64).T
     efficiency = background / before
     # Events before and after the cut are shared: as for a binomial, the relative variance of the
     # ratio is the difference of the two.
@@ -494,12 +503,14 @@ def sideband_background(
         fits=tuple(fits),
         sculpting=tuple(tests),
         reason=tuple(reasons),
+        scale=scale,
     )
 
 
-def fit_region(m, region, edges, fit_options):
+def fit_region(m, region, edges, fit_options, weight=None):
     """Fit the sidebands of the masses m; background of the region, uncertainty and fit."""
-    fit = fit_spectrum(np.histogram(m, edges)[0], edges, exclude=region, **fit_options)
+    counts, variances = weighted_histogram(m, edges, weight)
+    fit = fit_spectrum(counts, edges, exclude=region, variances=variances, **fit_options)
     return *fit.yield_in(region.low, region.high), fit
 
 
@@ -514,7 +525,7 @@ def sculpting_message(cut, test):
 
 
 def combine_seeds(estimates):
-    """Average estimates of the same cuts over seeds; their spread becomes the systematic.
+    """Average estimates of the same cuts over seeds, with the error of the mean as systematic.
 
     Parameters
     ----------
@@ -525,7 +536,8 @@ def combine_seeds(estimates):
     -------
     estimate : BackgroundEstimate
         Means over the seeds; `stat` the root mean square, because the seeds share their events;
-        `syst` the standard deviation of `background` over the seeds.
+        `syst` the standard deviation of `background` over the seeds, over the root of their number,
+        as in `BumpHunt`.
 
     Examples
     --------
@@ -550,10 +562,16 @@ def combine_seeds(estimates):
         n_observed=stack("n_observed").mean(axis=0),
         background=stack("background").mean(axis=0),
         stat=np.sqrt(np.mean(stack("stat") ** 2, axis=0)),
-        syst=stack("background").std(axis=0, ddof=1),
+        syst=error_of_mean(stack("background")),
         efficiency=stack("efficiency").mean(axis=0),
         efficiency_stat=np.sqrt(np.mean(stack("efficiency_stat") ** 2, axis=0)),
     )
+
+
+def error_of_mean(values):
+    """Standard deviation of the mean over the first axis; 0 for a single value."""
+    n = len(values)
+    return np.std(values, axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.zeros(np.shape(values)[1:])
 
 
 def _scores(scores, name="scores"):

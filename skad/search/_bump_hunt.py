@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -23,6 +24,7 @@ from skad.search._background import fit_region, sculpting_message
 from skad.search._calibration import SignificanceCalibration
 from skad.search._fit_range import check_fit_range, restrict_sidebands
 from skad.search._folds import (
+    Background,
     Store,
     direct_estimate,
     fit_member,
@@ -38,8 +40,9 @@ from skad.search._p_values import (
     p_to_z,
     z_to_p,
 )
-from skad.search._sculpting import sideband_sculpting_test
+from skad.search._sculpting import sideband_sculpting_test, smallest_of
 from skad.search._trust import FIT_ALPHA, why_untrusted
+from skad.search._weights import effective_events, mean_weight
 from skad.utils import _sklearn as sk
 from skad.utils._children import requires_y
 from skad.utils._labels import read_labels
@@ -47,8 +50,8 @@ from skad.utils._random import draw_seed, draw_seeds
 
 __all__ = ["BumpHunt"]
 
-# The efficiency at which harder cuts are tested for sculpting too.
-_LOOSE = 0.1
+# The efficiencies at which harder cuts are tested for sculpting too.
+_LOOSE = (0.3, 0.1)
 _BACKGROUNDS = {"auto", "sideband", "direct"}
 
 
@@ -121,6 +124,9 @@ class BumpHunt(BaseEstimator):
         Bins of the fit inside a window; the sidebands have bins about as wide.
     n_samples : int, default=50000
         Background events per fold and seed of detectors that draw them, for "direct".
+    n_bootstraps : int, default=0
+        Backgrounds learned from resampled events, for "direct" with a background that is learned:
+        the spread of what passes enters `syst`. 0 leaves out how well the events determine it.
     n_toys : int, default=0
         Pseudo-experiments of every local p-value; 0 leaves `p_toys` out.
     n_global_toys : int, default=100000
@@ -132,8 +138,9 @@ class BumpHunt(BaseEstimator):
         A sideband fit whose p-value is below describes nothing: the row is not trusted.
     sculpting_alpha : float, default=0.01
         A cut whose `sideband_sculpting_test` has a p-value below sculpts the spectrum: the row is
-        not trusted with ``background="sideband"``. Of cuts harder than 0.1 that one is tested too,
-        since few events hide what sculpts.
+        not trusted with ``background="sideband"``. Of harder cuts those at 0.3 and 0.1 are tested
+        too, since few events hide what sculpts; the smallest p-value counts, corrected for the
+        number of cuts.
     calibration : None, SignificanceCalibration or dict, default=None
         Applied to every significance, or a dict with one for each of `efficiencies`, as
         `SignificanceCalibration.by_efficiency` makes it from `pseudo_experiments`.
@@ -152,12 +159,14 @@ class BumpHunt(BaseEstimator):
     ----------
     results_ : DataFrame
         One row per window and efficiency: `window`, `low`, `high`, `efficiency` (target),
-        `n_selected` (region and sidebands), `n_observed` (region), `method`, `background`, `stat`,
-        `syst`,
+        `n_selected` (region and sidebands), `n_observed` (region), `scale` (mean weight of an event
+        in the p-value, 1 without weights), `method`, `background`, `stat`, `syst`,
         `background_efficiency`, `z_raw`, `p_local`, `z_local`, with `n_toys` also `p_toys`, and
         of the sideband fit `n_parameters`, `fit_p`, `fit_low`, `fit_high` (its range);
         `sculpting_p`, `sculpting_spread`; `trusted`, and the `reason` where a row is not. A row
-        whose background cannot be estimated holds NaN. `z_local` is negative for a deficit.
+        whose background cannot be estimated holds NaN. `z_local` is negative for a deficit. `syst`
+        is the quadratic sum of the error of the mean over seeds (standard deviation over the root
+        of `n_seeds`), the spread over bootstraps, and the spurious signal of the function.
     global_ : DataFrame
         One row per efficiency: `n_tests`, `window` of the smallest `p_local`, `p_global`,
         `z_global`, for a scan over the trusted rows at that efficiency.
@@ -239,6 +248,7 @@ class BumpHunt(BaseEstimator):
         "fit_range": [None, sk.StrOptions({"auto"}), tuple, list, Real],
         "bins_per_region": [sk.Interval(Integral, 1, None, closed="left")],
         "n_samples": [sk.Interval(Integral, 1, None, closed="left")],
+        "n_bootstraps": [sk.Interval(Integral, 0, None, closed="left")],
         "n_toys": [sk.Interval(Integral, 0, None, closed="left")],
         "n_global_toys": [sk.Interval(Integral, 1, None, closed="left")],
         "spurious_signal": [None, sk.Interval(Real, 0, None, closed="left"), sk.HasMethods("loc")],
@@ -267,6 +277,7 @@ class BumpHunt(BaseEstimator):
         fit_range="auto",
         bins_per_region=4,
         n_samples=50_000,
+        n_bootstraps=0,
         n_toys=0,
         n_global_toys=100_000,
         spurious_signal=None,
@@ -291,6 +302,7 @@ class BumpHunt(BaseEstimator):
         self.fit_range = fit_range
         self.bins_per_region = bins_per_region
         self.n_samples = n_samples
+        self.n_bootstraps = n_bootstraps
         self.n_toys = n_toys
         self.n_global_toys = n_global_toys
         self.spurious_signal = spurious_signal
@@ -303,7 +315,7 @@ class BumpHunt(BaseEstimator):
         self.verbose = verbose
 
     @sk.fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Run the search.
 
         Parameters
@@ -313,6 +325,11 @@ class BumpHunt(BaseEstimator):
         y : array-like of shape (n_events,), default=None
             Ignored (truth labels may be passed), unless the detector requires y: then 1 = data
             and 0 = simulation, which every fold trains with and nothing counts.
+        sample_weight : array-like of shape (n_events,), default=None
+            Non-negative weights of data and simulation, in any unit: of weighted simulation in
+            place of data. Numbers of events become sums of weights, and a bin, or what passes in
+            the region, a Poisson number of events of its mean weight (scaled Poisson). Rows with
+            fewer than 25 effective events in the sidebands are not trusted.
 
         Returns
         -------
@@ -325,12 +342,20 @@ class BumpHunt(BaseEstimator):
         values = validate_data(self, X, dtype=np.float64, ensure_min_features=2 if cuts else 1)
         y = self._check_data_labels(values, y)
         data = np.arange(len(values)) if y is None else np.flatnonzero(y == 1)
+        all_weights = None
+        if sample_weight is not None:
+            all_weights = sk.check_sample_weight(sample_weight, values, dtype=np.float64)
+        weight = np.ones(len(data)) if all_weights is None else all_weights[data]
         names = getattr(self, "feature_names_in_", None)
         rng = check_random_state(self.random_state)
         regions, m = [], None
         for window in [None] if self.windows is None else self.windows:
             region, m = check_region(
-                window, values[data], resonance=self.resonance, feature_names=names
+                window,
+                values[data],
+                resonance=self.resonance,
+                feature_names=names,
+                sample_weight=None if all_weights is None else weight,
             )
             regions.append(region)
         if m is None:
@@ -341,9 +366,9 @@ class BumpHunt(BaseEstimator):
             check_mass_unit(m, self.sqrt_s)
         for region in regions:
             self._spurious_fraction(region)
-        fitted = [self._fitted_region(region, m) for region in regions]
+        fitted = [self._fitted_region(region, m, weight) for region in regions]
         if cuts:
-            folds = self._score_folds(X, values, y, data, m, regions, rng)
+            folds = self._score_folds(X, values, y, all_weights, data, m, regions, rng)
         else:
             folds = [[] for _ in regions]
         self.regions_ = regions
@@ -353,7 +378,7 @@ class BumpHunt(BaseEstimator):
             for fold in folds[i]:
                 self.scores_[i, fold.events] = fold.scores
             for efficiency in efficiencies:
-                rows.append(self._test(i, region, fitted[i], m, folds[i], efficiency, rng))
+                rows.append(self._test(i, region, fitted[i], m, weight, folds[i], efficiency, rng))
         self._summarise(rows, rng)
         return self
 
@@ -364,11 +389,11 @@ class BumpHunt(BaseEstimator):
             "sqrt_s": self.sqrt_s,
         }
 
-    def _fitted_region(self, region, m):
+    def _fitted_region(self, region, m, weight):
         """Return the window with the sidebands that its fits see."""
         bins = self.bins_per_region
         return restrict_sidebands(
-            region, m, self.fit_range, bins_per_region=bins, **self._fit_options()
+            region, m, self.fit_range, bins_per_region=bins, weight=weight, **self._fit_options()
         )
 
     def _check_efficiencies(self):
@@ -420,7 +445,7 @@ class BumpHunt(BaseEstimator):
             return None
         return read_labels(y, len(values), owner=type(self.detector).__name__).astype(int)
 
-    def _score_folds(self, X, values, y, data, m, regions, rng):
+    def _score_folds(self, X, values, y, weight, data, m, regions, rng):
         """Fit the detectors and score the held-out events: lists of `Fold` per window."""
         splits = list(KFold(self.n_folds, shuffle=True, random_state=draw_seed(rng)).split(data))
         seeds = np.array(draw_seeds(rng, len(regions) * self.n_folds * self.n_seeds)).reshape(
@@ -428,8 +453,11 @@ class BumpHunt(BaseEstimator):
         )
         X = X if hasattr(X, "iloc") else values
         simulation = self._split_simulation(y, rng)
-        store = Store(self.checkpoint, (values, y, self.detector))
-        tasks, folds, keys = [], {}, {}
+        resampling = ()
+        if self.n_bootstraps and self._measures_background() and self._has("is_learned"):
+            resampling = tuple(draw_seeds(rng, self.n_bootstraps))
+        store = Store(self.checkpoint, (values, y, weight, self.detector))
+        tasks, folds, keys, training = [], {}, {}, {}
         for i, region in enumerate(regions):
             in_range = region.mask(m) | region.sideband_mask(m)
             for j, (train, test) in enumerate(splits):
@@ -441,17 +469,24 @@ class BumpHunt(BaseEstimator):
                         "folds; widen it or take fewer folds."
                     )
                 key = (region, train, test, seeds[i, j])
-                keys[i, j] = store.key(key, self._measures_background(), self.n_samples)
+                measures = self._measures_background()
+                keys[i, j] = store.key(key, measures, self.n_samples, resampling)
                 folds[i, j] = store.load(keys[i, j])
                 if folds[i, j] is None:
-                    rows = np.concatenate([data[train], simulation[j][0]])
+                    rows = training[j] = np.concatenate([data[train], simulation[j][0]])
                     for copy, seed in enumerate(seeds[i, j]):
                         tasks.append((i, j, int(seed), copy, rows, test))
         parallel = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)
         fitted = parallel(
-            delayed(fit_member)(self.detector, X, y, rows, regions[i], seed, copy, store)
+            delayed(fit_member)(self.detector, X, y, weight, rows, regions[i], seed, copy, store)
             for i, _, seed, copy, rows, _ in tasks
         )
+
+        def background(j):
+            if not self._measures_background():
+                return None
+            return Background(self.n_samples, simulation[j][1], training[j], resampling)
+
         members, held_out = {}, {}
         for (i, j, seed, _, _, test), member in zip(tasks, fitted, strict=True):
             members.setdefault((i, j), []).append((seed, member))
@@ -461,11 +496,11 @@ class BumpHunt(BaseEstimator):
                 members[i, j],
                 X,
                 y,
+                weight,
                 held_out[i, j],
                 data[held_out[i, j]],
-                simulation[j][1] if self._measures_background() else None,
+                background(j),
                 regions[i],
-                self.n_samples,
                 (store, keys[i, j]),
             )
             for i, j in members
@@ -483,34 +518,38 @@ class BumpHunt(BaseEstimator):
         folds = KFold(self.n_folds, shuffle=True, random_state=draw_seed(rng))
         return [(simulation[train], simulation[test]) for train, test in folds.split(simulation)]
 
-    def _test(self, window, region, fitted_region, m, folds, efficiency, rng):
+    def _test(self, window, region, fitted_region, m, weight, folds, efficiency, rng):
         """Return one row of the results, the fit, the selection and the influence of events."""
         edges = fitted_region.bin_edges(m, bins_per_region=self.bins_per_region)
         spurious = self._spurious_fraction(region)
         in_range = region.mask(m) | region.sideband_mask(m)
         inside = region.mask(m)
-        thresholds = [threshold_of(fold.scores, efficiency) for fold in folds]
+        thresholds = [threshold_of(fold, efficiency) for fold in folds]
         passed = passing(folds, efficiency, in_range)
         try:
-            *fitted, fit = fit_region(m[passed], region, edges, self._fit_options())
+            *fitted, fit = fit_region(m[passed], region, edges, self._fit_options(), weight[passed])
         except RegionError:
             fitted, fit = (np.nan, np.nan), None
-        test = sculpting = sideband_sculpting_test(m, passed, fitted_region)
-        if efficiency < _LOOSE:
-            # A hard cut leaves too few events to see that the features move with m.
-            loose = sideband_sculpting_test(m, passing(folds, _LOOSE, in_range), fitted_region)
-            sculpting = min(test, loose, key=lambda each: np.nan_to_num(each.p_value, nan=1.0))
+        cuts = [
+            passed,
+            *(passing(folds, loose, in_range) for loose in _LOOSE if efficiency < loose),
+        ]
+        tests = [
+            sideband_sculpting_test(m, cut, fitted_region, sample_weight=weight) for cut in cuts
+        ]
+        test, sculpting = tests[0], _clearest(tests)
         method = self._method(efficiency, sculpting)
         influence = np.zeros(len(m))
         syst = 0.0
         if method == "sideband":
             background, stat = fitted
             syst = spurious * background
-            influence[passed & inside] = 1.0
+            influence[passed & inside] = weight[passed & inside]
             if fit is not None:
                 bins = np.searchsorted(edges, m, side="right") - 1
                 seen = passed & (bins >= 0) & (bins < len(edges) - 1)
-                influence[seen] -= fit.yield_response(region.low, region.high)[bins[seen]]
+                response = fit.yield_response(region.low, region.high)
+                influence[seen] -= weight[seen] * response[bins[seen]]
         else:
             background, stat, syst = direct_estimate(folds, thresholds, inside, passed, influence)
         row = {
@@ -518,13 +557,14 @@ class BumpHunt(BaseEstimator):
             "low": region.low,
             "high": region.high,
             "efficiency": efficiency,
-            "n_selected": int(passed.sum()),
-            "n_observed": int((passed & inside).sum()),
+            "n_selected": _count(weight[passed]),
+            "n_observed": _count(weight[passed & inside]),
+            "scale": mean_weight(weight[passed & inside]),
             "method": method,
             "background": background,
             "stat": stat,
             "syst": syst,
-            "background_efficiency": background / inside.sum(),
+            "background_efficiency": background / weight[inside].sum(),
         }
         row |= self._local(row, rng)
         row |= {
@@ -537,7 +577,7 @@ class BumpHunt(BaseEstimator):
         }
         row["reason"] = why_untrusted(
             background=background,
-            n_sideband=int((passed & fitted_region.sideband_mask(m)).sum()),
+            n_sideband=effective_events(weight[passed & fitted_region.sideband_mask(m)]),
             fit=fit if method == "sideband" else None,
             fit_alpha=self.fit_alpha,
             sculpting=None if method == "direct" and self._has("interpolates") else sculpting,
@@ -577,6 +617,7 @@ class BumpHunt(BaseEstimator):
 
     def _local(self, row, rng):
         counts = row["n_observed"], row["background"], np.hypot(row["stat"], row["syst"])
+        counts = [count / row["scale"] for count in counts]
         usable = counts[1] > 0 and np.isfinite(counts[2])
         z_raw = float(local_significance(*counts)) if usable else np.nan
         calibration = self.calibration
@@ -677,6 +718,18 @@ class BumpHunt(BaseEstimator):
                 SculptingWarning,
                 stacklevel=4,
             )
+
+
+def _clearest(tests):
+    """Return the test with the smallest p-value, corrected for their number."""
+    clearest = min(tests, key=lambda each: np.nan_to_num(each.p_value, nan=2.0))
+    return replace(clearest, p_value=smallest_of(clearest.p_value, len(tests)))
+
+
+def _count(weight):
+    """Return the sum of weights, a whole number for events without weights."""
+    total = float(weight.sum())
+    return int(total) if (weight == 1).all() else total
 
 
 def _correlation(influences):

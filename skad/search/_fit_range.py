@@ -8,6 +8,7 @@ import numpy as np
 from skad.exceptions import RegionError
 from skad.search._functions import FUNCTIONS
 from skad.search._spectrum import fit_spectrum
+from skad.search._weights import weighted_histogram
 
 __all__ = ["check_fit_range", "restrict_sidebands"]
 
@@ -34,7 +35,7 @@ def check_fit_range(fit_range):
     )
 
 
-def restrict_sidebands(region, m, fit_range="auto", *, bins_per_region=4, **options):
+def restrict_sidebands(region, m, fit_range="auto", *, bins_per_region=4, weight=None, **options):
     """Narrow the sidebands of a resolved region to where a function can describe the spectrum.
 
     Parameters
@@ -45,6 +46,8 @@ def restrict_sidebands(region, m, fit_range="auto", *, bins_per_region=4, **opti
     fit_range : "auto", None, (float, float) or float, default="auto"
         As in `sideband_background`.
     bins_per_region : int, default=4
+    weight : ndarray of float64, default=None
+        Weights of the events.
     **options
         Of `fit_spectrum`.
 
@@ -61,7 +64,7 @@ def restrict_sidebands(region, m, fit_range="auto", *, bins_per_region=4, **opti
         return _with_range(region, m, region.low - reach, region.high + reach)
     if not isinstance(fit_range, str):
         return _with_range(region, m, *fit_range)
-    return _without_turn_on(region, m, bins_per_region, options)
+    return _without_turn_on(region, m, bins_per_region, weight, options)
 
 
 def _with_range(region, m, start, stop):
@@ -79,10 +82,10 @@ def _with_range(region, m, start, stop):
     return replace(region, sideband_width=(below, above))
 
 
-def _without_turn_on(region, m, bins_per_region, options):
+def _without_turn_on(region, m, bins_per_region, weight, options):
     """Start the range at the lowest bin from which the function describes the sidebands."""
     edges = region.bin_edges(m, bins_per_region=bins_per_region)
-    counts, _ = np.histogram(m, edges)
+    counts, variances = weighted_histogram(m, edges, weight)
     n_low = int(np.searchsorted(edges, region.low - 1e-9 * region.width))
     first = 0
     if FUNCTIONS[options.get("function", "dijet")].falling:
@@ -92,7 +95,13 @@ def _without_turn_on(region, m, bins_per_region, options):
     best, best_p = min(first, last), -1.0
     for start in range(min(first, last), last + 1):
         try:
-            fit = fit_spectrum(counts[start:], edges[start:], exclude=region, **options)
+            fit = fit_spectrum(
+                counts[start:],
+                edges[start:],
+                exclude=region,
+                variances=None if variances is None else variances[start:],
+                **options,
+            )
         except RegionError:
             break
         if not fit.p_value <= best_p:

@@ -9,10 +9,12 @@ import numpy as np
 
 from skad.base import anomaly_score_of
 from skad.exceptions import RegionError
-from skad.search._background import pass_fraction
+from skad.resonant._density_ratio import DensityRatioDetector
+from skad.search._background import error_of_mean, pass_fraction
 from skad.utils._children import fit_child, rows_of
 
 __all__ = [
+    "Background",
     "Fold",
     "Store",
     "direct_estimate",
@@ -28,12 +30,15 @@ class Fold:
     """Held-out events of one fold in one window.
 
     `events` are their positions among the data events, `scores` their mean scores over the
-    seeds; `drawn` holds (scores, weights) of the background drawn from each seed's detector.
+    seeds, `weight` their weights; `drawn` holds (scores, weights) of the background drawn from each
+    seed's detector, `redrawn` those from backgrounds learned from resampled events.
     """
 
     events: np.ndarray
     scores: np.ndarray
+    weight: np.ndarray
     drawn: tuple = ()
+    redrawn: tuple = ()
 
 
 class Store:
@@ -66,7 +71,7 @@ class Store:
         return self.folder / f"{key}.joblib"
 
 
-def fit_member(detector, X, y, rows, region, seed, copy, store):
+def fit_member(detector, X, y, weight, rows, region, seed, copy, store):
     key = store.key("member", region, rows, seed, copy)
     member = store.load(key)
     if member is not None:
@@ -75,6 +80,7 @@ def fit_member(detector, X, y, rows, region, seed, copy, store):
         detector,
         _events(detector, X, rows, region),
         None if y is None else y[rows],
+        sample_weight=None if weight is None else weight[rows],
         random_state=seed,
         copy=copy,
         settings=_settings(detector, region),
@@ -88,7 +94,8 @@ def _settings(detector, window):
 
     The window decides the edges; a width of the sidebands that the user gave a region stays.
     """
-    settings = {}
+    # The search scores no training event.
+    settings = {"cv": None} if isinstance(detector, DensityRatioDetector) else {}
     for name, value in detector.get_params(deep=True).items():
         last = name.rpartition("__")[2]
         if last == "resonance":
@@ -118,34 +125,62 @@ def _events(detector, X, rows, region):
     return np.delete(events, region.feature, axis=1)
 
 
-def score_fold(members, X, y, events, rows, simulation, region, n_samples, slot):
-    """Score the held-out events of a fold, and background unless `simulation` is None."""
+@dataclass(frozen=True)
+class Background:
+    """What the background of a fold is measured on, and how often it is learned again.
+
+    `simulation` are the simulated events of the fold, `training` the events that its detectors were
+    fitted to, `resampling` the seeds of the bootstraps, the same for every fold: a resampled event
+    is in all of them.
+    """
+
+    n_samples: int
+    simulation: np.ndarray
+    training: np.ndarray
+    resampling: tuple = ()
+
+
+def score_fold(members, X, y, weight, events, rows, background, region, slot):
+    """Score the held-out events of a fold, and background unless `background` is None."""
     seeds = [seed for seed, _ in members]
     members = [member for _, member in members]
-    held_out = _events(members[0], X, rows, region)
 
-    def mean_score(X):
-        return np.mean([anomaly_score_of(member, X) for member in members], axis=0)
+    def select(rows):
+        labels = None if y is None else y[rows]
+        return _events(members[0], X, rows, region), labels, _rows_of(weight, rows)
 
-    scores = mean_score(held_out)
+    def mean_score(events):
+        if hasattr(X, "iloc") and not hasattr(events, "iloc"):
+            events = type(X)(events, columns=X.columns)
+        return np.mean([anomaly_score_of(member, events) for member in members], axis=0)
+
+    scores = mean_score(select(rows)[0])
     if np.isnan(scores).any():
         raise ValueError(
             f"{type(members[0]).__name__} scored {np.isnan(scores).sum()} held-out events as NaN."
         )
-    drawn = []
-    if simulation is not None:
-        rows = np.concatenate([rows, simulation])
-        labels = None if y is None else y[rows]
-        others = _events(members[0], X, rows, region)
-        for seed, member in zip(seeds, members, strict=True):
-            sample, weight = member.held_out_background(others, labels, None, n_samples, seed)
-            if hasattr(X, "iloc") and not hasattr(sample, "iloc"):
-                sample = type(X)(sample, columns=X.columns)
-            drawn.append((mean_score(sample), weight))
-    fold = Fold(events, scores, tuple(drawn))
+    drawn, redrawn = [], []
+    if background is not None:
+        others = select(np.concatenate([rows, background.simulation]))
+
+        def draw(source, seed):
+            sample, sample_weight = source.held_out_background(*others, background.n_samples, seed)
+            return mean_score(sample), sample_weight
+
+        drawn = [draw(member, seed) for seed, member in zip(seeds, members, strict=True)]
+        for seed in background.resampling:
+            copies = np.random.RandomState(seed).poisson(1.0, len(X))[background.training]
+            resampled = select(np.repeat(background.training, copies))
+            redrawn.append(draw(members[0].refit_background(*resampled, seed), seed))
+    held_out = np.ones(len(rows)) if weight is None else weight[rows]
+    fold = Fold(events, scores, held_out, tuple(drawn), tuple(redrawn))
     store, key = slot
     store.save(key, fold)
     return fold
+
+
+def _rows_of(weight, rows):
+    return None if weight is None else weight[rows]
 
 
 def passing(folds, efficiency, in_range):
@@ -154,35 +189,45 @@ def passing(folds, efficiency, in_range):
     if efficiency < 1:
         passed[:] = False
         for fold in folds:
-            passed[fold.events] = fold.scores > threshold_of(fold.scores, efficiency)
+            passed[fold.events] = fold.scores > threshold_of(fold, efficiency)
     return passed
 
 
-def threshold_of(scores, efficiency):
-    """Return the cut that the highest `efficiency` of the scores are above; ties pass."""
-    n_pass = min(max(1, round(efficiency * len(scores))), len(scores))
-    return np.nextafter(np.partition(scores, -n_pass)[-n_pass], -np.inf)
+def threshold_of(fold, efficiency):
+    """Return the cut above which `efficiency` of the weight of a fold lies; ties pass."""
+    order = np.argsort(-fold.scores, kind="stable")
+    above = np.cumsum(fold.weight[order])
+    # The first event with which the fraction is reached to half of its own weight.
+    n_pass = np.searchsorted(above - 0.5 * fold.weight[order], efficiency * above[-1])
+    last = order[min(max(1, n_pass), len(order)) - 1]
+    return np.nextafter(fold.scores[last], -np.inf)
 
 
 def direct_estimate(folds, thresholds, inside, passed, influence):
-    """Background of the direct method; `influence` is filled in."""
+    """Background of the direct method: expected weight, error, and error of the background itself.
+
+    `influence` is filled in.
+    """
     background = variance = 0.0
-    seeds = np.zeros(len(folds[0].drawn))
+    seeds, bootstraps = np.zeros(len(folds[0].drawn)), np.zeros(len(folds[0].redrawn))
     for fold, threshold in zip(folds, thresholds, strict=True):
-        events = fold.events[inside[fold.events]]
-        each = [
-            np.ravel(pass_fraction(scores, weight, np.array([threshold])))
-            for scores, weight in fold.drawn
-        ]
+        is_inside = inside[fold.events]
+        events, weight = fold.events[is_inside], fold.weight[is_inside]
+        total = weight.sum()
+
+        def fractions(drawn, threshold=threshold):
+            return [
+                np.ravel(pass_fraction(scores, weight, np.array([threshold])))
+                for scores, weight in drawn
+            ]
+
+        each = fractions(fold.drawn)
         efficiency = np.mean([value for value, _ in each])
-        background += len(events) * efficiency
+        background += total * efficiency
         # The seeds may share their background events: their mean is no better known than each.
-        variance += len(events) ** 2 * np.mean([error**2 for _, error in each])
-        seeds += len(events) * np.array([value for value, _ in each])
-        influence[events] = passed[events] - efficiency
-    return background, np.sqrt(variance), _error_of_mean(seeds)
-
-
-def _error_of_mean(values):
-    """Spread over seeds as the uncertainty of their mean; 0 for one seed."""
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+        variance += total**2 * np.mean([error**2 for _, error in each])
+        seeds += total * np.array([value for value, _ in each])
+        bootstraps += total * np.array([value for value, _ in fractions(fold.redrawn)])
+        influence[events] = weight * (passed[events] - efficiency)
+    spread = float(bootstraps.std(ddof=1)) if len(bootstraps) else 0.0
+    return background, np.sqrt(variance), float(np.hypot(error_of_mean(seeds), spread))

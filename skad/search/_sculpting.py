@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
+from skad.utils import _sklearn as sk
 from skad.utils._statistics import bin_of, efficiency_chi2, equal_population_edges
 
-__all__ = ["SculptingTest", "sideband_sculpting_test"]
+__all__ = ["SculptingTest", "sideband_sculpting_test", "smallest_of"]
 
 # Below this many expected passing events the chi-square distribution is not reached.
 _MIN_EXPECTED = 5
@@ -26,8 +28,12 @@ class SculptingTest:
         Of the efficiencies against one common efficiency.
     ndof : int
         Bins less one.
+    trend_chi2 : float
+        Of a straight line and a parabola in the rank of m, two degrees of freedom: more sensitive
+        to the smooth changes that features cause which move with m.
     p_value : float
-        Chance of a larger `chi2` without sculpting; NaN when too few events pass for two bins.
+        Chance of as clear a sign without sculpting: of the p-values of `chi2` and `trend_chi2` the
+        smaller one, corrected for two tests; NaN when too few events pass for two bins.
     spread : float
         Relative standard deviation of the true efficiency between bins, noise subtracted: how
         large the effect is, where `p_value` says how certain.
@@ -38,16 +44,18 @@ class SculptingTest:
     uncertainty: np.ndarray
     chi2: float
     ndof: int
+    trend_chi2: float
     p_value: float
     spread: float
 
 
-def sideband_sculpting_test(m, passed, region, *, n_bins=10):
+def sideband_sculpting_test(m, passed, region, *, n_bins=10, sample_weight=None):
     """Test whether the efficiency of a cut depends on m in the sidebands.
 
     Bins of equal population, separate for the two sidebands; in each the passing events are
     compared with the common efficiency (chi-square of the contingency table, the one of
-    `skad.metrics.mass_sculpting_chi2`). The signal region is not looked at.
+    `skad.metrics.mass_sculpting_chi2`). Beside it a smooth trend is looked for. The signal region
+    is not looked at.
 
     Parameters
     ----------
@@ -59,6 +67,8 @@ def sideband_sculpting_test(m, passed, region, *, n_bins=10):
         Resolved region.
     n_bins : int, default=10
         Most bins altogether; fewer where fewer than 5 passing events would be expected in one.
+    sample_weight : array-like of shape (n_events,), default=None
+        Non-negative weights.
 
     Returns
     -------
@@ -79,34 +89,60 @@ def sideband_sculpting_test(m, passed, region, *, n_bins=10):
     """
     m = region.values(m)
     passed = np.asarray(passed, dtype=bool)
-    sides = [region.sideband_mask(m, side) for side in ("low", "high")]
+    weight = sk.check_sample_weight(sample_weight, m, dtype=np.float64)
+    sides = [region.sideband_mask(m, side) & (weight > 0) for side in ("low", "high")]
     n_events = np.array([side.sum() for side in sides])
     n_passed = int(sum(passed[side].sum() for side in sides))
     n_bins = min(n_bins, n_passed // _MIN_EXPECTED)
     if n_bins < 2 or n_passed == n_events.sum():
         empty = np.empty(0)
-        return SculptingTest(np.empty((0, 2)), empty, empty, np.nan, 0, np.nan, np.nan)
-    bins, counts, passes = [], [], []
+        return SculptingTest(np.empty((0, 2)), empty, empty, np.nan, 0, np.nan, np.nan, np.nan)
+    bins, sums = [], []
     for side, size in zip(sides, n_events, strict=True):
         if not size:
             continue
         edges = equal_population_edges(m[side], max(1, round(n_bins * size / n_events.sum())))
         position = bin_of(m[side], edges)
         bins.append(np.column_stack([edges[:-1], edges[1:]]))
-        counts.append(np.bincount(position, minlength=len(edges) - 1))
-        passes.append(np.bincount(position, weights=passed[side], minlength=len(edges) - 1))
-    counts, passes = np.concatenate(counts).astype(np.float64), np.concatenate(passes)
-    test = efficiency_chi2(counts, counts, passes)
-    efficiency = passes / counts
-    variance = test.efficiency * (1 - test.efficiency) / counts
+        w = weight[side]
+        sums.append(
+            [
+                np.bincount(position, weights=values, minlength=len(edges) - 1)
+                for values in (w, w**2, w * passed[side])
+            ]
+        )
+    total, square, passes = np.concatenate(sums, axis=1)
+    test = efficiency_chi2(total, square, passes)
+    efficiency = passes / total
+    variance = test.efficiency * (1 - test.efficiency) * square / total**2
     share = test.ndof / (test.ndof + 1)
-    excess = np.average((efficiency - test.efficiency) ** 2 - variance * share, weights=counts)
+    excess = np.average((efficiency - test.efficiency) ** 2 - variance * share, weights=total)
+    rows = sides[0] | sides[1]
+    trend_chi2 = _trend_chi2(m[rows], passed[rows], weight[rows])
+    smallest = min(test.p_value, stats.chi2.sf(trend_chi2, 2))
     return SculptingTest(
         edges=np.concatenate(bins),
         efficiency=efficiency,
         uncertainty=np.sqrt(variance),
         chi2=test.chi2,
         ndof=test.ndof,
-        p_value=test.p_value,
+        trend_chi2=trend_chi2,
+        p_value=smallest_of(smallest, 2),
         spread=float(np.sqrt(max(excess, 0.0)) / test.efficiency),
     )
+
+
+def smallest_of(p_value, n_tests):
+    """Chance of a p-value as small in one of several independent tests (Sidak)."""
+    return float(-np.expm1(n_tests * np.log1p(-min(p_value, 1 - 1e-16))))
+
+
+def _trend_chi2(m, passed, weight):
+    """Score test of a line and a parabola in the rank of m against a constant efficiency."""
+    rank = 2 * (stats.rankdata(m) - 0.5) / len(m) - 1
+    shapes = np.column_stack([rank, rank**2])
+    shapes = shapes - np.average(shapes, axis=0, weights=weight)
+    efficiency = np.average(passed, weights=weight)
+    score = (weight * (passed - efficiency)) @ shapes
+    covariance = efficiency * (1 - efficiency) * (shapes.T * weight**2) @ shapes
+    return float(score @ np.linalg.pinv(covariance) @ score)

@@ -51,6 +51,8 @@ class SpectrumFit:
     converged : bool
     order_tests : tuple of (int, int, float)
         p-value of every comparison (parameters before, after) that chose the order.
+    scale : ndarray, shape (n_bins,)
+        Variance over mean of the counts: 1, or of weighted events the mean weight of an event.
     """
 
     edges: np.ndarray
@@ -64,6 +66,7 @@ class SpectrumFit:
     ndof: int
     converged: bool
     order_tests: tuple = ()
+    scale: np.ndarray | float = 1.0
 
     @property
     def n_parameters(self):
@@ -80,9 +83,9 @@ class SpectrumFit:
 
     @property
     def pulls(self):
-        """``(observed - expected) / sqrt(expected)`` of every bin, fitted or not."""
+        """``(observed - expected) / sqrt(scale * expected)`` of every bin, fitted or not."""
         expected = self.expected()
-        return (self.counts - expected) / np.sqrt(expected)
+        return (self.counts - expected) / np.sqrt(self.scale * expected)
 
     def density(self, m):
         """Expected events per unit of m at the masses m."""
@@ -123,7 +126,7 @@ class SpectrumFit:
         return float(expected.sum()), float(np.sqrt(max(variance, 0.0)))
 
     def yield_response(self, low, high):
-        """Change of `yield_in` per event added to each bin (0 for bins left out).
+        """Change of `yield_in` per event (unit of weight) added to each bin (0 for bins left out).
 
         First order in the data: ``gradient' C d(mu)/mu``. It gives the correlation of
         estimates that share events.
@@ -135,10 +138,10 @@ class SpectrumFit:
         expected, slopes = self._moments(np.linspace(low, high, 9))
         gradient = expected @ slopes
         response = self._moments(self.edges)[1] @ (self.covariance @ gradient)
-        return np.where(self.fitted, response, 0.0)
+        return np.where(self.fitted, response / self.scale, 0.0)
 
     def toys(self, n_toys, random_state=None):
-        """Draw pseudo-experiments: Poisson counts of every bin around the fit.
+        """Draw pseudo-experiments: (scaled) Poisson counts of every bin around the fit.
 
         Parameters
         ----------
@@ -147,10 +150,11 @@ class SpectrumFit:
 
         Returns
         -------
-        counts : ndarray of int, shape (n_toys, n_bins)
+        counts : ndarray, shape (n_toys, n_bins)
         """
         rng = check_random_state(random_state)
-        return rng.poisson(self.expected(), size=(n_toys, len(self.counts)))
+        mean = self.expected() / self.scale
+        return self.scale * rng.poisson(mean, size=(n_toys, len(self.counts)))
 
     def refit(self, counts):
         """Fit the same function, bins and number of parameters to other counts."""
@@ -162,6 +166,7 @@ class SpectrumFit:
             self.sqrt_s,
             self.n_parameters,
             "newton",
+            self.scale,
         )
 
     def goodness_of_fit(self, n_toys=200, random_state=None):
@@ -207,6 +212,7 @@ def fit_spectrum(
     order_test="f",
     alpha=0.05,
     minimizer="newton",
+    variances=None,
 ):
     """Fit a smooth spectrum to a histogram by extended likelihood.
 
@@ -244,6 +250,11 @@ def fit_spectrum(
         optional package iminuit. Both find the same minimum; the covariance is the inverse of
         the closed Hessian there.
 
+    variances : array-like of shape (n_bins,), default=None
+        Sums of squared weights, where `counts` are sums of weights. Every bin is then a Poisson
+        count times its mean weight ``variances / counts`` (scaled Poisson, which has the variance
+        of the weighted sum); an empty bin has the mean weight of all. None means counts of events.
+
     Returns
     -------
     fit : SpectrumFit
@@ -266,6 +277,8 @@ def fit_spectrum(
     ----------
     S. Baker and R. Cousins, "Clarification of the use of chi-square and likelihood functions in
     fits to histograms", Nucl. Instrum. Meth. 221 (1984) 437.
+    G. Bohm and G. Zech, "Statistics of weighted Poisson events and its applications", Nucl.
+    Instrum. Meth. A 748 (2014) 1, arXiv:1309.1287 (scaled Poisson).
 
     Examples
     --------
@@ -296,10 +309,11 @@ def fit_spectrum(
             raise ValueError(f"{name} must be one of {allowed}; got {value!r}.")
     if function == "dijet":
         check_mass_unit(edges, sqrt_s)
+    scale = _scale(counts, variances)
     fitted = _fitted_bins(edges, exclude)
     candidates = _candidates(n_parameters, function, counts, fitted)
     fit, tests = choose_order(
-        lambda order: _fit_order(counts, edges, fitted, function, sqrt_s, order, minimizer),
+        lambda order: _fit_order(counts, edges, fitted, function, sqrt_s, order, minimizer, scale),
         candidates,
         min(fitted.sum() - 1, np.count_nonzero(counts[fitted])),
         test=order_test,
@@ -314,6 +328,24 @@ def fit_spectrum(
             stacklevel=2,
         )
     return replace(fit, order_tests=tuple(tests))
+
+
+def _scale(counts, variances):
+    """Return the mean weight of an event in every bin."""
+    if variances is None:
+        return np.ones(len(counts))
+    variances = np.asarray(variances, dtype=np.float64)
+    if variances.shape != counts.shape or not np.all((variances > 0) == (counts > 0)):
+        raise ValueError(
+            "variances must hold one sum of squared weights for every bin, positive where counts "
+            f"are; got shape {variances.shape} for counts of shape {counts.shape}."
+        )
+    if not counts.any():
+        return np.ones(len(counts))
+    filled = counts > 0
+    scale = np.full(len(counts), variances.sum() / counts.sum())
+    scale[filled] = variances[filled] / counts[filled]
+    return scale
 
 
 def _fitted_bins(edges, exclude):
@@ -355,10 +387,12 @@ def _candidates(n_parameters, function, counts, fitted):
     return orders
 
 
-def _fit_order(counts, edges, fitted, function, sqrt_s, n_parameters, minimizer):
+def _fit_order(counts, edges, fitted, function, sqrt_s, n_parameters, minimizer, scale):
     nodes, weights = quadrature(edges)
     basis = FUNCTIONS[function].basis(nodes, n_parameters, sqrt_s, edges[0], edges[-1])
-    fit = fit_log_linear(basis[fitted], weights[fitted], counts[fitted], minimizer)
+    # Counts and means in units of an event of mean weight are Poisson.
+    scaled = weights[fitted] / scale[fitted, None]
+    fit = fit_log_linear(basis[fitted], scaled, counts[fitted] / scale[fitted], minimizer)
     return SpectrumFit(
         edges=edges,
         counts=counts,
@@ -370,4 +404,5 @@ def _fit_order(counts, edges, fitted, function, sqrt_s, n_parameters, minimizer)
         deviance=fit.deviance,
         ndof=fit.ndof,
         converged=fit.converged,
+        scale=scale,
     )

@@ -5,6 +5,7 @@ import numpy as np
 from skad.resonant._region import check_region
 from skad.search._background import fit_region
 from skad.search._fit_range import restrict_sidebands
+from skad.utils import _sklearn as sk
 
 __all__ = ["spurious_signal"]
 
@@ -18,6 +19,7 @@ def spurious_signal(
     sqrt_s=13.0,
     fit_range="auto",
     bins_per_region=4,
+    sample_weight=None,
 ):
     """Measure on background alone what a fit of the sidebands finds in every window.
 
@@ -37,13 +39,16 @@ def spurious_signal(
     fit_range : "auto", None, (float, float) or float, default="auto"
         As in `sideband_background`.
     bins_per_region : int, default=4
+    sample_weight : array-like of shape (n_events,), default=None
+        Non-negative weights, of weighted simulation.
 
     Returns
     -------
     table : DataFrame
-        One row per window: `low`, `high`, `n_events` of the window, `fitted`, `spurious` =
-        n_events - fitted with its statistical `error` (count and fit), `relative` = spurious over
-        fitted, `fit_p`, `n_parameters`. For the parameter `spurious_signal` of `BumpHunt`.
+        One row per window: `low`, `high`, `n_events` of the window (sum of weights), `fitted`,
+        `spurious` = n_events - fitted with its statistical `error` (count and fit), `relative` =
+        spurious over fitted, `fit_p`, `n_parameters`. For the parameter `spurious_signal` of
+        `BumpHunt`.
 
     References
     ----------
@@ -62,14 +67,20 @@ def spurious_signal(
     import pandas as pd
 
     m = np.asarray(m, dtype=np.float64)
+    weight = np.ones(len(m))
+    if sample_weight is not None:
+        weight = sk.check_sample_weight(sample_weight, m, dtype=np.float64)
     options = {"function": function, "n_parameters": n_parameters, "sqrt_s": sqrt_s}
     rows = []
     for window in windows:
         region, _ = check_region(window, m[:, None])
-        seen = restrict_sidebands(region, m, fit_range, bins_per_region=bins_per_region, **options)
+        seen = restrict_sidebands(
+            region, m, fit_range, bins_per_region=bins_per_region, weight=weight, **options
+        )
         edges = seen.bin_edges(m, bins_per_region=bins_per_region)
-        fitted, stat, fit = fit_region(m, region, edges, options)
-        n_events = int(region.mask(m).sum())
+        fitted, stat, fit = fit_region(m, region, edges, options, weight)
+        inside = weight[region.mask(m)]
+        n_events = inside.sum()
         rows.append(
             {
                 "low": region.low,
@@ -77,7 +88,7 @@ def spurious_signal(
                 "n_events": n_events,
                 "fitted": fitted,
                 "spurious": n_events - fitted,
-                "error": float(np.hypot(np.sqrt(n_events), stat)),
+                "error": float(np.hypot(np.sqrt(inside @ inside), stat)),
                 "relative": (n_events - fitted) / fitted,
                 "fit_p": fit.p_value,
                 "n_parameters": fit.n_parameters,

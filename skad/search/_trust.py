@@ -26,8 +26,8 @@ def why_untrusted(
     ----------
     background : float
         Expected events of the region, NaN where nothing could be estimated.
-    n_sideband : int
-        Passing events in the range of the sidebands.
+    n_sideband : float
+        (Effective) passing events in the range of the sidebands.
     fit : SpectrumFit or None
         The fit, where the background comes from one.
     fit_alpha : float
@@ -40,7 +40,7 @@ def why_untrusted(
     if not (np.isfinite(background) and background > 0):
         return "too few events pass to estimate the background"
     if n_sideband < _FEW_PASSED:
-        return f"{n_sideband} events pass in the sidebands, fewer than {_FEW_PASSED}"
+        return f"{n_sideband:.0f} events pass in the sidebands, fewer than {_FEW_PASSED}"
     if is_learned:
         return "the background is learned, and without a calibration nobody knows how well"
     if sculpting is not None and sculpting.p_value < sculpting_alpha:

@@ -63,7 +63,7 @@ def learned(resonance):
     data_density = FlowDensity(
         n_transforms=1, hidden_layer_sizes=(32,), max_epochs=15, batch_size=128, n_estimators=3
     )
-    return ANODE(data_density, FLOW, region=REGION, random_state=0).fit(resonance.data)
+    return ANODE(data_density, FLOW, region=REGION, cv=None, random_state=0).fit(resonance.data)
 
 
 class TestRatio:
@@ -75,13 +75,17 @@ class TestRatio:
         np.testing.assert_allclose(np.log(detector.anomaly_score(X)), exact, atol=1e-9)
         np.testing.assert_allclose(detector.score_samples(X), -exact, atol=1e-9)
 
-    def test_is_read_at_the_edge_outside_the_region(self, resonance):
+    def test_outside_the_region_is_read_all_over_it(self, resonance):
         detector = EXACT.fit(resonance.data)
-        outside = np.array([[2.6, 1.5, 1.5], [4.9, 1.5, 1.5]])
-        at_edge = np.array([[3.3, 1.5, 1.5], [np.nextafter(3.7, 0), 1.5, 1.5]])
-        np.testing.assert_array_equal(
-            detector.log_density_ratio(outside), detector.log_density_ratio(at_edge)
-        )
+        m = np.random.RandomState(0).uniform(2.6, 3.3, 2000)
+        events = np.column_stack([m, np.full((2000, 2), 1.5)])
+        ratio = detector.log_density_ratio(events)
+        within = np.column_stack([np.linspace(3.3, 3.7, 2001)[:-1], np.full((2000, 2), 1.5)])
+        # The same numbers as from masses spread evenly over the region, and in no order of m.
+        everywhere = detector.log_density_ratio(within)
+        assert stats.ks_2samp(ratio, everywhere).pvalue > 0.01
+        assert abs(stats.spearmanr(ratio, m).statistic) < 0.1
+        np.testing.assert_array_equal(ratio[:7], detector.log_density_ratio(events[:7]))
 
     def test_learned_with_flows(self, resonance, learned):
         fresh = make_resonance(40_000, 2000, width=0.1, random_state=1)
@@ -119,7 +123,7 @@ class TestJacobian:
 
     def test_cancels_in_fits_in_two_units(self, resonance):
         X = resonance.data
-        first = ANODE(FLOW, FLOW, region=REGION, coordinates="passthrough", random_state=0)
+        first = ANODE(FLOW, FLOW, region=REGION, coordinates="passthrough", cv=None, random_state=0)
         second = clone(first).set_params(coordinates=StandardScaler())
         inside = REGION.mask(X)
         a, b = (d.fit(X).log_density_ratio(X[inside]) for d in (first, second))
@@ -224,6 +228,29 @@ class TestFit:
     def test_few_events_are_reported(self, resonance):
         with pytest.warns(LowStatisticsWarning, match="signal region"):
             clone(EXACT).fit(resonance.data[:2000])
+
+    def test_training_scores_are_out_of_fold(self, resonance):
+        """Without signal no more than its share of a region may pass a cut on own events."""
+        X = make_resonance(3000, 0, n_features=4, random_state=0).data
+        inside = REGION.mask(X)
+        flow = FlowDensity("maf", n_transforms=2, hidden_layer_sizes=(32,), max_epochs=60)
+        with pytest.warns(LowStatisticsWarning):
+            detector = ANODE(flow, flow, region=REGION, contamination=0.05, random_state=0).fit(X)
+        auc_in = roc_auc_score(inside, detector.anomaly_score(X))
+        auc_out = roc_auc_score(inside, detector.training_scores_)
+        assert auc_in > 0.6 and abs(auc_out - 0.5) < 0.05
+        with pytest.warns(LowStatisticsWarning):
+            labels = clone(detector).fit_predict(X)
+        assert (labels == -1).mean() == pytest.approx(0.05, abs=2e-3)
+        np.testing.assert_array_equal(
+            labels == -1, -np.log(detector.training_scores_) < detector.offset_
+        )
+
+    def test_training_scores_in_sample(self, resonance):
+        detector = clone(EXACT).set_params(cv=None).fit(resonance.data)
+        np.testing.assert_allclose(
+            detector.training_scores_, detector.anomaly_score(resonance.data)
+        )
 
     def test_contamination_and_threshold(self, resonance):
         X = resonance.data

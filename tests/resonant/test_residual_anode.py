@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from skad.datasets import make_resonance
 from skad.density import FlowDensity
+from skad.exceptions import LowStatisticsWarning
 from skad.nn import build_flow
 from skad.nn._annealing import Annealed
 from skad.nn._flow_network import FlowNetwork
@@ -103,7 +104,15 @@ class TestFraction:
         excess = fitted.training_scores_[inside] - 1
         gains = [2 * np.log1p(w * excess).sum() for w in np.linspace(0, 0.2, 2001)]
         assert fitted.signal_gain_ == pytest.approx(max(gains), abs=0.05)
-        assert np.isnan(fitted.training_scores_[~inside]).all()
+
+    def test_training_scores_are_out_of_fold(self):
+        X = make_resonance(3000, 0, n_features=4, random_state=0).data
+        inside = REGION.mask(X)
+        flow = FlowDensity("maf", n_transforms=2, hidden_layer_sizes=(32,), max_epochs=40)
+        with pytest.warns(LowStatisticsWarning):
+            fit = ResidualANODE(flow, flow, region=REGION, n_folds=3, random_state=0).fit(X)
+        assert np.isfinite(fit.training_scores_).all()
+        assert abs(roc_auc_score(inside, fit.training_scores_) - 0.5) < 0.05
 
     def test_given(self, resonance):
         fit = detector(signal_fraction=0.05).fit(resonance.data)

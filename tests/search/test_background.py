@@ -265,13 +265,13 @@ def test_sideband_warns_when_the_cut_sculpts():
         sideband_background(data[:, 0], data[:, 1], [1.0], REGION, **OPTIONS)
 
 
-def test_systematic_is_the_spread_over_seeds():
+def test_systematic_is_the_error_of_the_mean_over_seeds():
     rng = np.random.default_rng(0)
     estimates = [importance_background(rng.uniform(1, 2, 1000), [1.5]) for _ in range(5)]
     combined = combine_seeds(estimates)
     each = np.array([estimate.background[0] for estimate in estimates])
     assert combined.background[0] == pytest.approx(each.mean())
-    assert combined.syst[0] == pytest.approx(each.std(ddof=1))
+    assert combined.syst[0] == pytest.approx(each.std(ddof=1) / 5**0.5)
     assert combined.uncertainty[0] == pytest.approx(np.hypot(combined.stat[0], combined.syst[0]))
     with pytest.raises(ValueError, match="at least 2 estimates; got 1"):
         combine_seeds(estimates[:1])
@@ -284,13 +284,30 @@ def test_p_value_without_background_is_not_a_number():
     assert np.isnan(estimate.p_value()).tolist() == [False, True]
 
 
-def test_sculpting_test_is_uniform_without_sculpting():
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sculpting_test_without_sculpting(weighted):
+    """Its two tests look at the same events, so that their correction is a little too large."""
     rng = np.random.default_rng(0)
-    p_values = []
-    for _ in range(300):
+    p_values, region = [], SignalRegion(0.4, 0.6)
+    for _ in range(400):
         m, noise = rng.uniform(size=(2, 2000))
-        p_values.append(sideband_sculpting_test(m, noise > 0.8, SignalRegion(0.4, 0.6)).p_value)
-    assert stats.kstest(p_values, "uniform").pvalue > 0.01
+        weight = rng.exponential(size=2000) if weighted else None
+        p_values.append(sideband_sculpting_test(m, noise > 0.8, region, sample_weight=weight))
+    p_values = np.array([test.p_value for test in p_values])
+    assert 0.02 < np.mean(p_values < 0.05) < 0.08
+    assert stats.kstest(p_values, "uniform").statistic < 0.12
+
+
+def test_sculpting_test_sees_a_trend_that_hides_in_bins():
+    rng = np.random.default_rng(1)
+    tests = []
+    for _ in range(50):
+        m, noise = rng.uniform(size=(2, 4000))
+        passed = noise < 0.1 * (1 + 0.7 * (m - 0.5))
+        tests.append(sideband_sculpting_test(m, passed, SignalRegion(0.4, 0.6)))
+    seen = np.mean([test.p_value < 0.05 for test in tests])
+    by_bins = np.mean([stats.chi2.sf(test.chi2, test.ndof) < 0.05 for test in tests])
+    assert seen > by_bins + 0.1
 
 
 def test_sculpting_test_measures_the_effect():

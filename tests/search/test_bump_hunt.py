@@ -19,7 +19,7 @@ from skad.exceptions import (
     RegionError,
     SculptingWarning,
 )
-from skad.resonant import Sidebands, SignalRegion, TemplateDetector
+from skad.resonant import SALAD, Sidebands, SignalRegion, TemplateDetector
 from skad.search import BumpHunt, SignificanceCalibration, pseudo_experiments, sideband_background
 from skad.search import _bump_hunt as bump_hunt
 from skad.search import _folds as folds
@@ -278,6 +278,75 @@ def test_seeds_of_a_detector_stay_and_copies_count_on():
     assert [member.random_state for member, _, _ in Recorder.seen] == [7, 8, 9] * 2
 
 
+def test_weighted_events_give_honest_significances():
+    """Without signal: unit width with weights, and far too wide with weights taken for counts."""
+    rng = np.random.default_rng(0)
+    region, z = SignalRegion(2.0, 2.5, sideband_width=1.0), []
+    for _ in range(60):
+        m = 1 + rng.exponential(size=3000)
+        weight = rng.choice([0.2, 5.0], size=3000)
+        search = BumpHunt(
+            IsolationForest(),
+            [region],
+            efficiencies=(1.0,),
+            spectrum="polynomial",
+            n_parameters=2,
+            fit_range=None,
+            n_global_toys=10,
+        ).fit(m[:, None], sample_weight=weight)
+        row = search.results_.iloc[0]
+        z.append([row["z_local"], (row["n_observed"] - row["background"]) / row["stat"]])
+    z = np.array(z)
+    assert abs(z[:, 0].mean()) < 0.4 and 0.75 < z[:, 0].std() < 1.25
+    inside = region.mask(m)
+    assert row["n_observed"] == pytest.approx(weight[inside].sum())
+    assert row["scale"] == pytest.approx((weight[inside] ** 2).sum() / weight[inside].sum())
+
+
+def test_the_unit_of_weights_does_not_matter_and_equal_ones_change_nothing():
+    X, _ = events(60, 4000)
+    search = hunt(background="direct", efficiencies=(0.1,), n_folds=2)
+    plain = clone(search).fit(X).results_
+    names = ["z_local", "p_local", "fit_p", "sculpting_p", "background_efficiency"]
+    for unit in (1.0, 1e-4, 300.0):
+        weighted = clone(search).fit(X, sample_weight=np.full(len(X), unit)).results_
+        np.testing.assert_allclose(weighted[names], plain[names], rtol=1e-6)
+        assert weighted["n_observed"][0] == pytest.approx(unit * plain["n_observed"][0])
+
+
+def test_few_effective_events_are_not_trusted():
+    X, _ = events(0, 4000)
+    weight = np.full(len(X), 1e-3)
+    weight[:: len(X) // 12] = 1.0
+    with pytest.warns(LowStatisticsWarning, match="events pass in the sidebands"):
+        search = hunt(IsolationForest(n_estimators=5), efficiencies=(0.5,), n_folds=2).fit(
+            X, sample_weight=weight
+        )
+    assert not search.results_["trusted"][0]
+
+
+def test_bootstraps_tell_how_well_the_background_is_known():
+    """Their spread is about that of the background over other simulation to learn from."""
+    options = {"background": "direct", "efficiencies": (0.2,), "n_folds": 2, "n_bootstraps": 8}
+    detector = TemplateDetector(SALAD(GaussianNB()), GaussianNB(), cv=None)
+    X, _ = events(0, 15_000, dependence=0.5)
+    simulation = make_resonance(15_000, 0, dependence=0.3, random_state=1).data
+    both, y = np.concatenate([X, simulation]), np.repeat([1, 0], [len(X), len(simulation)])
+    with pytest.warns(LowStatisticsWarning, match="learned"):
+        row = hunt(detector, **options).fit(both, y).results_.iloc[0]
+        without = hunt(detector, **{**options, "n_bootstraps": 0}).fit(both, y).results_.iloc[0]
+    assert without["background"] == row["background"] and without["syst"] == 0
+    found = []
+    for _ in range(12):
+        rows = np.random.RandomState(len(found)).randint(len(both), size=len(both))
+        template = SALAD(GaussianNB(), region=REGION, random_state=0).fit(both[rows], y[rows])
+        sample, weight = template.held_out_background(both, y)
+        cut = np.quantile(X[:, 1], 0.8)
+        found.append(weight @ (sample[:, 1] > cut) / weight.sum())
+    expected = np.std(found) * REGION.mask(X).sum()
+    assert 0.3 * expected < row["syst"] < 3 * expected
+
+
 def test_too_few_events_to_fit():
     X, _ = events(0, 1000, seed=3)
     with pytest.warns(
@@ -380,7 +449,7 @@ def test_resumes_from_its_checkpoint(tmp_path, monkeypatch):
 
     def fit_or_stop(*args, limit):
         store = args[-1]
-        if store.load(store.key("member", *(args[i] for i in (4, 3, 5, 6)))) is None:
+        if store.load(store.key("member", *(args[i] for i in (5, 4, 6, 7)))) is None:
             if len(calls) == limit:
                 raise KeyboardInterrupt
             calls.append(1)

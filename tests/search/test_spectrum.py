@@ -306,3 +306,47 @@ def test_few_filled_bins_give_a_finite_fit(minimizer):
         assert np.isfinite(fit.pulls).all()
         expected, error = fit.yield_in(edges[30], edges[35])
         assert np.isfinite(expected) and np.isfinite(error)
+
+
+def test_weighted_counts_are_scaled_poisson():
+    """The error of the yield is that of the weighted sums, by pseudo-experiments."""
+    rng = np.random.default_rng(0)
+    edges, region = np.linspace(0, 3, 31), (1.0, 1.5)
+    yields = []
+    for _ in range(150):
+        m, weight = rng.exponential(size=4000), rng.choice([0.1, 4.0], size=4000)
+        counts, variances = (
+            np.histogram(m, edges, weights=power)[0] for power in (weight, weight**2)
+        )
+        fit = fit_spectrum(
+            counts,
+            edges,
+            exclude=region,
+            function="polynomial",
+            n_parameters=2,
+            variances=variances,
+        )
+        yields.append([*fit.yield_in(*region), fit.p_value])
+    expected, error, p_value = np.array(yields).T
+    truth = 4000 * 2.05 * (np.exp(-1.0) - np.exp(-1.5))
+    assert expected.mean() == pytest.approx(truth, rel=0.01)
+    assert expected.std() == pytest.approx(error.mean(), rel=0.2)
+    assert 0.01 < np.mean(p_value < 0.05) < 0.12
+    # One event of every bin, in units of its mean weight, moves the yield by the response.
+    more = fit.refit(counts + 1e-3 * (np.arange(30) == 3))
+    change = (more.yield_in(*region)[0] - fit.yield_in(*region)[0]) / 1e-3
+    assert change == pytest.approx(fit.yield_response(*region)[3], rel=0.05)
+
+
+def test_equal_weights_only_change_the_unit():
+    edges = np.linspace(0, 3, 31)
+    counts = np.histogram(np.random.default_rng(0).exponential(size=4000), edges)[0]
+    options = {"exclude": (1.0, 1.5), "function": "polynomial", "n_parameters": 3}
+    plain = fit_spectrum(counts, edges, **options)
+    weighted = fit_spectrum(0.01 * counts, edges, variances=1e-4 * counts, **options)
+    assert weighted.deviance == pytest.approx(plain.deviance, rel=1e-6)
+    np.testing.assert_allclose(
+        weighted.yield_in(1.0, 1.5), np.multiply(0.01, plain.yield_in(1.0, 1.5)), rtol=1e-6
+    )
+    with pytest.raises(ValueError, match="variances"):
+        fit_spectrum(counts, edges, variances=np.zeros(30), **options)
