@@ -302,7 +302,7 @@ def fetch_lhco_black_box(
         _require_columns(source, 3 * _N_PARTICLES)
         n_rows = source.n_rows if n_events is None else min(n_events, source.n_rows)
         data = np.empty((n_rows, 3 * _N_PARTICLES), dtype=np.float32)
-        for first, chunk in source.chunks(source.names, 0, n_rows, _READ_ROWS):
+        for first, chunk, _ in source.chunks(source.names, 0, n_rows, _READ_ROWS):
             rows = slice(first, first + len(chunk[source.names[0]]))
             for i, name in enumerate(source.names):
                 data[rows, i] = chunk[name]
@@ -343,7 +343,7 @@ def _bunch(data, target, path, as_frame, return_X_y, feature_names=LHCO_FEATURES
 
 def _check_features(path):
     with open_source(path, file_format=HDF5) as source:
-        source.require(LHCO_FEATURES)
+        source.resolve(LHCO_FEATURES)
         # Reading the end finds what is missing there.
         list(source.chunks(source.names, max(source.n_rows - 1, 0), source.n_rows, 1))
 
@@ -378,8 +378,8 @@ def _read_features(path, *, default_label):
     with open_source(path) as source:
         has_label = "label" in source.names
         columns = [*LHCO_FEATURES, "label"] if has_label else LHCO_FEATURES
-        source.require(columns if default_label is not None else [*LHCO_FEATURES, "label"])
-        ((_, content),) = source.chunks(columns, 0, source.n_rows, source.n_rows)
+        source.resolve(columns if default_label is not None else [*LHCO_FEATURES, "label"])
+        ((_, content, _),) = source.chunks(columns, 0, source.n_rows, source.n_rows)
         data = np.column_stack([content[name] for name in LHCO_FEATURES])
         if has_label:
             return data, content["label"].astype(np.int64)

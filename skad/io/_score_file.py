@@ -1,6 +1,5 @@
 """Scores of files that are larger than memory: constant memory, resumable, whole or not at all."""
 
-import json
 import numbers
 import os
 import shutil
@@ -8,21 +7,23 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from sklearn.utils.parallel import Parallel, delayed
 
 from skad.exceptions import DataFileError
-from skad.io._events import as_paths, check_schema, nan_error, nan_rows
-from skad.io._formats import open_source, replacing
+from skad.io._formats import open_source, shortened
+from skad.io._paths import expand_paths
+from skad.io._score_parts import Parts, read_part, write_part
+from skad.io._stream import as_dtype, common_dtype, nan_error, nan_rows
+from skad.io._write import check_dtypes, open_writer
 from skad.utils import _sklearn as sk
+from skad.utils._replacing import locked
 
 __all__ = ["score_file"]
 
 _METHODS = ("anomaly_score", "score_samples", "predict_proba", "decision_function")
 # A crash loses at most the part that each worker is at.
 _BATCHES_PER_PART = 10
-_PROBE_EVENTS = 256
+_PROBE_EVENTS = 1000
 
 
 @sk.validate_params(
@@ -61,11 +62,12 @@ def score_file(
     restart=False,
     verbose=0,
 ):
-    """Score the events of files into a Parquet file, row by row in the same order.
+    """Score the events of files into another file, row by row in the same order.
 
     Memory is needed for one batch per worker, whatever the size of the files. Finished parts wait
     in the folder ``<target>.parts``; after a crash or an interruption the same call goes on where
-    it stopped. `target` appears when all is done, whole.
+    it stopped. `target` appears when all is done, whole. Its columns and their types are settled
+    before the first event is scored.
 
     Parameters
     ----------
@@ -74,14 +76,15 @@ def score_file(
     source : str, path-like, or list of them
         Files of events, as in `read_events`.
     target : str or path-like
-        Parquet file to write.
-    columns : list of str, default=None
+        File to write; the suffix tells the format, as in `write_events`.
+    columns : list of str or int, default=None
         Features of the detector, in the order of its fit. None means its
         ``feature_names_in_`` if it was fitted on a DataFrame, else all columns of the file.
     method : str or list of str, default=None
-        Methods that score; each becomes a column of this name. None means the first that the
-        detector has of anomaly_score, score_samples, predict_proba and decision_function. Of
-        predict_proba with two classes, the probability of the second is written.
+        Methods that score; each becomes a column of this name, in float64. None means the first
+        that the detector has of anomaly_score, score_samples, predict_proba and
+        decision_function. Of predict_proba with two classes, the probability of the second is
+        written.
     keep : list of str, default=()
         Columns of the source to copy into the target.
     batch_size : int, default=100_000
@@ -110,8 +113,8 @@ def score_file(
     FileExistsError
         When `target` exists and `overwrite` is False.
     MissingColumnError, DataFileError
-        As `read_events`; also when parts of another call (other files, columns or detector) are
-        in the way, see `restart`.
+        As `read_events`; also when parts of another call (other files, options or detector) are
+        in the way, see `restart`, or another process writes the same target.
 
     Examples
     --------
@@ -129,12 +132,12 @@ def score_file(
     2020 ['m', 'score_samples']
     """
     target = Path(target)
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"{target} exists; pass overwrite=True to replace it.")
-    paths = as_paths(source)
-    opener = partial(open_source, key=key, column_names=column_names)
+    files = expand_paths(source, key)
+    _refuse_target(target, files, overwrite)
     methods = _resolve_methods(detector, method)
-    columns, n_rows = _survey(detector, opener, paths, columns, keep)
+    opener = partial(_open, files=files, column_names=column_names)
+    columns, n_rows, dtypes = _survey(detector, opener, len(files), columns, keep, methods)
+    check_dtypes(target, dtypes)
     score = partial(
         _score_chunks,
         detector=detector,
@@ -144,32 +147,45 @@ def score_file(
         batch_size=batch_size,
         on_nan=on_nan,
     )
-    parts_folder = target.with_name(target.name + ".parts")
-    if restart:
-        shutil.rmtree(parts_folder, ignore_errors=True)
-    _check_manifest(
-        parts_folder,
-        plan={
+    with locked(target):
+        _refuse_target(target, files, overwrite)
+        folder = target.with_name(target.name + ".parts")
+        if restart and folder.exists():
+            shutil.rmtree(folder)
+        plan = {
             "sources": [
-                [str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns]
-                for path in paths
+                [str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns, inner]
+                for path, inner in files
             ],
             "columns": columns,
             "methods": methods,
             "keep": list(keep),
             "batch_size": int(batch_size),
-        },
-        probe=_probe(score, opener, paths[0]),
-    )
-    parts = _parts(parts_folder, paths, n_rows, batch_size * _BATCHES_PER_PART)
-    missing = [part for part in parts if not part[0].exists()]
-    results = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
-        delayed(_write_part)(score, opener, *part) for part in missing
-    )
-    _drain(results, parts, missing, verbose)
-    _merge([part[0] for part in parts], target, [*keep, *methods])
-    shutil.rmtree(parts_folder)
+            "column_names": None if column_names is None else list(column_names),
+            "schema": {name: dtype.name for name, dtype in dtypes.items()},
+        }
+        finished = Parts(folder, plan, _probe(detector, score, opener))
+        parts = finished.listing(n_rows, batch_size * _BATCHES_PER_PART)
+        missing = [part for part in parts if not finished.is_finished(part)]
+        results = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
+            delayed(_write_part)(score, opener, part, dtypes) for part in missing
+        )
+        _drain(results, parts, missing, verbose)
+        _merge(parts, target, dtypes)
+        shutil.rmtree(folder)
     return sum(n_rows)
+
+
+def _open(number, *, files, column_names):
+    path, key = files[number]
+    return open_source(path, key=key, column_names=column_names)
+
+
+def _refuse_target(target, files, overwrite):
+    if target.exists() and not overwrite:
+        raise FileExistsError(f"{target} exists; pass overwrite=True to replace it.")
+    if target.resolve() in [path.resolve() for path, _ in files]:
+        raise ValueError(f"target={str(target)!r} is a source too; its events would be lost.")
 
 
 def _resolve_methods(detector, method):
@@ -188,29 +204,49 @@ def _resolve_methods(detector, method):
     return methods
 
 
-def _survey(detector, opener, paths, columns, keep):
-    """Check all files before the long work; return the features and the rows of each file."""
+def _survey(detector, opener, n_files, columns, keep, methods):
+    """Check all files before the long work; return features, rows of each file, and the schema."""
+    taken = sorted(set(keep) & set(methods)) or sorted({n for n in keep if keep.count(n) > 1})
+    if taken:
+        raise ValueError(
+            f"keep names {shortened(taken)}, which would be two columns of one name in the "
+            "target. Rename the column in the source, or do not keep it."
+        )
     if columns is None and hasattr(detector, "feature_names_in_"):
         columns = list(detector.feature_names_in_)
-    n_rows = []
-    for path in paths:
-        with opener(path) as source:
-            columns = list(source.names if columns is None else columns)
-            check_schema(source, [*columns, *keep], paths[0], exact=False)
+    n_rows, dtypes = [], {}
+    for number in range(n_files):
+        with opener(number) as source:
+            columns = source.resolve(columns)
+            source.resolve(list(dict.fromkeys([*columns, *keep])))
+            for name, dtype in source.dtypes(keep).items():
+                known = dtypes.get(name, dtype)
+                dtypes[name] = common_dtype(known, dtype, source.path, name)
             n_rows.append(source.n_rows)
+    for number in range(n_files):
+        with opener(number) as source:
+            _check_kept(source, dtypes)
     expected = getattr(detector, "n_features_in_", len(columns))
     if expected != len(columns):
         raise DataFileError(
-            f"{paths[0]}: {type(detector).__name__} was fitted on {expected} features, but the "
-            f"columns are {columns}. Name the features with columns=."
+            f"{source.path}: {type(detector).__name__} was fitted on {expected} features, but the "
+            f"columns are {shortened(columns)}. Name the features with columns=."
         )
-    return columns, n_rows
+    return columns, n_rows, dtypes | dict.fromkeys(methods, np.dtype(np.float64))
+
+
+def _check_kept(source, dtypes):
+    """Read the integers that become floats once, so that no digits are missing after the work."""
+    for name, dtype in dtypes.items():
+        if dtype.kind == "f" and source.kind(name).kind in "iu":
+            for _, chunk, _ in source.chunks([name], 0, source.n_rows, 1 << 18):
+                as_dtype(chunk[name], dtype, source.path, name)
 
 
 def _score_chunks(source, start, stop, *, detector, methods, columns, keep, batch_size, on_nan):
     """Yield ``{name: values}`` of the kept columns and the scores of the rows start to stop."""
     needed = list(dict.fromkeys([*columns, *keep]))
-    for first_row, chunk in source.chunks(needed, start, stop, batch_size):
+    for first_row, chunk, _ in source.chunks(needed, start, stop, batch_size):
         features = {name: chunk[name] for name in columns}
         mask, culprit = nan_rows(features)
         if mask is not None and on_nan == "raise":
@@ -246,57 +282,47 @@ def _apply(detector, method, features, mask):
     return scores
 
 
-def _probe(score, opener, path):
-    """Score the first events: the fingerprint of the detector, whatever it is made of."""
-    with opener(path) as source:
-        chunks = list(score(source, 0, min(source.n_rows, _PROBE_EVENTS)))
-    return [
-        [float(value) for value in np.concatenate([chunk[name] for chunk in chunks])]
-        for name in (score.keywords["methods"] if chunks else ())
-    ]
+def _probe(detector, score, opener):
+    """Score the first events by every method, also those not asked for.
+
+    A refit detector may give the same labels for nearly all events, but not the same scores.
+    """
+    methods = dict.fromkeys([*score.keywords["methods"], *_METHODS])
+    answers = {}
+    with opener(0) as source:
+        stop = min(source.n_rows, _PROBE_EVENTS)
+        for method in methods:
+            if not hasattr(detector, method):
+                continue
+            asked = method in score.keywords["methods"]
+            alone = partial(score, methods=[method], keep=[], on_nan="keep")
+            try:
+                chunks = [chunk[method] for chunk in alone(source, 0, stop)]
+            except Exception:
+                if asked:
+                    raise
+                continue  # a method that nobody asked for may need what is not there
+            answers[method] = [float(value) for chunk in chunks for value in chunk]
+    return answers
 
 
-def _check_manifest(folder, plan, probe):
-    """Write what the parts belong to, or check that it is the same as in the earlier call."""
-    path = folder / "manifest.json"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps({"plan": plan, "probe": probe}))
-        return
-    earlier = json.loads(path.read_text())
-    different = [name for name in plan if earlier["plan"].get(name) != plan[name]]
-    if not different and not np.allclose(earlier["probe"], probe, rtol=1e-5, equal_nan=True):
-        different = ["detector"]
-    if different:
-        raise DataFileError(
-            f"{folder}: holds parts of an unfinished call with other {' and '.join(different)}. "
-            "Repeat that call to finish it, or pass restart=True to throw them away."
+def _write_part(score, opener, part, dtypes):
+    with opener(part.source) as source:
+        batches = (
+            {name: as_dtype(values, dtypes[name], source.path, name) for name, values in b.items()}
+            for b in score(source, part.start, part.stop)
         )
+        write_part(part, batches, dtypes)
+    return part.stop - part.start
 
 
-def _parts(folder, paths, n_rows, rows_per_part):
-    """Return the path of each part with the file and the rows it covers."""
-    return [
-        (folder / f"{number:04d}-{start:012d}.parquet", path, start, min(start + rows_per_part, n))
-        for number, (path, n) in enumerate(zip(paths, n_rows, strict=True))
-        for start in range(0, n, rows_per_part)
-    ]
-
-
-def _write_part(score, opener, part_path, path, start, stop):
-    with opener(path) as source, replacing(part_path) as temporary:
-        writer = None
-        try:
-            for columns in score(source, start, stop):
-                table = pa.table(columns)
-                if writer is None:
-                    writer = pq.ParquetWriter(temporary, table.schema, compression="zstd")
-                writer.write_table(table.cast(writer.schema))
-        finally:
-            if writer is not None:
-                writer.close()
-    return stop - start
+def _merge(parts, target, dtypes):
+    """Join the parts, one batch at a time."""
+    with open_writer(target, lock=False) as write:
+        write({name: np.empty(0, dtype) for name, dtype in dtypes.items()})
+        for part in parts:
+            for columns in read_part(part):
+                write(columns)
 
 
 def _drain(results, parts, missing, verbose):
@@ -307,24 +333,8 @@ def _drain(results, parts, missing, verbose):
         return
     from tqdm.auto import tqdm
 
-    total = sum(stop - start for _, _, start, stop in parts)
-    waiting = sum(stop - start for _, _, start, stop in missing)
+    total = sum(part.stop - part.start for part in parts)
+    waiting = sum(part.stop - part.start for part in missing)
     with tqdm(total=total, initial=total - waiting, unit=" events", unit_scale=True) as bar:
         for n_events in results:
             bar.update(n_events)
-
-
-def _merge(part_paths, target, names):
-    """Join the parts, one row group at a time."""
-    if part_paths:
-        schema = pq.read_schema(part_paths[0])
-    else:
-        schema = pa.schema([(name, pa.float64()) for name in names])
-    with (
-        replacing(target) as temporary,
-        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
-    ):
-        for path in part_paths:
-            with pq.ParquetFile(path) as part:
-                for i in range(part.num_row_groups):
-                    writer.write_table(part.read_row_group(i).cast(schema))

@@ -16,14 +16,14 @@ from skad.io import iter_events, read_events, write_events
 from skad.io._formats import FORMATS
 
 # The files that are written and read back; ".pq" and the like are other names of these.
-WRITABLE = ["parquet", "h5", "csv", "npy", "npz", "root"]
+WRITABLE = ["parquet", "h5", "csv", "npy", "npz", "root", "tsv.gz"]
 
 
 def test_every_format_is_tested_and_described():
     for each in FORMATS:
         assert {suffix[1:] for suffix in each.suffixes} & set(WRITABLE), each
-        for suffix in each.suffixes + each.read_only:
-            assert re.search(rf" {re.escape(suffix)}[ ,;]", read_events.__doc__), suffix
+        for suffix in each.suffixes:
+            assert re.search(rf" {re.escape(suffix)}[ ,;:]", read_events.__doc__), suffix
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_round_trip(tmp_path, events, suffix):
     same(read_events(path), events)
     same(read_events(path, ["label", "mj1"]), events[["label", "mj1"]])
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
-    if suffix not in {"csv", "root"}:
+    if suffix not in {"csv", "tsv.gz"}:
         assert (read_events(path).dtypes == events.dtypes).all()
 
 
@@ -143,7 +143,7 @@ def test_text_columns_may_be_filtered_but_not_read(tmp_path):
     frame = pd.DataFrame({"x": np.arange(4.0), "sample": ["a", "b", "a", "c"]})
     frame.to_parquet(path)
     assert read_events(path, ["x"], filters=[("sample", "==", "a")]).x.tolist() == [0, 2]
-    with pytest.raises(DataFileError, match=r"samples.parquet: column 'sample' holds .*string"):
+    with pytest.raises(DataFileError, match=r"samples.parquet: column 'sample' holds text"):
         read_events(path)
 
 
@@ -219,7 +219,7 @@ def test_numpy_arrays(tmp_path, events):
     np.savez(tmp_path / "one.npz", matrix=matrix)
     np.testing.assert_array_equal(read_events(tmp_path / "one.npz").to_numpy(), matrix)
     np.savez(tmp_path / "two.npz", matrix=matrix, other=np.zeros(3))
-    with pytest.raises(DataFileError, match="Choose one array with key="):
+    with pytest.raises(DataFileError, match="Choose one with key="):
         read_events(tmp_path / "two.npz")
     assert read_events(tmp_path / "two.npz", key="matrix").shape == matrix.shape
     np.save(tmp_path / "cube.npy", np.zeros((2, 2, 2)))
@@ -323,7 +323,7 @@ def test_null_integers_are_nan(tmp_path):
     assert read_events(path, on_nan="drop").to_numpy().tolist() == [[1, 1], [3, 0]]
 
 
-@pytest.mark.parametrize("suffix", [s for s in WRITABLE if s != "csv"])
+@pytest.mark.parametrize("suffix", [s for s in WRITABLE if s not in {"csv", "tsv.gz"}])
 def test_truncated(tmp_path, events, suffix):
     path = tmp_path / f"events.{suffix}"
     write_events(events, path)
@@ -397,8 +397,6 @@ def test_writes_refused(tmp_path, events):
         write_events(np.zeros(3), path)
     with pytest.raises(ValueError, match="no batch"):
         write_events(iter([]), path)
-    with pytest.raises(ValueError, match=r"/events\.csv\.gz: .* not written; take '\.csv'\."):
-        write_events(events, tmp_path / "events.csv.gz")
     with pytest.raises(ValueError, match=r"/events\.xlsx: .* must be one of"):
         write_events(events, tmp_path / "events.xlsx")
     assert list(tmp_path.iterdir()) == []

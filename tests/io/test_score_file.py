@@ -19,6 +19,8 @@ from skad.io import read_events, score_file, write_events
 
 N = 5_000
 BATCH = 100
+# A forest is probed by score_samples and decision_function, in batches.
+PROBES = 2 * module._PROBE_EVENTS // BATCH
 
 
 class Crash(BaseException):
@@ -93,7 +95,7 @@ def test_resumes_after_a_crash(tmp_path, events, forest, source, monkeypatch, di
 
     def counting(*args):
         calls.append(1)
-        if len(calls) > dies_after + 1:  # the first call is the probe
+        if len(calls) > dies_after + PROBES:
             raise Crash
         return apply(*args)
 
@@ -108,7 +110,7 @@ def test_resumes_after_a_crash(tmp_path, events, forest, source, monkeypatch, di
     monkeypatch.setattr(module, "_apply", lambda *args: calls.append(1) or apply(*args))
     score_file(forest, source, target, batch_size=BATCH)
     # Row groups of 700 events cut batches of 100 nowhere; finished parts are not scored again.
-    assert len(calls) - len(range(0, 256, BATCH)) == 50 - 10 * finished
+    assert len(calls) - PROBES == 50 - 10 * finished
     assert np.array_equal(
         read_events(target).score_samples, forest.score_samples(events[["x1", "x2"]])
     )
@@ -117,7 +119,7 @@ def test_resumes_after_a_crash(tmp_path, events, forest, source, monkeypatch, di
 
 def test_crash_while_merging(tmp_path, events, forest, source, monkeypatch):
     target = tmp_path / "scores.parquet"
-    monkeypatch.setattr(module.pq, "read_schema", lambda path: (_ for _ in ()).throw(Crash))
+    monkeypatch.setattr(module, "read_part", lambda part: (_ for _ in ()).throw(Crash))
     with pytest.raises(Crash):
         score_file(forest, source, target, batch_size=BATCH)
     assert not target.exists()
@@ -211,5 +213,5 @@ def test_no_events(tmp_path, events, forest):
 def test_shape_of_scores_is_checked(tmp_path, events, source):
     classifier = HistGradientBoostingClassifier(max_iter=1)
     classifier.fit(events[["x1", "x2"]], np.arange(N) % 3)
-    with pytest.raises(ValueError, match=r"must return one score per event.*\(256, 3\)"):
+    with pytest.raises(ValueError, match=r"must return one score per event.*\(1000, 3\)"):
         score_file(classifier, source, tmp_path / "scores.parquet")

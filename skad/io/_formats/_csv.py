@@ -1,100 +1,291 @@
-"""CSV files, plain or compressed, through pyarrow."""
+"""CSV files, plain or compressed, through pyarrow; _csv_dialect reads the first lines."""
 
 import re
 import sys
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
+import pyarrow.types as pat
 
-from skad.io._formats._base import Format, Source, Writer, damaged
+from skad.exceptions import DataFileError
+from skad.io._formats._arrow import arrow_kind, arrow_to_numpy
+from skad.io._formats._base import TEXT, Format, Source, Writer, damaged, is_number, refuse_option
+from skad.io._formats._csv_dialect import read_dialect
 
 __all__ = ["CSV"]
 
+_ERRORS = (pa.ArrowException, OSError, EOFError)
+_BLOCK_BYTES = 1 << 22
+_EXACT = 1 << 53
+
 
 class CSVSource(Source):
-    """Every column is read as float64, because CSV has no types."""
+    """The first block tells the types; a column of integers becomes floats where others follow."""
 
     def __init__(self, path, key=None, column_names=None):
+        refuse_option(path, "a CSV file holds one table", key=key)
         self.path = path
-        # Given names mean that the file has no header line.
-        self._header = {} if column_names is None else {"column_names": list(column_names)}
+        self._dialect = read_dialect(path, column_names)
+        # pandas writes its index as a column without a name.
+        self.names = [name for name in self._dialect.names if name]
+        self._all_names = _distinct(self._dialect.names)
         self._n_rows = None
-        try:
-            with self._open(pacsv.ConvertOptions()) as reader:
-                self.names = list(reader.schema.names)
-        except (pa.ArrowException, OSError, EOFError) as exc:
-            raise damaged(path, None, exc) from exc
+        self._types = self._first_types()
+        self._planned = {}
 
-    def _open(self, convert_options):
+    def _first_types(self):
+        try:
+            with self._open({}, threads=True) as reader:
+                types = {field.name: field.type for field in reader.schema}
+                block = reader.read_next_batch() if types else None
+        except StopIteration:
+            block = None
+        except _ERRORS as exc:
+            raise self._error(exc) from exc
+        for name, kind in types.items():
+            if pat.is_null(kind):
+                types[name] = pa.float64()
+            elif pat.is_float64(kind) and block is not None:
+                top = pc.max(block.column(name)).as_py()
+                # Integers beyond int64 come as floats, which would lose digits.
+                if top is not None and top >= float(1 << 63) and self._unsigned(name):
+                    types[name] = pa.uint64()
+        return types
+
+    def _unsigned(self, name):
+        try:
+            with self._open({name: pa.uint64()}, [name], threads=True) as reader:
+                reader.read_next_batch()
+        except _ERRORS:
+            return False
+        return True
+
+    def _open(self, types, columns=None, *, threads):
+        dialect = self._dialect
         return pacsv.open_csv(
             pa.input_stream(str(self.path), compression="detect"),
-            # Without threads the messages of pyarrow name the row.
-            read_options=pacsv.ReadOptions(use_threads=False, **self._header),
-            convert_options=convert_options,
+            read_options=pacsv.ReadOptions(
+                # Without threads the messages of pyarrow name the row.
+                use_threads=threads,
+                block_size=_BLOCK_BYTES,
+                skip_rows=dialect.skip_rows,
+                column_names=self._all_names,
+            ),
+            parse_options=pacsv.ParseOptions(
+                delimiter=dialect.delimiter,
+                invalid_row_handler=lambda row: "skip" if row.text[:1] == "#" else "error",
+            ),
+            convert_options=pacsv.ConvertOptions(include_columns=columns, column_types=types),
         )
 
     @property
     def n_rows(self):
         if self._n_rows is None:
-            column = self.names[:1]
-            self._n_rows = sum(len(batch) for batch in self._batches(column, pa.string()))
+            column = self._all_names[0]
+            self._n_rows = sum(len(batch) for batch in self._batches({column: pa.string()}))
         return self._n_rows
 
     @property
     def end(self):
         return sys.maxsize  # counting would read the file once more
 
+    def kind(self, name):
+        return arrow_kind(self._types[name])
+
+    def describe(self, name):
+        kind = self.kind(name)
+        if kind not in (TEXT, "dates", "times"):
+            return kind
+        try:
+            for _ in self._batches({name: pa.float64()}):
+                pass
+        except DataFileError as exc:
+            hint = "pandas.read_csv knows thousands= and decimal=, if these are numbers"
+            return f"{kind} ({exc.__cause__}; {hint})"
+        return kind
+
+    def dtypes(self, columns):
+        """Read the columns that begin with integers or booleans to the end."""
+        unknown = [
+            name for name in columns if name not in self._planned and self.kind(name).kind in "iub"
+        ]
+        types = {name: self._types[name] for name in unknown}
+        while types:
+            try:
+                nulls = dict.fromkeys(types, 0)
+                for batch in self._batches(types):
+                    for name in types:
+                        nulls[name] += batch.column(name).null_count
+            except _WidenError as exc:
+                self._planned[exc.name] = np.dtype(np.float64)
+                del types[exc.name]
+                continue
+            for name, count in nulls.items():
+                self._planned[name] = np.dtype(np.float64) if count else self.kind(name)
+            break
+        return {name: self._planned.get(name, self.kind(name)) for name in columns}
+
     def chunks(self, columns, start, stop, batch_size, filters=None):
-        row = 0
-        for batch in self._batches(columns, pa.float64()):
+        compared = [] if filters is None else filters.columns
+        needed = list(dict.fromkeys([*columns, *compared]))
+        types = {
+            name: pa.from_numpy_dtype(self._planned[name])
+            if name in self._planned
+            else self._types[name]
+            for name in needed
+        }
+        done = 0
+        while True:
+            try:
+                for first, part in self._parts(types, start, stop, batch_size, done):
+                    done = first + len(part)
+                    values = {name: self._numbers(part, name, types[name]) for name in columns}
+                    filtered = {
+                        name: self._comparable(part, name, values, types) for name in compared
+                    }
+                    yield first, values, filtered
+                return
+            except _WidenError as exc:
+                # From here on the column is one of floats; what came before stays.
+                types[exc.name] = pa.float64()
+
+    def _parts(self, types, start, stop, batch_size, done):
+        """Yield the rows start to stop from row `done` on, cut alike each time."""
+        for row, batch in self._numbered(types):
             for first in range(max(start - row, 0), min(stop - row, len(batch)), batch_size):
-                part = batch.slice(first, min(batch_size, stop - row - first))
-                yield (
-                    row + first,
-                    {name: part.column(name).to_numpy(zero_copy_only=False) for name in columns},
-                )
-            row += len(batch)
-            if row >= stop:
+                if row + first >= done:
+                    last = min(first + batch_size, stop - row, len(batch))
+                    yield row + first, batch.slice(first, last - first)
+            if row + len(batch) >= stop:
                 return
 
-    def _batches(self, columns, kind):
-        convert = pacsv.ConvertOptions(
-            include_columns=columns, column_types=dict.fromkeys(columns, kind)
-        )
-        try:
-            with self._open(convert) as reader:
-                yield from reader
-        except (pa.ArrowException, OSError) as exc:
-            raise damaged(self.path, self._place(str(exc)), exc) from exc
+    def _numbered(self, types):
+        row = 0
+        for batch in self._batches(types):
+            yield row, batch
+            row += len(batch)
 
-    def _place(self, message):
-        """Name the column that pyarrow's message only numbers."""
+    def _numbers(self, batch, name, kind):
+        values = batch.column(name)
+        numbers = arrow_to_numpy(values, f"{self.path}: column {name!r}")
+        if pat.is_float64(kind):
+            size = pc.max(pc.abs(pc.drop_null(values))).as_py() if len(values) else None
+            if size is not None and _EXACT <= size < np.inf:
+                self._refuse_long_integers(name)
+        return numbers
+
+    def _refuse_long_integers(self, name):
+        for row, batch in self._numbered({name: pa.string()}):
+            long = pc.match_substring_regex(batch.column(name), r"^\s*[+-]?[0-9]{16,}\s*$")
+            where = np.flatnonzero(long.fill_null(False).to_numpy(zero_copy_only=False))
+            for i in where:
+                text = batch.column(name)[int(i)].as_py()
+                if int(text) != int(float(text)):
+                    raise DataFileError(
+                        f"{self.path}: column {name!r} at row {row + int(i)} holds the integer "
+                        f"{text.strip()}, which loses digits as a float, beside numbers that are "
+                        "no integers or are missing. Leave the column out with columns=, or write "
+                        "the file as Parquet."
+                    )
+
+    def _comparable(self, batch, name, values, types):
+        if is_number(arrow_kind(types[name])):
+            return values[name] if name in values else self._numbers(batch, name, types[name])
+        return batch.column(name).to_pandas()
+
+    def _batches(self, types):
+        columns = list(types)
+        try:
+            with self._open(types, columns, threads=True) as reader:
+                yield from reader
+            return
+        except _ERRORS as exc:
+            if not isinstance(exc, pa.ArrowInvalid):
+                raise self._error(exc) from exc
+        # Once more, for the place.
+        try:
+            with self._open(types, columns, threads=False) as reader:
+                for _ in reader:
+                    pass
+        except _ERRORS as exc:
+            name = self._column_in(str(exc))
+            if name in types and (pat.is_integer(types[name]) or pat.is_boolean(types[name])):
+                raise _WidenError(name) from exc
+            raise self._error(exc) from exc
+
+    def _column_in(self, message):
+        """Return the column that pyarrow's message only numbers."""
         found = re.search(r"CSV column #(\d+)", message)
-        return f"column {self.names[int(found[1])]!r}" if found else None
+        return self._all_names[int(found[1])] if found else None
+
+    def _error(self, exc):
+        """Tell texts and odd lines from damage."""
+        message = " ".join(str(exc).split())
+        name = self._column_in(message)
+        if name is not None:
+            place = re.sub(r"^In CSV column #\d+: ", "", message)
+            return DataFileError(
+                f"{self.path}: column {name!r}: {place}. It holds something else than numbers "
+                "there; leave the column out with columns=, or read the file with "
+                "pandas.read_csv, which knows thousands=, decimal= and na_values=, and pass the "
+                "DataFrame on."
+            )
+        if "Expected" in message and "columns, got" in message:
+            return DataFileError(
+                f"{self.path}: {message}. The lines have different numbers of fields, separated by "
+                f"{self._dialect.delimiter!r}; the file is cut off there, or the line is none of "
+                "events."
+            )
+        return damaged(self.path, None, exc)
+
+
+def _distinct(names):
+    """Return names for pyarrow, which takes each only once; the first keeps its own."""
+    return [
+        name if name and names.index(name) == i else f"unnamed {i}" for i, name in enumerate(names)
+    ]
+
+
+class _WidenError(Exception):
+    """A column that began with integers or booleans holds other numbers later."""
+
+    def __init__(self, name):
+        super().__init__(name)
+        self.name = name
 
 
 class CSVWriter(Writer):
     """A header line and one line per event; floats round-trip in their own precision."""
 
     def __init__(self, path, key):
-        self._path, self._writer = path, None
+        refuse_option(path, "a CSV file holds one table", key=key)
+        suffixes = path.name.lower()
+        self._delimiter = "\t" if ".tsv" in suffixes else ","
+        compression = "gzip" if suffixes.endswith(".gz") else None
+        self._stream = pa.output_stream(str(path), compression=compression)
+        self._writer = None
 
     def write(self, batch):
-        # A boolean would be written as a word, and CSV is read as numbers.
         table = pa.table(
             {
-                name: values.astype(np.int8) if values.dtype == bool else values
+                # Arrow prints no half floats; as floats they print the same digits.
+                name: values.astype(np.float32) if values.dtype == np.float16 else values
                 for name, values in batch.items()
             }
         )
         if self._writer is None:
-            self._schema = table.schema
-            self._writer = pacsv.CSVWriter(self._path, table.schema)
-        self._writer.write_table(table.cast(self._schema))
+            options = pacsv.WriteOptions(delimiter=self._delimiter)
+            self._writer = pacsv.CSVWriter(self._stream, table.schema, write_options=options)
+        self._writer.write_table(table)
 
     def close(self):
-        self._writer.close()
+        try:
+            if self._writer is not None:
+                self._writer.close()
+        finally:
+            self._stream.close()
 
 
-CSV = Format((".csv",), CSVSource, CSVWriter, read_only=(".csv.gz",))
+CSV = Format((".csv", ".csv.gz", ".tsv", ".tsv.gz"), CSVSource, CSVWriter)
