@@ -15,16 +15,26 @@ __all__ = [
     "detectors",
     "exceptions",
     "inspection",
+    "io",
+    "kinematics",
     "metrics",
     "nn",
     "papers",
     "plotting",
     "resonant",
+    "search",
     "utils",
+    "load_model",
+    "save_model",
 ]
+
+# Functions that are offered here too, and the rooms that hold them.
+_FUNCTIONS = {"load_model": "io", "save_model": "io"}
 
 
 def __getattr__(name):
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(f"skad.{_FUNCTIONS[name]}"), name)
     if name in __all__:
         return importlib.import_module(f"skad.{name}")
     raise AttributeError(f"module 'skad' has no attribute {name!r}")

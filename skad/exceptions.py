@@ -1,6 +1,6 @@
 """Errors and warnings of skad; each also inherits the class users already catch."""
 
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
 
 __all__ = [
     "SkadError",
@@ -11,6 +11,8 @@ __all__ = [
     "DivergenceError",
     "DataFileError",
     "DownloadError",
+    "ModelFileError",
+    "UnknownTypeError",
     "SkadWarning",
     "DivergenceWarning",
     "InterruptedFitWarning",
@@ -18,6 +20,7 @@ __all__ = [
     "LowStatisticsWarning",
     "SculptingWarning",
     "SpectrumFitWarning",
+    "VersionWarning",
 ]
 
 
@@ -56,6 +59,14 @@ class DownloadError(SkadError, OSError):
     """A data set could not be downloaded whole."""
 
 
+class ModelFileError(SkadError, ValueError):
+    """A model file is damaged, forged or of a newer format."""
+
+
+class UnknownTypeError(ModelFileError, TypeError):
+    """A model holds something that a model file, or a graph of ONNX, does not know."""
+
+
 class SkadWarning(UserWarning):
     """Base class of all warnings issued by skad."""
 
@@ -82,3 +93,13 @@ class SculptingWarning(SkadWarning):
 
 class SpectrumFitWarning(SkadWarning, ConvergenceWarning):
     """A fit of the resonant spectrum did not converge or describes the sidebands badly."""
+
+
+class VersionWarning(SkadWarning, InconsistentVersionWarning):
+    """A model was stored with other versions of the libraries than it is loaded with."""
+
+    def __init__(self, message):
+        # scikit-learn's takes the parts of a sentence of its own.
+        Exception.__init__(self, message)
+
+    __str__ = Exception.__str__

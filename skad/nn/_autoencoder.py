@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -49,6 +50,18 @@ class Autoencoder(nn.Module):
         decoder = [n_latent, *reversed(hidden_sizes), n_features]
         self.encoder = nn.Sequential(*mlp_layers(encoder, activation, bias=encoder_bias))
         self.decoder = nn.Sequential(*mlp_layers(decoder, activation))
+        self._options = {
+            "n_features": n_features,
+            "hidden_sizes": [int(size) for size in hidden_sizes],
+            "n_latent": n_latent,
+            "activation": activation,
+            "encoder_bias": encoder_bias,
+        }
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What builds it again."""
+        return {"scaling": self.scaling, **self._options}
 
     @staticmethod
     def _n_code(n_latent: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,6 +32,11 @@ class FlowNetwork(nn.Module):
         self.features = features
         self.conditions = conditions
         self.stackable = getattr(flow, "stackable", True)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What builds it again."""
+        return {"flow": self.flow, "features": self.features, "conditions": self.conditions}
 
     def _inputs(self, x: torch.Tensor, m: torch.Tensor | None):
         return self._cast(self.features(x)), self._context(m)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,8 @@ class Flow(nn.Module):
         self.n_features = n_features
         self.n_context = n_context
         self.stackable = all(getattr(t, "stackable", True) for t in self.transforms)
+        # What builds it again, where `build_flow` built it.
+        self.settings: dict[str, Any] = {}
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map data (n, d) to the latent space; return z and ``log|det dz/dx|`` of shape (n,)."""
@@ -238,7 +241,38 @@ def build_flow(
         return _own_flow(kind, n_features, n_context, options)
     if kind not in KINDS:
         raise ValueError(f"flow kind must be one of {FLOW_KINDS} or a function; got {kind!r}.")
-    return Flow(KINDS[kind](n_features, n_context, **options), n_features, n_context)
+    flow = Flow(KINDS[kind](n_features, n_context, **options), n_features, n_context)
+    return _with_settings(flow, kind, options)
+
+
+def rebuild_flow(
+    kind: str | Callable[..., object], n_features: int, n_context: int, options: dict
+) -> Flow:
+    """Build a flow of known settings, whose numbers are to be loaded."""
+    if not callable(kind):
+        return build_flow(kind, n_features, n_context, **options)
+    built = kind(n_features, n_context, **options)
+    return _with_settings(_wrapped(built, n_features, n_context), kind, options)
+
+
+def _with_settings(flow: Flow, kind, options) -> Flow:
+    flow.settings = {
+        "kind": kind,
+        "n_features": flow.n_features,
+        "n_context": flow.n_context,
+        "options": options,
+    }
+    return flow
+
+
+def _wrapped(built: object, n_features: int, n_context: int) -> Flow:
+    """Return a flow of an nflows transform or a zuko flow."""
+    if isinstance(built, ZukoFlow):
+        built = ZukoTransform(built, n_features, n_context)
+    flow = built if isinstance(built, Flow) else Flow([built], n_features, n_context)  # type: ignore[list-item]
+    # Of code that is not ours nobody knows whether vmap can run it.
+    flow.stackable = False
+    return flow
 
 
 def _own_flow(build: Callable[..., object], n_features: int, n_context: int, options) -> Flow:
@@ -251,18 +285,14 @@ def _own_flow(build: Callable[..., object], n_features: int, n_context: int, opt
             f"made from), a zuko flow or a skad.nn.Flow; got {type(built).__name__}."
         )
     try:
-        if isinstance(built, ZukoFlow):
-            built = ZukoTransform(built, n_features, n_context)
-        flow = built if isinstance(built, Flow) else Flow([built], n_features, n_context)
+        flow = _wrapped(built, n_features, n_context)
         _try(flow.eval(), n_features, n_context)
     except Exception as exc:  # whatever a library raises where shapes do not fit
         raise ValueError(
             f"flow={name} built no flow of {n_features} features and {n_context} conditions onto a "
             f"standard normal: {exc}"
         ) from exc
-    # Of code that is not ours nobody knows whether vmap can run it.
-    flow.stackable = False
-    return flow.train()
+    return _with_settings(flow.train(), build, options)
 
 
 @torch.no_grad()

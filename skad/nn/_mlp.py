@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,6 +45,16 @@ class Standardize(nn.Module):
         scale = np.where(np.asarray(scale) == 0, 1.0, scale)
         self.register_buffer("mean", torch.as_tensor(np.asarray(mean), dtype=torch.float64))
         self.register_buffer("scale", torch.as_tensor(scale, dtype=torch.float64))
+
+    @classmethod
+    def blank(cls, n_features: int) -> Standardize:
+        """Return the identity, whose numbers are to be loaded."""
+        return cls(np.zeros(n_features), np.ones(n_features))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What `blank` takes."""
+        return {"n_features": len(self.mean)}
 
     @classmethod
     def of(cls, values: np.ndarray, sample_weight: np.ndarray | None = None) -> Standardize:
@@ -95,6 +106,13 @@ class MLP(nn.Sequential):
     ) -> None:
         sizes = [n_inputs, *hidden_sizes, n_outputs]
         super().__init__(*mlp_layers(sizes, activation, dropout=dropout))
+        self.settings = {
+            "n_inputs": n_inputs,
+            "hidden_sizes": [int(size) for size in hidden_sizes],
+            "n_outputs": n_outputs,
+            "activation": activation,
+            "dropout": dropout,
+        }
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x.to(next(self.parameters()).dtype))

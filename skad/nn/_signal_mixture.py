@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -36,12 +37,18 @@ class SignalMixture(nn.Module):
     def __init__(self, signal: FlowNetwork, fraction: float, learn_fraction: bool) -> None:
         super().__init__()
         self.signal = signal
+        self._options = {"fraction": fraction, "learn_fraction": learn_fraction}
         self.stackable = signal.stackable
         logit = torch.tensor([math.log(fraction) - math.log1p(-fraction)])
         if learn_fraction:
             self.logit = nn.Parameter(logit)
         else:
             self.register_buffer("logit", logit)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What builds it again."""
+        return {"signal": self.signal, **self._options}
 
     def forward(
         self,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-import io
 import math
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import nn
+
+import skad
+from skad.exceptions import VersionWarning
+from skad.nn._stored import from_plain, to_plain
 
 __all__ = ["TrainedMembers", "log_mean_exp"]
 
@@ -35,8 +38,8 @@ class TrainedMembers:
 
     Notes
     -----
-    Pickles hold the networks on the CPU, so a model trained on a GPU loads anywhere; loading
-    puts them back on a GPU only by `to`.
+    Pickles hold settings and NumPy arrays, so a model trained on a GPU loads anywhere; loading
+    puts the networks back on a GPU only by `to`.
     """
 
     def __init__(
@@ -50,18 +53,17 @@ class TrainedMembers:
         self.device = device
 
     def __getstate__(self):
-        state = self.__dict__.copy()
-        buffer = io.BytesIO()
-        torch.save([[n.cpu() for n in kept] for kept in _copies(self)], buffer)
-        state["networks"] = buffer.getvalue()
-        state["device"] = "cpu"
-        return state
+        return {
+            "networks": [[to_plain(network) for network in kept] for kept in self.networks],
+            "histories": self.histories,
+            "versions": _versions(),
+        }
 
     def __setstate__(self, state):
-        self.__dict__.update(state)
-        buffer = io.BytesIO(state["networks"])
-        # The pickle around this buffer is trusted or not by whoever loads it.
-        self.networks = torch.load(buffer, weights_only=False)
+        # A model file has versions of its own.
+        _compare(state.get("versions"))
+        self.networks = [[from_plain(plain) for plain in kept] for kept in state["networks"]]
+        self.histories = state["histories"]
         self.device = torch.device("cpu")
 
     def to(self, device: torch.device) -> TrainedMembers:
@@ -142,8 +144,20 @@ class TrainedMembers:
         return out
 
 
-def _copies(trained: TrainedMembers) -> list[list[nn.Module]]:
-    """Return the networks, copied only where moving them to the CPU would change the original."""
-    if trained.device.type == "cpu":
-        return trained.networks
-    return [[copy.deepcopy(network) for network in kept] for kept in trained.networks]
+def _versions() -> dict[str, str]:
+    return {"skad": skad.__version__, "torch": str(torch.__version__)}
+
+
+def _compare(versions: dict[str, str] | None) -> None:
+    other = {
+        name: version for name, version in (versions or {}).items() if _versions()[name] != version
+    }
+    if other:
+        then = " and ".join(f"{name} {version}" for name, version in other.items())
+        now = " and ".join(f"{name} {_versions()[name]}" for name in other)
+        warnings.warn(
+            f"Networks were pickled with {then}, and this is {now}: they may score "
+            "differently. Files of skad.save_model can be read by later versions.",
+            VersionWarning,
+            stacklevel=3,
+        )

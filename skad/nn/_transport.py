@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -21,14 +23,24 @@ class _OnBase(nn.Module):
     order: torch.Tensor
     rank: torch.Tensor
 
-    def __init__(self, flow: Flow, base: FlowNetwork) -> None:
+    def __init__(self, flow: Flow, base: FlowNetwork, order: torch.Tensor | None = None) -> None:
         super().__init__()
         self.flow = flow
-        self.register_buffer("order", _order(flow))
+        self.register_buffer("order", _order(flow) if order is None else order)
         self.register_buffer("rank", torch.argsort(self.order))
         self.base = base.requires_grad_(False).eval()
         # A stack would train all of its parameters, the frozen ones too.
         self.stackable = False
+
+    @classmethod
+    def rebuilt(cls, flow: Flow, base: FlowNetwork) -> _OnBase:
+        """Return one whose numbers, the order among them, are to be loaded."""
+        return cls(flow, base, torch.arange(flow.n_features))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What `rebuilt` takes."""
+        return {"flow": self.flow, "base": self.base}
 
     def train(self, mode: bool = True) -> _OnBase:
         super().train(mode)

@@ -19,10 +19,13 @@ from sklearn.utils.validation import _num_samples as num_samples
 
 __all__ = [
     "BaseComposition",
+    "CYTHON_CALLS",
     "HasMethods",
     "Hidden",
     "Interval",
+    "METRICS_OF_TREES",
     "MissingValues",
+    "PARTS_OF_ESTIMATORS",
     "Options",
     "RealNotInt",
     "StrOptions",
@@ -30,11 +33,89 @@ __all__ = [
     "check_sample_weight",
     "column_transformer_parts",
     "fit_context",
+    "metric_of_tree",
     "num_samples",
     "power_transformer_scale",
     "routing_enabled",
+    "tree_class",
     "validate_params",
 ]
+
+_HIST = "sklearn.ensemble._hist_gradient_boosting"
+_METADATA = "sklearn.utils._metadata_requests"
+_OPTIMIZERS = "sklearn.neural_network._stochastic_optimizers"
+_LOSSES = (
+    "AbsoluteError",
+    "ExponentialLoss",
+    "HalfBinomialLoss",
+    "HalfGammaLoss",
+    "HalfMultinomialLoss",
+    "HalfPoissonLoss",
+    "HalfSquaredError",
+    "HalfTweedieLoss",
+    "HalfTweedieLossIdentity",
+    "HuberLoss",
+    "PinballLoss",
+)
+_LINKS = ("HalfLogitLink", "IdentityLink", "Interval", "LogLink", "LogitLink", "MultinomialLogit")
+_SGD_LOSSES = (
+    "EpsilonInsensitive",
+    "Hinge",
+    "ModifiedHuber",
+    "SquaredEpsilonInsensitive",
+    "SquaredHinge",
+)
+
+# Parts of estimators that are compiled and built from a few numbers: name in a model file, place.
+CYTHON_CALLS = {
+    **{f"sklearn.Cy{name}": f"sklearn._loss._loss:Cy{name}" for name in _LOSSES},
+    **{f"sklearn.sgd.{name}": f"sklearn.linear_model._sgd_fast:{name}" for name in _SGD_LOSSES},
+}
+# Private classes of scikit-learn that estimators hold: name in a model file, place.
+PARTS_OF_ESTIMATORS = {
+    **CYTHON_CALLS,
+    **{f"sklearn.{name}": f"sklearn._loss.loss:{name}" for name in _LOSSES},
+    **{f"sklearn.{name}": f"sklearn._loss.link:{name}" for name in _LINKS},
+    "sklearn.AdamOptimizer": f"{_OPTIMIZERS}:AdamOptimizer",
+    "sklearn.BinMapper": f"{_HIST}.binning:_BinMapper",
+    "sklearn.CalibratedClassifier": "sklearn.calibration:_CalibratedClassifier",
+    "sklearn.MetadataRequest": f"{_METADATA}:MetadataRequest",
+    "sklearn.MethodMetadataRequest": f"{_METADATA}:MethodMetadataRequest",
+    "sklearn.MultimetricScorer": "sklearn.metrics._scorer:_MultimetricScorer",
+    "sklearn.PassthroughScorer": "sklearn.metrics._scorer:_PassthroughScorer",
+    "sklearn.SGDOptimizer": f"{_OPTIMIZERS}:SGDOptimizer",
+    "sklearn.Scorer": "sklearn.metrics._scorer:_Scorer",
+    "sklearn.SigmoidCalibration": "sklearn.calibration:_SigmoidCalibration",
+    "sklearn.TreePredictor": f"{_HIST}.predictor:TreePredictor",
+}
+
+# Metrics of trees of neighbours, by the beginning of their class's name, that need no options.
+METRICS_OF_TREES = {
+    "euclidean": "EuclideanDistance",
+    "manhattan": "ManhattanDistance",
+    "chebyshev": "ChebyshevDistance",
+    "minkowski": "MinkowskiDistance",
+    "canberra": "CanberraDistance",
+    "braycurtis": "BrayCurtisDistance",
+    "haversine": "HaversineDistance",
+    "hamming": "HammingDistance",
+}
+
+
+def tree_class():
+    """Return the class of the nodes of a decision tree."""
+    from sklearn.tree._tree import Tree
+
+    return Tree
+
+
+def metric_of_tree(metric):
+    """Return name and options of the metric of a tree of neighbours; (None, {}) if unknown."""
+    found = type(metric).__name__
+    for name, prefix in METRICS_OF_TREES.items():
+        if found.startswith(prefix):
+            return name, {"p": float(metric.__getstate__()[0])} if name == "minkowski" else {}
+    return None, {}
 
 
 def check_sample_weight(sample_weight, X, *, dtype=None):
