@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from skad.exceptions import DivergenceError
 from skad.nn._flow_kinds import KINDS
 from skad.nn._nflows import Transform as NflowsTransform
+from skad.nn._random import DrawingTransform
 from skad.nn._zuko import ZukoFlow, ZukoTransform
 
 __all__ = ["FLOW_KINDS", "Flow", "build_flow"]
@@ -254,6 +255,9 @@ def _own_flow(build: Callable[..., object], n_features: int, n_context: int, opt
         if isinstance(built, ZukoFlow):
             built = ZukoTransform(built, n_features, n_context)
         flow = built if isinstance(built, Flow) else Flow([built], n_features, n_context)
+        for i, transform in enumerate(flow.transforms):
+            if not hasattr(transform, "set_statistics"):
+                flow.transforms[i] = DrawingTransform(transform)
         _try(flow.eval(), n_features, n_context)
     except Exception as exc:  # whatever a library raises where shapes do not fit
         raise ValueError(

@@ -129,7 +129,7 @@ class TrainedMembers:
         with torch.inference_mode():
             for start in range(0, n, chunk):
                 batch = {
-                    name: torch.as_tensor(array[start : start + chunk]).to(self.device)
+                    name: _tensor(array[start : start + chunk]).to(self.device)
                     for name, array in arrays.items()
                 }
                 stacked = torch.stack([function(network, batch).double() for network in networks])
@@ -140,6 +140,11 @@ class TrainedMembers:
         if out is None:
             raise ValueError("There is no event to evaluate.")
         return out
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    # torch warns of arrays that cannot be written to, such as memory maps.
+    return torch.from_numpy(np.require(array, requirements="W"))
 
 
 def _copies(trained: TrainedMembers) -> list[list[nn.Module]]:
