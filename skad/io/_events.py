@@ -9,8 +9,9 @@ import numpy as np
 
 from skad.exceptions import DataFileError
 from skad.io._filters import Filters
-from skad.io._formats import format_to_write, open_source, replacing, shortened
+from skad.io._formats import format_to_write, open_source, shortened
 from skad.utils import _sklearn as sk
+from skad.utils._replacing import replacing
 
 __all__ = ["iter_events", "read_events", "write_events"]
 

@@ -14,8 +14,9 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skad.exceptions import DataFileError
 from skad.io._events import as_paths, check_schema, nan_error, nan_rows
-from skad.io._formats import open_source, replacing
+from skad.io._formats import open_source
 from skad.utils import _sklearn as sk
+from skad.utils._replacing import replacing
 
 __all__ = ["score_file"]
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from skad.io._formats._base import replacing, shortened
+from skad.io._formats._base import shortened
 from skad.io._formats._csv import CSV
 from skad.io._formats._hdf5 import HDF5
 from skad.io._formats._numpy import NUMPY
@@ -14,7 +14,6 @@ __all__ = [
     "HDF5",
     "format_to_write",
     "open_source",
-    "replacing",
     "shortened",
 ]
 

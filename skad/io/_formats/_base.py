@@ -1,16 +1,13 @@
 """What a file format offers: a source of columns by row range, and a writer of batches."""
 
-import os
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from skad.exceptions import DataFileError, MissingColumnError
 
-__all__ = ["Format", "Source", "Writer", "damaged", "numbered", "replacing"]
+__all__ = ["Format", "Source", "Writer", "damaged", "numbered"]
 
 
 class Source(ABC):
@@ -124,21 +121,3 @@ class Format:
     source: Callable[..., Source]
     writer: Callable[..., Writer]
     read_only: tuple[str, ...] = ()
-
-
-@contextmanager
-def replacing(path):
-    """Yield a temporary path beside `path` that replaces it when the block succeeds.
-
-    Readers see the old file or the whole new one; after an error nothing is left behind.
-    """
-    path = Path(path)
-    # The suffix stays last, because some libraries choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
-    try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
