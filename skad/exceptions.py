@@ -14,6 +14,7 @@ __all__ = [
     "SkadWarning",
     "DivergenceWarning",
     "InterruptedFitWarning",
+    "CheckpointWarning",
     "FiducialWarning",
     "LowStatisticsWarning",
     "SculptingWarning",
@@ -66,6 +67,10 @@ class DivergenceWarning(SkadWarning, ConvergenceWarning):
 
 class InterruptedFitWarning(SkadWarning, ConvergenceWarning):
     """A fit was interrupted from the keyboard; the best state so far is kept."""
+
+
+class CheckpointWarning(SkadWarning):
+    """A file of a checkpoint is damaged; what it held is computed again."""
 
 
 class FiducialWarning(SkadWarning):

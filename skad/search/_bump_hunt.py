@@ -21,9 +21,9 @@ from skad.exceptions import (
 from skad.resonant._region import check_region
 from skad.search._background import fit_region, sculpting_message
 from skad.search._calibration import SignificanceCalibration
+from skad.search._checkpoint import open_store
 from skad.search._fit_range import check_fit_range, restrict_sidebands
 from skad.search._folds import (
-    Store,
     direct_estimate,
     fit_member,
     passing,
@@ -139,8 +139,9 @@ class BumpHunt(BaseEstimator):
         `SignificanceCalibration.by_efficiency` makes it from `pseudo_experiments`.
     checkpoint : None or path, default=None
         Folder in which fitted detectors and scores are kept, named after a hash of everything
-        that determines them; a later fit resumes there. Needs an int `random_state`. The files
-        are pickles: load only folders of your own.
+        that determines them, the versions of skad, scikit-learn and torch included; a later fit
+        resumes there. Needs an int `random_state`. One fit at a time writes there; a damaged file
+        is named and replaced. The files are pickles: load only folders of your own.
     n_jobs : int, default=None
         Fits at a time (windows, folds and seeds).
     random_state : None, int or RandomState, default=None
@@ -343,7 +344,8 @@ class BumpHunt(BaseEstimator):
             self._spurious_fraction(region)
         fitted = [self._fitted_region(region, m) for region in regions]
         if cuts:
-            folds = self._score_folds(X, values, y, data, m, regions, rng)
+            with open_store(self.checkpoint, (values, y, self.detector)) as store:
+                folds = self._score_folds(X, values, y, data, m, regions, rng, store)
         else:
             folds = [[] for _ in regions]
         self.regions_ = regions
@@ -420,7 +422,7 @@ class BumpHunt(BaseEstimator):
             return None
         return read_labels(y, len(values), owner=type(self.detector).__name__).astype(int)
 
-    def _score_folds(self, X, values, y, data, m, regions, rng):
+    def _score_folds(self, X, values, y, data, m, regions, rng, store):
         """Fit the detectors and score the held-out events: lists of `Fold` per window."""
         splits = list(KFold(self.n_folds, shuffle=True, random_state=draw_seed(rng)).split(data))
         seeds = np.array(draw_seeds(rng, len(regions) * self.n_folds * self.n_seeds)).reshape(
@@ -428,7 +430,6 @@ class BumpHunt(BaseEstimator):
         )
         X = X if hasattr(X, "iloc") else values
         simulation = self._split_simulation(y, rng)
-        store = Store(self.checkpoint, (values, y, self.detector))
         tasks, folds, keys = [], {}, {}
         for i, region in enumerate(regions):
             in_range = region.mask(m) | region.sideband_mask(m)
