@@ -16,6 +16,7 @@ __all__ = [
     "SkadWarning",
     "DivergenceWarning",
     "InterruptedFitWarning",
+    "CheckpointWarning",
     "FiducialWarning",
     "LowStatisticsWarning",
     "SculptingWarning",
@@ -77,6 +78,10 @@ class DivergenceWarning(SkadWarning, ConvergenceWarning):
 
 class InterruptedFitWarning(SkadWarning, ConvergenceWarning):
     """A fit was interrupted from the keyboard; the best state so far is kept."""
+
+
+class CheckpointWarning(SkadWarning):
+    """A file of a checkpoint is damaged; what it held is computed again."""
 
 
 class FiducialWarning(SkadWarning):

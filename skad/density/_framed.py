@@ -142,7 +142,7 @@ class FramedDensity(DensityMixin, BaseEstimator):
                 f"{self.coordinates!r}, which maps them to NaN; drop these events or widen the "
                 "domain."
             )
-        self.density_ = fit_child(density, events, sample_weight=sample_weight)
+        self.density_ = fit_child(density, events, sample_weight=sample_weight, is_all=True)
         return self
 
     def score_samples(self, X):

@@ -6,6 +6,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skad.detectors._two_classes import class_balanced_weight
 from skad.utils._children import fit_child, seeded_child, takes_weights, unit_weights
+from skad.utils._interrupts import among_others
 from skad.utils._random import draw_seeds
 
 __all__ = ["balanced", "cross_fit", "held_out_log_odds", "log_odds"]
@@ -76,7 +77,9 @@ def cross_fit(classifier, X, y, *, cv, sample_weight=None, random_state=None, co
     splits = list(check_cv(cv, y, classifier=True).split(X, y))
     if hasattr(classifier, "fit_folds"):
         first = seeded_child(classifier, random_state, copy=copy)
-        fitted = first.fit_folds(X, y, [train for train, _ in splits], unit_weights(sample_weight))
+        folds = [train for train, _ in splits]
+        with among_others():
+            fitted = first.fit_folds(X, y, folds, unit_weights(sample_weight))
     else:
         seeds = draw_seeds(random_state, len(splits))
         fitted = Parallel(n_jobs=n_jobs)(

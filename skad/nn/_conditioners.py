@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skad.nn._random import Dropout
+
 __all__ = ["MADE", "ConditionerNet"]
 
 _ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU, "gelu": nn.GELU, "elu": nn.ELU}
@@ -65,7 +67,7 @@ class ConditionerNet(nn.Module):
                 f"activation must be one of {tuple(_ACTIVATIONS)}; got {activation!r}."
             )
         self.activation = _ACTIVATIONS[activation]()
-        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.dropout = Dropout(dropout) if dropout else nn.Identity()
         self.hidden, self.output = self._layers(n_features, n_context, hidden_features)
         nn.init.uniform_(self.output.weight, -1e-2, 1e-2)
         nn.init.zeros_(self.output.bias)

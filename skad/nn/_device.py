@@ -1,17 +1,10 @@
-"""Devices by name and random-number scopes of torch."""
+"""Devices by name."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Iterator
-
 import torch
 
-__all__ = ["resolve_device", "seeded"]
-
-# Threads share torch's global generator; fits in several threads take turns with it.
-_GENERATOR_LOCK = threading.RLock()
+__all__ = ["resolve_device"]
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -38,12 +31,3 @@ def resolve_device(device: str | torch.device) -> torch.device:
             "take 'auto', 'cpu', or a device torch can see."
         ) from exc
     return resolved
-
-
-@contextlib.contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch inside the scope and give the caller's generators back unchanged."""
-    cuda = [device] if device.type == "cuda" else []
-    with _GENERATOR_LOCK, torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(seed)
-        yield

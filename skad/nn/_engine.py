@@ -14,11 +14,13 @@ from torch import nn
 
 from skad.exceptions import DivergenceError, DivergenceWarning, InterruptedFitWarning
 from skad.nn._annealing import Annealed
-from skad.nn._device import resolve_device, seeded
+from skad.nn._device import resolve_device
 from skad.nn._loader import EventData
 from skad.nn._members import Objective
+from skad.nn._random import draw_from, draws_from, own_dropout
 from skad.nn._skorch import Record, Run
 from skad.nn._trained import TrainedMembers
+from skad.utils._interrupts import is_among_others
 
 __all__ = ["Trainer"]
 
@@ -107,7 +109,7 @@ class Trainer:
         Parameters
         ----------
         build : callable
-            ``build(k)`` returns the network of member `k`; called with torch seeded by
+            ``build(k)`` returns the network of member `k`; what it draws from torch is set by
             ``seeds[k]``. A network that is not stackable may have a method
             ``end_epoch(batches)``, called with the training events after each epoch.
         objective : callable
@@ -137,6 +139,9 @@ class Trainer:
         ------
         DivergenceError
             No finite loss was reached.
+        KeyboardInterrupt
+            Interrupted where networks of other fits are compared with these. Elsewhere the best
+            state so far is returned, with a warning.
         """
         n_annealing = max((coefficient.n_epochs for coefficient in annealed), default=0)
         if n_annealing >= self.max_epochs:
@@ -153,8 +158,8 @@ class Trainer:
         dtype = torch.float64 if one_batch and device.type != "mps" else torch.float32
         modules = []
         for k, seed in enumerate(seeds):
-            with seeded(seed, device):
-                modules.append(build(k).to(device))
+            with draw_from(torch.Generator().manual_seed(seed)):
+                modules.append(own_dropout(build(k)).to(device))
             if dtype == torch.float64:
                 modules[-1].double()
         stack = [range(len(seeds))]
@@ -185,13 +190,22 @@ class Trainer:
                 else:
                     trained[k] = record
             if run.interrupted:
-                warnings.warn(
-                    "The fit was interrupted from the keyboard; the best state so far is kept.",
-                    InterruptedFitWarning,
-                    stacklevel=3,
-                )
+                if is_among_others():
+                    raise KeyboardInterrupt
+                self._warn_of_interrupt(trained, len(seeds))
                 break
         return _collect(trained, modules, device)
+
+    def _warn_of_interrupt(self, trained: dict[int, Record], n_members: int) -> None:
+        epochs = max((len(record.history) for record in trained.values()), default=0)
+        left_out = n_members - len(trained)
+        warnings.warn(
+            f"The fit was interrupted from the keyboard after {epochs} of {self.max_epochs} "
+            "epochs; the best state so far is kept"
+            + (f", and {left_out} of {n_members} networks are missing." if left_out else "."),
+            InterruptedFitWarning,
+            stacklevel=4,
+        )
 
 
 def _collect(trained: dict[int, Record], modules, device) -> TrainedMembers:
@@ -214,6 +228,7 @@ def _collect(trained: dict[int, Record], modules, device) -> TrainedMembers:
         for state in record.states:
             network = modules[k] if state is record.states[-1] else copy.deepcopy(modules[k])
             network.load_state_dict(state)
+            draws_from(network, (None,))
             networks.append(network.eval().requires_grad_(False))
         kept.append(networks)
         histories.append(record.history)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from skad.exceptions import DivergenceError
 from skad.nn._flow_kinds import KINDS
 from skad.nn._nflows import Transform as NflowsTransform
+from skad.nn._random import DrawingTransform
 from skad.nn._zuko import ZukoFlow, ZukoTransform
 
 __all__ = ["FLOW_KINDS", "Flow", "build_flow"]
@@ -272,6 +273,9 @@ def _wrapped(built: object, n_features: int, n_context: int) -> Flow:
     flow = built if isinstance(built, Flow) else Flow([built], n_features, n_context)  # type: ignore[list-item]
     # Of code that is not ours nobody knows whether vmap can run it.
     flow.stackable = False
+    for i, transform in enumerate(flow.transforms):
+        if not hasattr(transform, "set_statistics"):
+            flow.transforms[i] = DrawingTransform(transform)
     return flow
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from skad.nn._random import draws_from
 from skad.nn._stacked_layers import stack_layers
 
 __all__ = ["Members", "per_event"]
@@ -48,6 +49,7 @@ class Members(nn.Module):
         self.n_members = len(modules)
         self.stacked = self.n_members > 1
         self.network: nn.Module | None = None
+        self._generators: list[torch.Generator | None] = [None] * self.n_members
         if not self.stacked:
             self.network = modules[0]
         elif getattr(objective, "per_event", False):
@@ -73,6 +75,11 @@ class Members(nn.Module):
         if self.network is not None:
             return self.network.state_dict(keep_vars=True)
         return {name: getattr(self, key) for name, key in self._keys.items()}
+
+    def draw_from(self, generators: Sequence[torch.Generator | None]) -> None:
+        """Let the layers of every member draw from its own generator."""
+        self._generators = list(generators)
+        draws_from(self._template[0] if self.network is None else self.network, generators)
 
     def forward(self, objective: Objective, batch, n_rows) -> torch.Tensor:
         """Return the loss of every member, shape (n_members,), a scalar without a stack."""
@@ -118,6 +125,7 @@ class Members(nn.Module):
         for buffer in self.buffers():
             buffer.data = buffer[index].clone()
         self.n_members = len(members)
+        self.draw_from([self._generators[k] for k in members])
 
 
 def _reduce(loss: torch.Tensor, batch, n_rows) -> torch.Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from skad.nn._random import Dropout
 from skad.utils._statistics import mean_and_std
 
 __all__ = ["ACTIVATIONS", "MLP", "Standardize", "mlp_layers"]
@@ -78,7 +79,7 @@ def mlp_layers(
         if i < len(sizes) - 2:
             layers.append(ACTIVATIONS[activation]())
             if dropout:
-                layers.append(nn.Dropout(dropout))
+                layers.append(Dropout(dropout))
     return layers
 
 

@@ -25,7 +25,6 @@ from torch import nn
 from tqdm import tqdm
 
 from skad.exceptions import DivergenceError
-from skad.nn._device import seeded
 from skad.nn._loader import EventLoader
 from skad.nn._members import Members
 from skad.nn._schedules import SCHEDULES
@@ -95,10 +94,8 @@ class Run:
             # Callbacks that print do it only in a net that is verbose.
             verbose=1,
         )
-        seed = self.seeds[0] if len(self.seeds) == 1 else int(np.sum(self.seeds) % 2**31)
-        with seeded(seed, self.device):
-            net.initialize()
-            net.partial_fit(self.train_data)
+        net.initialize()
+        net.partial_fit(self.train_data)
         if settings.callbacks:
             keeper.add_what_was_recorded(net.history)
         return keeper.records
@@ -174,6 +171,7 @@ class _Net(NeuralNet):
         if not training:
             return EventLoader(dataset, max(settings.batch_size, 4096), device, stacked)
         self.generators = [torch.Generator().manual_seed(seed) for seed in self.run.seeds]
+        self.module_.draw_from(self._of_layers(device))
         batch_size = min(settings.batch_size, len(dataset))
         loader = EventLoader(dataset, batch_size, device, stacked, self.generators)
         self.n_steps = len(loader) * settings.max_epochs
@@ -184,6 +182,12 @@ class _Net(NeuralNet):
         self.epoch_loss = {}
         self.best_loss = {}
         return loader
+
+    def _of_layers(self, device):
+        """Return the generators of the layers that draw, which must be on their device."""
+        if device.type == "cpu":
+            return self.generators
+        return [torch.Generator(device).manual_seed(seed) for seed in self.run.seeds]
 
     def notify(self, method_name, **cb_kwargs):
         at_the_end = method_name == "on_epoch_end"

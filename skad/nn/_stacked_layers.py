@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from skad.nn._autoencoder import Autoencoder, VariationalAutoencoder
 from skad.nn._mlp import ACTIVATIONS, MLP, Standardize
+from skad.nn._random import Dropout
 
 __all__ = ["stack_layers"]
 
@@ -94,7 +95,7 @@ _STACKED: dict[type[nn.Module], Callable[[Sequence], nn.Module]] = {
 # Without parameters of their own, and indifferent to axes in front of the last one.
 _ANY_AXES = (
     nn.Sequential,
-    nn.Dropout,
+    Dropout,
     *(type(build()) for build in ACTIVATIONS.values()),
     MLP,
     Autoencoder,

@@ -131,7 +131,7 @@ class TrainedMembers:
         with torch.inference_mode():
             for start in range(0, n, chunk):
                 batch = {
-                    name: torch.as_tensor(array[start : start + chunk]).to(self.device)
+                    name: _tensor(array[start : start + chunk]).to(self.device)
                     for name, array in arrays.items()
                 }
                 stacked = torch.stack([function(network, batch).double() for network in networks])
@@ -161,3 +161,8 @@ def _compare(versions: dict[str, str] | None) -> None:
             VersionWarning,
             stacklevel=3,
         )
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    # torch warns of arrays that cannot be written to, such as memory maps.
+    return torch.from_numpy(np.require(array, requirements="W"))

@@ -19,6 +19,7 @@ from skad.resonant._density_ratio import MAX_LOG_RATIO, DensityRatioDetector
 from skad.resonant._events import check_n_samples
 from skad.utils import _sklearn as sk
 from skad.utils._columns import column_name
+from skad.utils._interrupts import among_others
 from skad.utils._random import draw_seed
 
 __all__ = ["ResidualANODE"]
@@ -314,15 +315,16 @@ class ResidualANODE(DensityRatioDetector):
             return SignalMixture(recipe.network(*scaling), fraction, learned)
 
         annealing = Annealed(1.0, period=int(_ANNEALING * recipe.trainer.max_epochs))
-        return recipe.train(
-            build,
-            mixture_negative_log_likelihood(annealing),
-            tensors,
-            random_state=rng if density.random_state is None else density.random_state,
-            rows=[train for train, _ in folds],
-            weights=sample_weight,
-            annealed=[annealing],
-        )
+        with among_others():
+            return recipe.train(
+                build,
+                mixture_negative_log_likelihood(annealing),
+                tensors,
+                random_state=rng if density.random_state is None else density.random_state,
+                rows=[train for train, _ in folds],
+                weights=sample_weight,
+                annealed=[annealing],
+            )
 
     def _measure_fraction(self, ratio, weight):
         """Find w of largest likelihood for the held-out p_s / p_b, which is concave in w."""

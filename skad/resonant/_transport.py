@@ -11,6 +11,7 @@ from skad.resonant._conditional import ConditionalMixin
 from skad.resonant._template import Template
 from skad.utils import _sklearn as sk
 from skad.utils._children import unit_weights
+from skad.utils._interrupts import among_others
 
 __all__ = ["TransportTemplate"]
 
@@ -64,14 +65,15 @@ class TransportTemplate(ConditionalMixin, Template):
         if transport is None:
             transport = FlowDensity("nsf_coupling", hidden_layer_sizes=(32, 32), max_epochs=5)
         recipe = transport.recipe()
-        self.trained_ = recipe.train(
-            lambda k: build(recipe),
-            objective,
-            arrays,
-            random_state=rng if transport.random_state is None else transport.random_state,
-            weights=unit_weights(weight),
-            **options,
-        )
+        with among_others():
+            self.trained_ = recipe.train(
+                lambda k: build(recipe),
+                objective,
+                arrays,
+                random_state=rng if transport.random_state is None else transport.random_state,
+                weights=unit_weights(weight),
+                **options,
+            )
         self.history_ = self.trained_.histories
 
     def _transported(self, function, arrays, rng):

@@ -22,10 +22,10 @@ from skad.exceptions import (
 from skad.resonant._region import check_region
 from skad.search._background import fit_region, sculpting_message
 from skad.search._calibration import SignificanceCalibration
+from skad.search._checkpoint import open_store
 from skad.search._fit_range import check_fit_range, restrict_sidebands
 from skad.search._folds import (
     Background,
-    Store,
     direct_estimate,
     fit_member,
     passing,
@@ -146,8 +146,9 @@ class BumpHunt(BaseEstimator):
         `SignificanceCalibration.by_efficiency` makes it from `pseudo_experiments`.
     checkpoint : None or path, default=None
         Folder in which fitted detectors and scores are kept, named after a hash of everything
-        that determines them; a later fit resumes there. Needs an int `random_state`. The files
-        are pickles: load only folders of your own.
+        that determines them, the versions of skad, scikit-learn and torch included; a later fit
+        resumes there. Needs an int `random_state`. One fit at a time writes there; a damaged file
+        is named and replaced. The files are pickles: load only folders of your own.
     n_jobs : int, default=None
         Fits at a time (windows, folds and seeds).
     random_state : None, int or RandomState, default=None
@@ -368,7 +369,10 @@ class BumpHunt(BaseEstimator):
             self._spurious_fraction(region)
         fitted = [self._fitted_region(region, m, weight) for region in regions]
         if cuts:
-            folds = self._score_folds(X, values, y, all_weights, data, m, regions, rng)
+            with open_store(self.checkpoint, (values, y, all_weights, self.detector)) as store:
+                folds = self._score_folds(
+                    X, values, y, all_weights, data, m, regions, rng, store
+                )
         else:
             folds = [[] for _ in regions]
         self.regions_ = regions
@@ -445,7 +449,7 @@ class BumpHunt(BaseEstimator):
             return None
         return read_labels(y, len(values), owner=type(self.detector).__name__).astype(int)
 
-    def _score_folds(self, X, values, y, weight, data, m, regions, rng):
+    def _score_folds(self, X, values, y, weight, data, m, regions, rng, store):
         """Fit the detectors and score the held-out events: lists of `Fold` per window."""
         splits = list(KFold(self.n_folds, shuffle=True, random_state=draw_seed(rng)).split(data))
         seeds = np.array(draw_seeds(rng, len(regions) * self.n_folds * self.n_seeds)).reshape(
@@ -456,7 +460,6 @@ class BumpHunt(BaseEstimator):
         resampling = ()
         if self.n_bootstraps and self._measures_background() and self._has("is_learned"):
             resampling = tuple(draw_seeds(rng, self.n_bootstraps))
-        store = Store(self.checkpoint, (values, y, weight, self.detector))
         tasks, folds, keys, training = [], {}, {}, {}
         for i, region in enumerate(regions):
             in_range = region.mask(m) | region.sideband_mask(m)

@@ -1,10 +1,7 @@
 """What a bump hunt does in one fold of one window: fit detectors, score held-out events, cut."""
 
-import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import joblib
 import numpy as np
 
 from skad.base import anomaly_score_of
@@ -16,7 +13,6 @@ from skad.utils._children import fit_child, rows_of
 __all__ = [
     "Background",
     "Fold",
-    "Store",
     "direct_estimate",
     "fit_member",
     "passing",
@@ -39,36 +35,6 @@ class Fold:
     weight: np.ndarray
     drawn: tuple = ()
     redrawn: tuple = ()
-
-
-class Store:
-    """Files named after a hash of what they hold; does nothing without a folder."""
-
-    def __init__(self, folder, base):
-        self.folder = None if folder is None else Path(folder)
-        if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.base = joblib.hash(base)
-
-    def key(self, *parts):
-        return None if self.folder is None else joblib.hash((self.base, parts))
-
-    def load(self, key):
-        """Return what was saved under the key, or None."""
-        if key is None or not self._path(key).exists():
-            return None
-        return joblib.load(self._path(key))
-
-    def save(self, key, value):
-        if key is None:
-            return
-        # A crash must not leave half a file under the final name.
-        part = self._path(key).with_suffix(f".{os.getpid()}.part")
-        joblib.dump(value, part)
-        part.replace(self._path(key))
-
-    def _path(self, key):
-        return self.folder / f"{key}.joblib"
 
 
 def fit_member(detector, X, y, weight, rows, region, seed, copy, store):

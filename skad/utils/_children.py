@@ -12,6 +12,7 @@ The rules, the same everywhere:
   or search that takes them, or it is an error that names the step that takes none.
 """
 
+from contextlib import nullcontext
 from numbers import Integral
 
 import numpy as np
@@ -24,6 +25,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from skad.utils._interrupts import among_others
 from skad.utils._random import draw_seeds
 
 __all__ = ["fit_child", "requires_y", "rows_of", "seeded_child", "takes_weights", "unit_weights"]
@@ -135,7 +137,15 @@ def seeded_child(estimator, random_state=None, *, copy=0):
 
 
 def fit_child(
-    estimator, X, y=None, *, sample_weight=None, random_state=None, copy=0, settings=None
+    estimator,
+    X,
+    y=None,
+    *,
+    sample_weight=None,
+    random_state=None,
+    copy=0,
+    settings=None,
+    is_all=False,
 ):
     """Clone, seed and fit an estimator that another one holds, by the rules of this module.
 
@@ -154,6 +164,8 @@ def fit_child(
         As in `seeded_child`.
     settings : dict, default=None
         Parameters to set before the fit.
+    is_all : bool, default=False
+        Whether the child is all that its parent learns, so that an interrupted fit may be kept.
 
     Returns
     -------
@@ -168,7 +180,11 @@ def fit_child(
         check_is_fitted(estimator)
         return estimator
     child = seeded_child(estimator, random_state, copy=copy).set_params(**(settings or {}))
-    weights = unit_weights(sample_weight)
+    with nullcontext() if is_all else among_others():
+        return _fit(child, X, y, unit_weights(sample_weight))
+
+
+def _fit(child, X, y, weights):
     if weights is None or (weights == 1).all():
         return child.fit(X, y)
     keyword, refusing = _weight_keyword(child)

@@ -360,7 +360,6 @@ def test_adjoint_gradients_against_runge_kutta():
 
 def test_hutchinson_trace():
     flow = make_flow("cnf", 3, 1, noise=0.2, trace="hutchinson", solver="rk4")
-    assert not flow.stackable
     x, context = draw(1, 3, 1)
     x, context = x.expand(20_000, 3), context.expand(20_000, 1)
     exact = flow.log_prob(x[:1], context[:1])

@@ -149,7 +149,7 @@ def test_averages_options_and_the_same_seed(events):
         max_epochs=2,
         random_state=0,
     ).fit(events)
-    steps = density.trained_.networks[0][0].flow.transforms[0]._transforms
+    steps = density.trained_.networks[0][0].flow.transforms[0].transform._transforms
     assert len(steps) == 4
     one, two = (density.trained_.groups(1)[k].networks[0][-1] for k in range(2))
     assert not torch.equal(next(one.parameters()), next(two.parameters()))

@@ -22,7 +22,6 @@ from skad.exceptions import (
 from skad.resonant import SALAD, Sidebands, SignalRegion, TemplateDetector
 from skad.search import BumpHunt, SignificanceCalibration, pseudo_experiments, sideband_background
 from skad.search import _bump_hunt as bump_hunt
-from skad.search import _folds as folds
 
 REGION = SignalRegion(3.3, 3.7)
 OPTIONS = {"n_parameters": 3, "random_state": 0, "n_global_toys": 5000}
@@ -438,57 +437,6 @@ def test_calibration_by_efficiency():
     assert set(calibrations) == {0.1, 0.01}
     assert calibrations[0.01] == SignificanceCalibration.from_significances(tight)
     assert calibrations[0.1].std == pytest.approx(loose.std(ddof=1))
-
-
-def test_resumes_from_its_checkpoint(tmp_path, monkeypatch):
-    X, _ = events(30)
-    search = hunt(windows=[REGION, (3.0, 3.4)], n_folds=3, n_seeds=2, efficiencies=(0.1,))
-    reference = clone(search).fit(X)
-    search.set_params(checkpoint=tmp_path)
-    real, calls = bump_hunt.fit_member, []
-
-    def fit_or_stop(*args, limit):
-        store = args[-1]
-        if store.load(store.key("member", *(args[i] for i in (5, 4, 6, 7)))) is None:
-            if len(calls) == limit:
-                raise KeyboardInterrupt
-            calls.append(1)
-        return real(*args)
-
-    monkeypatch.setattr(bump_hunt, "fit_member", lambda *args: fit_or_stop(*args, limit=7))
-    with pytest.raises(KeyboardInterrupt):
-        clone(search).fit(X)
-    assert len(list(tmp_path.iterdir())) == 7
-    monkeypatch.setattr(bump_hunt, "fit_member", lambda *args: fit_or_stop(*args, limit=12))
-    resumed = clone(search).fit(X)
-    assert len(calls) == 12
-    pd.testing.assert_frame_equal(resumed.results_, reference.results_, check_exact=True)
-    # Everything is there: nothing is trained, whatever the cuts.
-    monkeypatch.setattr(bump_hunt, "fit_member", None)
-    again = clone(search).fit(X)
-    pd.testing.assert_frame_equal(again.results_, reference.results_, check_exact=True)
-    clone(search).set_params(efficiencies=(0.05, 0.2)).fit(X)
-    assert not list(tmp_path.glob("*.part"))
-    # Other events, detectors or seeds are other files.
-    monkeypatch.setattr(bump_hunt, "fit_member", real)
-    n_files = len(list(tmp_path.iterdir()))
-    clone(search).fit(X * (1 + 1e-12))
-    assert len(list(tmp_path.iterdir())) == 2 * n_files
-    clone(search).set_params(detector__n_components=3, random_state=1).fit(X)
-    assert len(list(tmp_path.iterdir())) == 3 * n_files
-
-
-def test_checkpoint_survives_a_write_that_fails(tmp_path, monkeypatch):
-    store = bump_hunt.Store(tmp_path, "base")
-
-    def broken(value, path):
-        path.write_bytes(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(folds.joblib, "dump", broken)
-    with pytest.raises(OSError, match="disk full"):
-        store.save("key", 1)
-    assert store.load("key") is None
 
 
 class NoScores(BaseEstimator):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skad.exceptions import DivergenceError
+from skad.nn._random import Drawing
 from skad.nn._zuko import odeint
 
 __all__ = ["cnf"]
@@ -114,7 +115,7 @@ class Field(nn.Module):
         return last(h), ((tangents @ last.weight) * jv).sum(dim=(1, 2))
 
 
-class ContinuousTransform(nn.Module):
+class ContinuousTransform(Drawing):
     """Solve one field from t = 0 (data side) to t = 1 and back."""
 
     def __init__(self, field: Field, hutchinson: bool, n_steps: int | None, tolerance: float):
@@ -123,8 +124,8 @@ class ContinuousTransform(nn.Module):
         self.hutchinson = hutchinson
         self.n_steps = n_steps
         self.tolerance = tolerance
-        # vmap can batch neither adaptive steps nor random tangents.
-        self.stackable = n_steps is not None and not hutchinson
+        # vmap cannot batch adaptive steps.
+        self.stackable = n_steps is not None
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self._solve(x, context, 0.0, 1.0)
@@ -153,7 +154,7 @@ class ContinuousTransform(nn.Module):
 
     def _tangents(self, z: Tensor) -> Tensor:
         if self.hutchinson and self.training:
-            return (torch.randint(2, (len(z), 1, z.shape[1]), device=z.device) * 2 - 1).to(z)
+            return self.drawn(z[:, None], _signs)
         return torch.eye(z.shape[1], dtype=z.dtype, device=z.device)[None]
 
     def _adaptive(self, velocity, state, context, start, stop):
@@ -181,6 +182,11 @@ class ContinuousTransform(nn.Module):
         if context is not None and context.requires_grad:
             phi.append(context)
         return odeint(guarded, state, start, stop, phi, atol=self.tolerance, rtol=self.tolerance)
+
+
+def _signs(out: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Fill with -1 and 1."""
+    return out.bernoulli_(0.5, generator=generator).mul_(2).sub_(1)
 
 
 def _runge_kutta(velocity, state, start, stop, n_steps):
