@@ -22,7 +22,7 @@ from skad.utils import _sklearn as sk
 from skad.utils._children import fit_child, requires_y, rows_of
 from skad.utils._random import draw_seeds
 
-__all__ = ["coordinate_study"]
+__all__ = ["coordinate_study", "named_estimators"]
 
 
 def coordinate_study(
@@ -137,7 +137,7 @@ def coordinate_study(
     """
     import pandas as pd
 
-    detectors, frames = _named(detectors, "detectors"), _named(frames, "frames")
+    detectors, frames = named_estimators(detectors, "detectors"), named_estimators(frames, "frames")
     _check_input(detectors, X, y, X_test, y_test, fit_y, fit_on, n_seeds)
     labels = {"signal_label": signal_label, "background_label": background_label}
     weight = None if sample_weight is None else sk.check_sample_weight(sample_weight, X)
@@ -175,7 +175,8 @@ def coordinate_study(
     return pd.DataFrame([row for rows in results for row in rows])
 
 
-def _named(estimators, parameter):
+def named_estimators(estimators, parameter):
+    """Return a dict of names and estimators, checked."""
     if not isinstance(estimators, Mapping) or not estimators:
         raise ValueError(f"{parameter} must be a dict of names and estimators, with at least one.")
     return dict(estimators)
