@@ -299,7 +299,7 @@ def part_agreement(options):
             for name in TEMPLATES:
                 scores[name].append(each[name])
         scores = {name: np.array(values) for name, values in scores.items()}
-        correlation = score_correlation(scores, truth)
+        correlation = score_correlation(truth, scores)
         pairs = correlation.assign(
             pair=correlation["method_a"] + " - " + correlation["method_b"]
         ).groupby(["pair", "events"])["correlation"]
@@ -307,7 +307,7 @@ def part_agreement(options):
         lines += [f"## Correlation of scores, S/B {fraction:.2%}", ""]
         lines += [*markdown(rows, ["methods", "events", "Spearman"]), ""]
         overlaps[fraction] = scores
-    study = overlap_study(overlaps, truth, fractions=[0.01, 0.05, 0.1, 0.2])
+    study = overlap_study(truth, overlaps, fractions=[0.01, 0.05, 0.1, 0.2])
     groups = study.groupby(["events", "methods", "injected", "fraction"])["excess"]
     table = groups.median().unstack("fraction").round(3).reset_index()
     lines += ["## Overlap beyond chance of the selected fractions", ""]

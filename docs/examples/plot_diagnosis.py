@@ -98,10 +98,10 @@ scores = {
     name: np.array([detector.anomaly_score(test) for detector in seeds])
     for name, seeds in detectors.items()
 }
-ScoreCorrelationDisplay.from_study(score_correlation(scores, truth))
+ScoreCorrelationDisplay.from_study(score_correlation(truth, scores))
 
 # %%
-OverlapStudyDisplay.from_study(overlap_study(scores, truth))
+OverlapStudyDisplay.from_study(overlap_study(truth, scores))
 
 # %%
 # Do the data hold enough signal?

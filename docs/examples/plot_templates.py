@@ -133,7 +133,7 @@ ax.legend(loc="upper right", fontsize="small")
 # seeds weight the same simulated events, and little with the others.
 
 alone = {name: scores[name] for name in names}
-ScoreCorrelationDisplay.from_study(score_correlation(alone, truth))
+ScoreCorrelationDisplay.from_study(score_correlation(truth, alone))
 for kind, rows in (("background", truth == 0), ("signal", truth == 1)):
     for fraction in (0.01, 0.1):
         shared = shared_fraction(*(s[0][rows] for s in alone.values()), fraction=fraction)

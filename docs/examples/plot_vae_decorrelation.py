@@ -96,7 +96,7 @@ scores = {
     "W against QCD, mass-weighted": classifier.anomaly_score(events),
 }
 for name, score in scores.items():
-    cut = decorrelation_curve(event_mass, score, truth, background_efficiencies=[0.05])
+    cut = decorrelation_curve(truth, score, event_mass, background_efficiencies=[0.05])
     print(f"{name:30s} JSD {cut.jsd[0]:.3f}, {cut.signal_efficiency[0]:.1%} of tops at 5 % of QCD")
 
 # %%
@@ -119,7 +119,7 @@ for ax, detector, name in zip(axes, (vae, exposed), ("VAE", "OE"), strict=True):
 # Up and to the right is better. So few jets and epochs leave OE short of what it reaches in the
 # comparison over seeds of the guide (Variational autoencoders for jets).
 
-DecorrelationDisplay.from_predictions(event_mass, scores, truth)
+DecorrelationDisplay.from_predictions(truth, scores, event_mass)
 
 # %%
 # What the autoencoder has learned

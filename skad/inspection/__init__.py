@@ -3,13 +3,21 @@
 from skad.inspection._breakdown import BreakdownTest, breakdown_test
 from skad.inspection._closure_auc import ClosureAUC, closure_auc
 from skad.inspection._coordinate_study import coordinate_study
+from skad.inspection._feature_histograms import (
+    FeatureHistograms,
+    feature_histograms,
+    region_samples,
+)
 from skad.inspection._frame_overlap import FrameOverlap, frame_overlap
+from skad.inspection._injection_study import injection_study
+from skad.inspection._jet_images import JetImages, jet_images
 from skad.inspection._jet_spectra import JetSpectra, jet_spectra
 from skad.inspection._latent import LatentEmbedding, latent_embedding
 from skad.inspection._log_posterior import log_posterior_test
 from skad.inspection._overlap_study import overlap_study
 from skad.inspection._score_correlation import score_correlation
 from skad.inspection._template_closure import template_closure
+from skad.inspection._yield_closure import yield_closure
 
 __all__ = [
     # across frames
@@ -21,14 +29,22 @@ __all__ = [
     "closure_auc",
     "log_posterior_test",
     "template_closure",
+    # samples by region and class, background against the cut, signal injected
+    "FeatureHistograms",
+    "feature_histograms",
+    "injection_study",
+    "region_samples",
+    "yield_closure",
     # across methods and seeds
     "BreakdownTest",
     "breakdown_test",
     "overlap_study",
     "score_correlation",
     # what an autoencoder has learned
+    "JetImages",
     "JetSpectra",
     "LatentEmbedding",
+    "jet_images",
     "jet_spectra",
     "latent_embedding",
 ]

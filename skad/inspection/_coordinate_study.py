@@ -12,16 +12,17 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skad.metrics import (
     anomaly_response,
+    jaccard_index,
     max_significance_improvement,
     shared_fraction,
     significance_improvement_at,
 )
-from skad.metrics._checks import signal_mask
+from skad.metrics._checks import read_truth
 from skad.utils import _sklearn as sk
 from skad.utils._children import fit_child, requires_y, rows_of
 from skad.utils._random import draw_seeds
 
-__all__ = ["coordinate_study"]
+__all__ = ["coordinate_study", "named_estimators"]
 
 
 def coordinate_study(
@@ -42,6 +43,8 @@ def coordinate_study(
     min_background_events=25,
     rejection=None,
     signal_label=None,
+    background_label=None,
+    keep_scores=False,
     n_jobs=None,
     verbose=0,
 ):
@@ -85,6 +88,12 @@ def coordinate_study(
         Also measure the significance improvement at this background rejection.
     signal_label : int, str or None, default=None
         The label of signal in the truth; required where it holds -1 and +1.
+    background_label : int, str or None, default=None
+        The label of background; events of further labels are left out, of the fits too. By
+        default the only other label.
+    keep_scores : bool, default=False
+        Keep the anomaly scores of the test events, which `skad.plotting.ROCDisplay`,
+        `skad.plotting.SICDisplay` and `skad.plotting.ScoreDisplay` draw ``from_study``.
     n_jobs : int, default=None
         Seeds fitted in parallel.
     verbose : int, default=0
@@ -96,7 +105,10 @@ def coordinate_study(
         One row per detector, frame and seed, with the columns ``detector``, ``frame``, ``seed``,
         ``roc_auc``, ``max_sic`` (``sic_at_rejection``), ``fit_seconds``, ``fraction`` and, for
         every frame, ``shared_with_<frame>``: the fraction of the most anomalous background events
-        that the same detector with the same seed shares with that frame.
+        that the same detector with the same seed shares with that frame, and
+        ``jaccard_with_<frame>``, over the events that either selects. With `keep_scores` also
+        ``scores``, ``truth`` and, where there are weights, ``sample_weight``: one array in each
+        cell.
 
     See Also
     --------
@@ -125,22 +137,32 @@ def coordinate_study(
     """
     import pandas as pd
 
-    detectors, frames = _named(detectors, "detectors"), _named(frames, "frames")
+    detectors, frames = named_estimators(detectors, "detectors"), named_estimators(frames, "frames")
     _check_input(detectors, X, y, X_test, y_test, fit_y, fit_on, n_seeds)
+    labels = {"signal_label": signal_label, "background_label": background_label}
+    weight = None if sample_weight is None else sk.check_sample_weight(sample_weight, X)
+    on = np.ones(len(y), dtype=bool) if fit_on is None else np.asarray(fit_on)
+    rows = np.arange(len(y))
+    truth, rows, fit_y, on, weight = read_truth(y, rows, fit_y, on, weight, name="y", **labels)
     events = {
-        "X": X,
-        "truth": signal_mask(y, signal_label, name="y"),
+        "X": X if len(rows) == len(y) else rows_of(X, rows),
+        "truth": truth,
         "X_test": X_test,
-        "test_truth": None if X_test is None else signal_mask(y_test, signal_label, name="y_test"),
         "y": None if fit_y is None else np.asarray(fit_y),
-        "on": np.ones(len(y), dtype=bool) if fit_on is None else np.asarray(fit_on),
-        "weight": None if sample_weight is None else sk.check_sample_weight(sample_weight, X),
+        "on": on,
+        "weight": weight,
     }
+    if X_test is not None:
+        rows = np.arange(len(y_test))
+        events["test_truth"], rows = read_truth(y_test, rows, name="y_test", **labels)
+        if len(rows) < len(y_test):
+            events["X_test"] = rows_of(X_test, rows)
     settings = {
         "test_size": test_size,
         "fraction": fraction,
         "min_background_events": min_background_events,
         "rejection": rejection,
+        "keep_scores": keep_scores,
     }
     results = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(_one_seed)(detectors, frames, events, number, seed, settings)
@@ -153,7 +175,8 @@ def coordinate_study(
     return pd.DataFrame([row for rows in results for row in rows])
 
 
-def _named(estimators, parameter):
+def named_estimators(estimators, parameter):
+    """Return a dict of names and estimators, checked."""
     if not isinstance(estimators, Mapping) or not estimators:
         raise ValueError(f"{parameter} must be a dict of names and estimators, with at least one.")
     return dict(estimators)
@@ -218,16 +241,18 @@ def _one_seed(detectors, frames, events, number, seed, settings):
                     **_measure(truth, scores[frame_name], weight, settings),
                     "fit_seconds": seconds,
                     "fraction": settings["fraction"],
+                    **_kept(settings, scores[frame_name], truth, weight),
                 }
             )
         for row in detector_rows:
-            for other in frames:
-                row[f"shared_with_{other}"] = shared_fraction(
-                    scores[row["frame"]][~truth],
-                    scores[other][~truth],
-                    fraction=settings["fraction"],
-                    sample_weight=None if weight is None else weight[~truth],
-                )
+            for name, metric in (("shared", shared_fraction), ("jaccard", jaccard_index)):
+                for other in frames:
+                    row[f"{name}_with_{other}"] = metric(
+                        scores[row["frame"]][~truth],
+                        scores[other][~truth],
+                        fraction=settings["fraction"],
+                        sample_weight=None if weight is None else weight[~truth],
+                    )
         rows += detector_rows
     return rows
 
@@ -241,6 +266,14 @@ def _fit(detector, frame, train, seed, number):
         y = None
     # The seeds see the same events where X_test is given: copies, as fit_child counts them.
     return fit_child(model, X, y, sample_weight=weight, random_state=seed, copy=number)
+
+
+def _kept(settings, scores, truth, weight):
+    """Return what a row keeps of a fit for the displays."""
+    if not settings["keep_scores"]:
+        return {}
+    kept = {"scores": scores, "truth": truth}
+    return kept if weight is None else {**kept, "sample_weight": weight}
 
 
 def _measure(truth, scores, weight, settings):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skad.coordinates import change_of_variables
-from skad.metrics import most_anomalous, selection_overlap, shared_fraction
+from skad.metrics import jaccard_index, most_anomalous, selection_overlap, shared_fraction
 from skad.metrics._log_density import density_of
 from skad.utils._transformers import fitted_on
 
@@ -29,6 +29,8 @@ class FrameOverlap:
         The rarest events of each frame.
     shared : pandas.DataFrame of shape (n_frames, n_frames)
         Fraction of the rarest events that two frames share.
+    jaccard : pandas.DataFrame of shape (n_frames, n_frames)
+        Rarest events of both frames over rarest events of either, `skad.metrics.jaccard_index`.
     excess : pandas.DataFrame of shape (n_frames, n_frames)
         The same beyond chance, `skad.metrics.selection_overlap`.
     fraction : float
@@ -41,6 +43,7 @@ class FrameOverlap:
     log_density: object
     selected: object
     shared: object
+    jaccard: object
     excess: object
     fraction: float
     feature_names: list | None
@@ -124,6 +127,7 @@ def frame_overlap(density, frames, X, *, fraction=0.01, sample_weight=None):
         log_density=table,
         selected=selected,
         shared=pairwise(shared_fraction),
+        jaccard=pairwise(jaccard_index),
         excess=pairwise(selection_overlap),
         fraction=fraction,
         feature_names=list(X.columns) if hasattr(X, "columns") else None,

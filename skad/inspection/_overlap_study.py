@@ -5,14 +5,22 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from skad.inspection._scores import event_classes, scores_by_seed
+from skad.inspection._scores import classes_of, scores_by_seed
 from skad.metrics import overlap_curve
 from skad.metrics._checks import check_fraction, check_weight
 
 __all__ = ["overlap_study"]
 
 
-def overlap_study(scores, y=None, *, fractions=None, sample_weight=None, signal_label=None):
+def overlap_study(
+    y_true,
+    scores,
+    *,
+    fractions=None,
+    sample_weight=None,
+    signal_label=None,
+    background_label=None,
+):
     """Measure how far methods select the same events, for background and signal separately.
 
     For every pair of methods, and for all of them together, the most anomalous fraction p of the
@@ -21,27 +29,30 @@ def overlap_study(scores, y=None, *, fractions=None, sample_weight=None, signal_
 
     Parameters
     ----------
+    y_true : array-like of shape (n_events,) or None
+        Truth: 1 = signal, 0 = background, or any labels with `signal_label`. None takes all
+        events together.
     scores : dict of str to array-like of shape (n_events,) or (n_seeds, n_events)
         Anomaly scores of the same events by each method, from one or several trainings; the
         trainings of one seed are compared. A dict of such dicts, one for each amount of injected
         signal, adds the column ``injected``.
-    y : array-like of shape (n_events,), default=None
-        Truth: 1 = signal, 0 = background, or any labels with `signal_label`. None takes all events
-        together.
     fractions : array-like, default=None
         Selected fractions p; by default 20 from 0.005 to 1.
     sample_weight : array-like of shape (n_events,), default=None
         Non-negative weights.
-    signal_label : int, str or None, default=None
-        The label of signal in the truth; required where it holds -1 and +1.
+    signal_label : int, str, list of them or None, default=None
+        The label of signal, or those of several signals; required where the truth holds -1 and +1.
+    background_label : int, str or None, default=None
+        The label of background; events of further labels are left out. By default the only other
+        label.
 
     Returns
     -------
     study : pandas.DataFrame
         One row per kind of events, group of methods, seed and fraction, with the columns
-        (``injected``,) ``events`` ("background", "signal" or "all"), ``methods`` ("a, b"),
-        ``n_methods``, ``seed``, ``fraction``, ``shared``, ``chance``, ``excess`` (shared less
-        chance) and ``standard_error``, the binomial one.
+        (``injected``,) ``events`` ("background", "signal" or the label of one of several, or
+        "all"), ``methods`` ("a, b"), ``n_methods``, ``seed``, ``fraction``, ``shared``,
+        ``chance``, ``excess`` (shared less chance) and ``standard_error``, the binomial one.
 
     See Also
     --------
@@ -58,7 +69,7 @@ def overlap_study(scores, y=None, *, fractions=None, sample_weight=None, signal_
     >>> import numpy as np
     >>> from skad.inspection import overlap_study
     >>> a, b, c = np.random.default_rng(0).normal(size=(3, 50_000))
-    >>> study = overlap_study({"a": a, "a + b": a + b, "c": c}, fractions=[0.1])
+    >>> study = overlap_study(None, {"a": a, "a + b": a + b, "c": c}, fractions=[0.1])
     >>> study.set_index("methods")["excess"].round(2).abs().to_dict()
     {'a, a + b': 0.37, 'a, c': 0.0, 'a + b, c': 0.0, 'a, a + b, c': 0.0}
     """
@@ -67,18 +78,19 @@ def overlap_study(scores, y=None, *, fractions=None, sample_weight=None, signal_
     if fractions is None:
         fractions = np.geomspace(0.005, 1, 20)
     fractions = np.atleast_1d(check_fraction(fractions, name="fractions"))
+    labels = (signal_label, background_label)
     if isinstance(scores, Mapping) and scores and isinstance(next(iter(scores.values())), Mapping):
         parts = {
-            injected: _one_amount(methods, y, fractions, sample_weight, signal_label)
+            injected: _one_amount(y_true, methods, fractions, sample_weight, labels)
             for injected, methods in scores.items()
         }
         for injected, part in parts.items():
             part.insert(0, "injected", injected)
         return pd.concat(parts.values(), ignore_index=True)
-    return _one_amount(scores, y, fractions, sample_weight, signal_label)
+    return _one_amount(y_true, scores, fractions, sample_weight, labels)
 
 
-def _one_amount(scores, y, fractions, sample_weight, signal_label):
+def _one_amount(y_true, scores, fractions, sample_weight, labels):
     import pandas as pd
 
     checked = scores_by_seed(scores, least=2)
@@ -91,7 +103,7 @@ def _one_amount(scores, y, fractions, sample_weight, signal_label):
     if len(checked) > 2:
         groups.append(tuple(checked))
     tables = []
-    for kind, mask in event_classes(y, n_events, signal_label).items():
+    for kind, mask in classes_of(y_true, n_events, *labels).items():
         for group, seed in itertools.product(groups, range(next(iter(n_seeds.values())))):
             values = [checked[name][seed][mask] for name in group]
             curve = overlap_curve(*values, fractions=fractions, sample_weight=weight[mask])

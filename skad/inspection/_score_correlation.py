@@ -5,33 +5,38 @@ import itertools
 import numpy as np
 from scipy.stats import rankdata
 
-from skad.inspection._scores import event_classes, scores_by_seed
+from skad.inspection._scores import classes_of, scores_by_seed
 
 __all__ = ["score_correlation"]
 
 
-def score_correlation(scores, y=None, *, method="spearman", signal_label=None):
+def score_correlation(
+    y_true, scores, *, method="spearman", signal_label=None, background_label=None
+):
     """Correlate the anomaly scores of several methods and seeds, event by event.
 
     Parameters
     ----------
-    scores : dict of str to array-like of shape (n_events,) or (n_seeds, n_events)
-        Anomaly scores of the same events by each method, from one or several trainings.
-    y : array-like of shape (n_events,), default=None
+    y_true : array-like of shape (n_events,) or None
         Truth: 1 = signal, 0 = background, or any labels with `signal_label`; each is correlated by
         itself. None takes all events together.
+    scores : dict of str to array-like of shape (n_events,) or (n_seeds, n_events)
+        Anomaly scores of the same events by each method, from one or several trainings.
     method : {"spearman", "pearson"}, default="spearman"
         "spearman" correlates the ranks and so does not depend on the unit of the score; "pearson"
         correlates the scores, as [1]_ does with outputs of classifiers.
-    signal_label : int, str or None, default=None
-        The label of signal in the truth; required where it holds -1 and +1.
+    signal_label : int, str, list of them or None, default=None
+        The label of signal, or those of several signals; required where the truth holds -1 and +1.
+    background_label : int, str or None, default=None
+        The label of background; events of further labels are left out. By default the only other
+        label.
 
     Returns
     -------
     correlation : pandas.DataFrame
         One row per pair of trainings, with the columns ``events`` ("background", "signal" or
-        "all"), ``method_a``, ``seed_a``, ``method_b``, ``seed_b`` and ``correlation``. Pairs of
-        one method are its seeds.
+        the label of one of several, or "all"), ``method_a``, ``seed_a``, ``method_b``,
+        ``seed_b`` and ``correlation``. Pairs of one method are its seeds.
 
     Raises
     ------
@@ -52,7 +57,7 @@ def score_correlation(scores, y=None, *, method="spearman", signal_label=None):
     >>> import numpy as np
     >>> from skad.inspection import score_correlation
     >>> a, b = np.random.default_rng(0).normal(size=(2, 10_000))
-    >>> table = score_correlation({"a": a, "exp a": np.exp(a), "b": b})
+    >>> table = score_correlation(None, {"a": a, "exp a": np.exp(a), "b": b})
     >>> table["correlation"].abs().round(1).tolist()
     [1.0, 0.0, 0.0]
     """
@@ -66,7 +71,7 @@ def score_correlation(scores, y=None, *, method="spearman", signal_label=None):
         raise ValueError("scores must hold at least two trainings, of methods or seeds; got one.")
     stacked = np.concatenate(list(checked.values()))
     rows = []
-    for kind, mask in event_classes(y, stacked.shape[1], signal_label).items():
+    for kind, mask in classes_of(y_true, stacked.shape[1], signal_label, background_label).items():
         values = stacked[:, mask]
         for (name, _), row in zip(keys, values, strict=True):
             if np.ptp(row) == 0:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from skad.metrics._checks import check_scores, signal_mask
+from skad.metrics._checks import check_scores, event_classes
 
-__all__ = ["event_classes", "scores_by_seed"]
+__all__ = ["classes_of", "scores_by_seed"]
 
 
 def scores_by_seed(scores, *, least=1):
@@ -31,12 +31,12 @@ def scores_by_seed(scores, *, least=1):
     return checked
 
 
-def event_classes(y, n_events, signal_label):
-    """Return which events are background and signal, or all of them without truth."""
-    if y is None:
+def classes_of(y_true, n_events, signal_label, background_label):
+    """Return masks of background and every signal that has events, or of all without truth."""
+    if y_true is None:
         return {"all": np.ones(n_events, dtype=bool)}
-    signal = signal_mask(y, signal_label, name="y")
-    if len(signal) != n_events:
-        raise ValueError(f"y has {len(signal)} entries for {n_events} scored events.")
-    classes = {"background": ~signal, "signal": signal}
+    classes = event_classes(y_true, signal_label, background_label)
+    n_labels = len(classes["background"])
+    if n_labels != n_events:
+        raise ValueError(f"y_true has {n_labels} entries for {n_events} scored events.")
     return {name: rows for name, rows in classes.items() if rows.any()}

@@ -9,6 +9,7 @@ from skad.metrics._log_density import mean_log_density
 from skad.metrics._mass_spectra import MassSpectra, mass_spectra
 from skad.metrics._overlap import (
     OverlapCurve,
+    jaccard_index,
     most_anomalous,
     overlap_curve,
     selection_overlap,
@@ -43,6 +44,7 @@ __all__ = [
     # without truth labels
     "OverlapCurve",
     "argos_score",
+    "jaccard_index",
     "mean_log_density",
     "most_anomalous",
     "overlap_curve",

@@ -1,6 +1,7 @@
 """Checks of scores, labels and weights shared by the metrics."""
 
 import numbers
+from collections.abc import Mapping
 
 import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
@@ -11,7 +12,9 @@ __all__ = [
     "check_fraction",
     "check_scores",
     "check_weight",
+    "event_classes",
     "one_class_message",
+    "read_truth",
     "signal_mask",
 ]
 
@@ -58,36 +61,105 @@ def signal_mask(y, signal_label=None, *, name="y_true"):
     """Return which events are signal; refuse labels that could be read both ways.
 
     Without `signal_label`, y must be boolean or hold 0 and 1 (1 = signal). In {-1, +1} the +1
-    is signal for some and scikit-learn's inlier for others, so `signal_label` is required. With
-    `signal_label`, every other label is background.
+    is signal for some and scikit-learn's inlier for others, so `signal_label` is required.
     """
+    classes = event_classes(y, signal_label, name=name)
+    return next(mask for kind, mask in classes.items() if kind != "background")
+
+
+def read_truth(y_true, *arrays, signal_label=None, background_label=None, name="y_true"):
+    """Return which events are signal, then `arrays`, without the events of neither label.
+
+    The arrays have the events on their last axis, or are None.
+    """
+    classes = event_classes(y_true, signal_label, background_label, name=name)
+    check_consistent_length(
+        classes["background"],
+        *(None if a is None else np.moveaxis(np.asarray(a), -1, 0) for a in arrays),
+    )
+    (signal,) = (mask for kind, mask in classes.items() if kind != "background")
+    used = signal | classes["background"]
+    if used.all():
+        return signal, *arrays
+    return signal[used], *(None if a is None else np.asarray(a)[..., used] for a in arrays)
+
+
+def event_classes(y_true, signal_label=None, background_label=None, *, name="y_true"):
+    """Return a dict of masks: "background", then "signal", or every label of a list of signals.
+
+    Labels that are neither are refused without `background_label`, and in no mask with it.
+    """
+    y = _labels(y_true, name)
+    many = isinstance(signal_label, (list, tuple, set, np.ndarray))
+    if signal_label is None and background_label is None:
+        return _unnamed_classes(y, name)
+    background = None if background_label is None else np.asarray(y == background_label, bool)
+    if signal_label is None:
+        others = _distinct(y[~background])
+        if len(others) > 1:
+            raise ValueError(
+                f"{name} holds {len(others)} labels besides background_label="
+                f"{background_label!r}: {others[:5]}. Say which one is signal: signal_label=."
+            )
+        return {"background": background, "signal": ~background}
+    labels = list(signal_label) if many else [signal_label]
+    masks = [np.asarray(y == label, dtype=bool) for label in labels]
+    rest = ~np.any(masks, axis=0) if masks else np.ones(len(y), dtype=bool)
+    if background is None:
+        others = _distinct(y[rest])
+        if len(others) > 1:
+            raise ValueError(
+                f"{name} holds {len(others)} labels besides signal_label={signal_label!r}: "
+                f"{others[:5]}. Say which one is background with background_label=; events of "
+                "the others are then left out. To take all of them as background, pass the truth "
+                "as booleans."
+            )
+        background = rest
+    names = [str(label) for label in labels] if many else ["signal"]
+    return {"background": background, **dict(zip(names, masks, strict=True))}
+
+
+def _labels(y, name):
     if y is None:
         raise ValueError(
             f"{name} is None, but this metric needs truth labels; pass them as y, "
             "or as routed metadata `truth`."
         )
+    if isinstance(y, Mapping):
+        raise TypeError(
+            f"{name} must hold the truth of every event; got a dict. The truth comes first, then "
+            "the scores."
+        )
     y = column_or_1d(y)
-    if y.dtype.kind == "b" and signal_label is None:
+    if y.dtype.kind == "b":
         return y
     # NaN is the only value unlike itself; None appears where objects are compared with None.
     missing = np.array([v is None or v != v for v in y]) if y.dtype == object else y != y
     if missing.any():
         raise ValueError(f"{name} holds {missing.sum()} missing labels of {len(y)}.")
-    if signal_label is not None:
-        return np.asarray(y == signal_label, dtype=bool)
-    labels = set(y.tolist()) if y.dtype == object else set(np.unique(y).tolist())
+    return y
+
+
+def _distinct(y):
+    return sorted(set(y.tolist() if y.dtype == object else np.unique(y).tolist()), key=str)
+
+
+def _unnamed_classes(y, name):
+    if y.dtype.kind == "b":
+        return {"background": ~y, "signal": y}
+    labels = set(_distinct(y))
     if labels <= {0, 1}:
-        return y == 1
+        return {"background": y == 0, "signal": y == 1}
     if labels <= {-1, 1}:
         raise ValueError(
             f"{name} holds -1 and +1, which can be read both ways: scikit-learn's outlier "
             "detectors use +1 for inliers, physics and binary classifiers use +1 for signal. "
             "Say which one is signal: signal_label=-1 or signal_label=1."
         )
-    shown = sorted(labels, key=str)[:5]
     raise ValueError(
         f"{name} must hold 0 (background) and 1 (signal); got {len(labels)} labels, among them "
-        f"{shown}. Pass signal_label= to say which label is signal; all others are background."
+        f"{sorted(labels, key=str)[:5]}. Pass signal_label= and, where there are further ones, "
+        "background_label=."
     )
 
 

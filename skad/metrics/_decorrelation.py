@@ -3,9 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils import check_consistent_length
 
-from skad.metrics._checks import check_fraction, check_scores, check_weight, signal_mask
+from skad.metrics._checks import check_fraction, check_scores, check_weight, read_truth
 from skad.metrics._roc import cut_counts
 from skad.metrics._sculpting import mass_sculpting_jsd
 
@@ -30,25 +29,26 @@ class DecorrelationCurve(NamedTuple):
 
 
 def decorrelation_curve(
-    mass,
-    scores,
     y_true,
+    scores,
+    mass,
     *,
     background_efficiencies=None,
     bins=20,
     sample_weight=None,
     signal_label=None,
+    background_label=None,
 ):
     """Divergence of the background's mass spectrum and signal efficiency of cuts on a score.
 
     Parameters
     ----------
-    mass : array-like of shape (n_events,)
-        Mass of the events, any unit; that of the signal is not used.
-    scores : array-like of shape (n_events,)
-        Anomaly scores, higher = more anomalous.
     y_true : array-like of shape (n_events,)
         Truth: 1 = signal, 0 = background, or any labels with `signal_label`.
+    scores : array-like of shape (n_events,)
+        Anomaly scores, higher = more anomalous.
+    mass : array-like of shape (n_events,)
+        Mass of the events, any unit; that of the signal is not used.
     background_efficiencies : array-like, default=None
         Fractions of the background that the cuts keep, in (0, 1]; by default 15 from 1 % to 50 %.
     bins : int or array-like, default=20
@@ -59,6 +59,9 @@ def decorrelation_curve(
         Non-negative weights.
     signal_label : int, str or None, default=None
         The label of signal; required for y in {-1, +1}.
+    background_label : int, str or None, default=None
+        The label of background; events of further labels are left out. By default the only other
+        label.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def decorrelation_curve(
     >>> y = np.repeat([0, 1], 10_000)
     >>> mass, noise = np.random.default_rng(0).exponential(100, size=(2, 20_000))
     >>> scores = mass + noise + 100 * y
-    >>> curve = decorrelation_curve(mass, scores, y, background_efficiencies=[0.05, 0.5])
+    >>> curve = decorrelation_curve(y, scores, mass, background_efficiencies=[0.05, 0.5])
     >>> curve.signal_efficiency.round(2), curve.jsd.round(2)
     (array([0.12, 0.86]), array([0.19, 0.04]))
     """
@@ -85,10 +88,12 @@ def decorrelation_curve(
         background_efficiencies = np.geomspace(0.01, 0.5, 15)
     fractions = check_fraction(background_efficiencies, name="background_efficiencies").ravel()
     mass, scores = check_scores(mass, name="mass"), check_scores(scores)
-    check_consistent_length(mass, scores)
-    background = ~signal_mask(y_true, signal_label)
     weight = check_weight(sample_weight, scores)
-    counts = cut_counts(~background, scores, sample_weight=weight)
+    signal, scores, mass, weight = read_truth(
+        y_true, scores, mass, weight, signal_label=signal_label, background_label=background_label
+    )
+    background = ~signal
+    counts = cut_counts(signal, scores, sample_weight=weight)
     jsd = mass_sculpting_jsd(
         mass[background],
         scores[background],

@@ -15,6 +15,7 @@ from skad.utils._statistics import effective_size
 
 __all__ = [
     "OverlapCurve",
+    "jaccard_index",
     "most_anomalous",
     "overlap_curve",
     "selection_overlap",
@@ -60,6 +61,50 @@ def shared_fraction(*scores, fraction=0.01, sample_weight=None):
     """
     shared, _ = _shared_and_chance(scores, fraction, sample_weight)
     return shared
+
+
+def jaccard_index(*scores, fraction=0.01, sample_weight=None):
+    """Events that every score selects over events that any score selects.
+
+    Of two selections of the same size that share a fraction s, ``s / (2 - s)``.
+
+    Parameters
+    ----------
+    *scores : two or more array-like of shape (n_events,)
+        Anomaly scores of the same events, higher = more anomalous.
+    fraction : float or array-like, default=0.01
+        Fraction of events (of the total weight) that each score selects, in (0, 1].
+    sample_weight : array-like of shape (n_events,), default=None
+        Non-negative weights.
+
+    Returns
+    -------
+    index : float or ndarray
+        1 when all select the same events, 0 when no event is selected by all.
+
+    See Also
+    --------
+    shared_fraction : Over the size of one selection.
+
+    Notes
+    -----
+    Events that tie at the cut count as in `shared_fraction`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skad.metrics import jaccard_index, shared_fraction
+    >>> a, b = np.random.default_rng(0).normal(size=(2, 100_000))
+    >>> shared = shared_fraction(a, a + b, fraction=0.01)
+    >>> round(shared, 2), round(jaccard_index(a, a + b, fraction=0.01), 2)
+    (0.28, 0.16)
+    """
+    fractions, members, weight = _memberships(scores, fraction, sample_weight)
+    index = np.empty(fractions.size)
+    for i, selected in enumerate(members):
+        every, none = np.prod(selected, axis=0), np.prod(1 - selected, axis=0)
+        index[i] = every @ weight / ((1 - none) @ weight)
+    return float(index[0]) if fractions.ndim == 0 else index.reshape(fractions.shape)
 
 
 def selection_overlap(*scores, fraction=0.01, sample_weight=None):
@@ -196,6 +241,20 @@ def most_anomalous(scores, *, fraction=0.01, sample_weight=None):
 
 
 def _shared_and_chance(scores, fraction, sample_weight):
+    fractions, members, weight = _memberships(scores, fraction, sample_weight)
+    shared, chance = np.empty(fractions.size), np.empty(fractions.size)
+    for i, selections in enumerate(members):
+        selected = selections @ weight / weight.sum()
+        both = np.prod(selections, axis=0) @ weight / weight.sum()
+        shared[i] = both / selected.mean()
+        chance[i] = np.prod(selected) / selected.mean()
+    if fractions.ndim == 0:
+        return float(shared[0]), float(chance[0])
+    return shared.reshape(fractions.shape), chance.reshape(fractions.shape)
+
+
+def _memberships(scores, fraction, sample_weight):
+    """Return the fractions, for each an array (n_scores, n_events) of membership, and weights."""
     if len(scores) < 2:
         raise ValueError(
             f"At least two score arrays are needed; got {len(scores)}. Pass them one after "
@@ -206,16 +265,8 @@ def _shared_and_chance(scores, fraction, sample_weight):
     check_consistent_length(*scores)
     weight = check_weight(sample_weight, scores[0])
     ranked = [RankedScores(s, weight) for s in scores]
-    shared, chance = np.empty(fractions.size), np.empty(fractions.size)
-    for i, value in enumerate(fractions.ravel()):
-        members = np.array([r.membership(value) for r in ranked])
-        selected = members @ weight / weight.sum()
-        both = np.prod(members, axis=0) @ weight / weight.sum()
-        shared[i] = both / selected.mean()
-        chance[i] = np.prod(selected) / selected.mean()
-    if fractions.ndim == 0:
-        return float(shared[0]), float(chance[0])
-    return shared.reshape(fractions.shape), chance.reshape(fractions.shape)
+    members = (np.array([r.membership(value) for r in ranked]) for value in fractions.ravel())
+    return fractions, members, weight
 
 
 def _score_overlap(scored, *, reference=None, fraction=0.01, n_refits=2, random_state=None):

@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.metrics import auc, roc_auc_score
-from sklearn.utils import check_consistent_length
 
-from skad.metrics._checks import check_scores, check_weight, one_class_message, signal_mask
+from skad.metrics._checks import check_scores, check_weight, one_class_message, read_truth
 from skad.metrics._registry import register_scorer
 from skad.utils._statistics import effective_size
 
@@ -42,7 +41,9 @@ class ROCCurve(NamedTuple):
         return float(auc(self.fpr, self.tpr))
 
 
-def anomaly_roc_curve(y_true, scores, *, sample_weight=None, signal_label=None):
+def anomaly_roc_curve(
+    y_true, scores, *, sample_weight=None, signal_label=None, background_label=None
+):
     """ROC curve with statistical errors, for every distinct cut on an anomaly score.
 
     Parameters
@@ -54,7 +55,10 @@ def anomaly_roc_curve(y_true, scores, *, sample_weight=None, signal_label=None):
     sample_weight : array-like of shape (n_events,), default=None
         Non-negative weights.
     signal_label : int, str or None, default=None
-        The label of signal; all other labels are background. Required for y in {-1, +1}.
+        The label of signal; required for y in {-1, +1}.
+    background_label : int, str or None, default=None
+        The label of background; events of further labels are left out. By default the only other
+        label.
 
     Returns
     -------
@@ -78,7 +82,13 @@ def anomaly_roc_curve(y_true, scores, *, sample_weight=None, signal_label=None):
     >>> curve.fpr.tolist(), curve.tpr.tolist(), curve.roc_auc
     ([0.0, 0.25, 0.25, 0.25, 0.5, 0.75, 1.0], [0.0, 0.0, 0.5, 1.0, 1.0, 1.0, 1.0], 0.75)
     """
-    counts = cut_counts(y_true, scores, sample_weight=sample_weight, signal_label=signal_label)
+    counts = cut_counts(
+        y_true,
+        scores,
+        sample_weight=sample_weight,
+        signal_label=signal_label,
+        background_label=background_label,
+    )
     return ROCCurve(**{name: getattr(counts, name) for name in ROCCurve._fields})
 
 
@@ -158,12 +168,13 @@ class CutCounts:
         return CutCounts(threshold=threshold, **totals)
 
 
-def cut_counts(y_true, scores, *, sample_weight=None, signal_label=None):
+def cut_counts(y_true, scores, *, sample_weight=None, signal_label=None, background_label=None):
     """Check the input and count signal and background above every distinct score."""
     scores = check_scores(scores)
-    signal = signal_mask(y_true, signal_label)
-    check_consistent_length(signal, scores)
     weight = check_weight(sample_weight, scores)
+    signal, scores, weight = read_truth(
+        y_true, scores, weight, signal_label=signal_label, background_label=background_label
+    )
     problem = one_class_message(signal, weight)
     if problem is not None:
         raise ValueError(f"y_true: {problem}.")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_consistent_length
 
-from skad.metrics._checks import check_scores, check_weight, signal_mask
+from skad.metrics._checks import check_scores, check_weight, event_classes
 
 __all__ = ["ScoreHistograms", "score_histograms"]
 
@@ -18,8 +18,8 @@ class ScoreHistograms(NamedTuple):
     edges : ndarray of shape (n_bins + 1,)
         Bin edges, in the units of the score.
     density : dict of str to ndarray of shape (n_bins,)
-        Height of the histogram of "events", or of "background" and "signal" as far as there are
-        any; the integral of each is 1.
+        Height of the histogram of "events", or of "background" and "signal" (or every label of a
+        list of signals) as far as there are any; the integral of each is 1.
     density_error : dict of str to ndarray of shape (n_bins,)
         Standard errors, from sums of squared weights.
     """
@@ -30,24 +30,35 @@ class ScoreHistograms(NamedTuple):
 
 
 def score_histograms(
-    scores, y_true=None, *, bins=50, scale="linear", sample_weight=None, signal_label=None
+    y_true,
+    scores,
+    *,
+    bins=50,
+    scale="linear",
+    sample_weight=None,
+    signal_label=None,
+    background_label=None,
 ):
     """Histogram anomaly scores, those of signal and background separately.
 
     Parameters
     ----------
+    y_true : array-like of shape (n_events,) or None
+        Truth: 1 = signal, 0 = background, or any labels with `signal_label`. None takes all events
+        together.
     scores : array-like of shape (n_events,)
         Anomaly scores.
-    y_true : array-like of shape (n_events,), default=None
-        Truth: 1 = signal, 0 = background, or any labels with `signal_label`.
     bins : int or array-like, default=50
         Number of bins between the smallest and largest score, or the edges.
     scale : {"linear", "log"}, default="linear"
         Spacing of the bins; "log" needs positive scores.
     sample_weight : array-like of shape (n_events,), default=None
         Non-negative weights.
-    signal_label : int, str or None, default=None
-        The label of signal; required for y in {-1, +1}.
+    signal_label : int, str, list of them or None, default=None
+        The label of signal, or those of several signals; required for y in {-1, +1}.
+    background_label : int, str or None, default=None
+        The label of background; events of further labels are left out. By default the only other
+        label.
 
     Returns
     -------
@@ -57,18 +68,17 @@ def score_histograms(
     Examples
     --------
     >>> from skad.metrics import score_histograms
-    >>> histograms = score_histograms([1, 2, 2, 3, 3, 3], [0, 0, 0, 0, 1, 1], bins=2)
+    >>> histograms = score_histograms([0, 0, 0, 0, 1, 1], [1, 2, 2, 3, 3, 3], bins=2)
     >>> histograms.edges, histograms.density["background"]
     (array([1., 2., 3.]), array([0.25, 0.75]))
     """
     scores = check_scores(scores)
     weight = check_weight(sample_weight, scores)
-    edges = _edges(scores, bins, scale)
     parts = {"events": np.ones(len(scores), dtype=bool)}
     if y_true is not None:
-        signal = signal_mask(y_true, signal_label)
-        check_consistent_length(signal, scores)
-        parts = {"background": ~signal, "signal": signal}
+        parts = event_classes(y_true, signal_label, background_label)
+        check_consistent_length(parts["background"], scores)
+    edges = _edges(scores[np.any(list(parts.values()), axis=0)], bins, scale)
     density, error = {}, {}
     for name, part in parts.items():
         if weight[part].any():

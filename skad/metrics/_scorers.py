@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
 
 from skad.exceptions import LowStatisticsWarning
-from skad.metrics._checks import check_weight, one_class_message, signal_mask
+from skad.metrics._checks import check_weight, one_class_message, read_truth
 from skad.metrics._registry import SCORERS, find_scorer
 from skad.metrics._responses import anomaly_response
 from skad.utils import _sklearn as sk
@@ -17,7 +17,7 @@ from skad.utils import _sklearn as sk
 __all__ = ["anomaly_scorer_table", "anomaly_scorers", "get_anomaly_scorer"]
 
 
-def get_anomaly_scorer(name, *, signal_label=None, **options):
+def get_anomaly_scorer(name, *, signal_label=None, background_label=None, **options):
     """Return a scorer of anomaly detection for scikit-learn's model selection.
 
     The scorer is called ``scorer(estimator, X, y)`` with any detector, density or classifier, or
@@ -31,6 +31,9 @@ def get_anomaly_scorer(name, *, signal_label=None, **options):
         "argos", "overlap" and "log_likelihood" without.
     signal_label : int, str or None, default=None
         The label of signal in y or `truth`; required where they hold -1 and +1.
+    background_label : int, str or None, default=None
+        The label of background; events of further labels are left out. By default the only other
+        label.
     **options
         Parameters of the metric that the table lists.
 
@@ -69,7 +72,9 @@ def get_anomaly_scorer(name, *, signal_label=None, **options):
     >>> bool(scorer(IsolationForest(random_state=0).fit(X), X) > 0.1)
     True
     """
-    return AnomalyScorer(name, signal_label=signal_label, **options)
+    return AnomalyScorer(
+        name, signal_label=signal_label, background_label=background_label, **options
+    )
 
 
 def anomaly_scorer_table():
@@ -104,7 +109,7 @@ def anomaly_scorer_table():
     return pd.DataFrame(rows, index=index, columns=["needs_truth", "options", "summary"])
 
 
-def anomaly_scorers(scorers, *, signal_label=None):
+def anomaly_scorers(scorers, *, signal_label=None, background_label=None):
     """Return one scorer that gives several scores from one pass over the events.
 
     Parameters
@@ -113,6 +118,8 @@ def anomaly_scorers(scorers, *, signal_label=None):
         Names of `get_anomaly_scorer`, or names with the options of each.
     signal_label : int, str or None, default=None
         The label of signal, for all of them.
+    background_label : int, str or None, default=None
+        The label of background, for all of them.
 
     Returns
     -------
@@ -136,7 +143,7 @@ def anomaly_scorers(scorers, *, signal_label=None):
     options = dict(scorers) if isinstance(scorers, Mapping) else {name: {} for name in scorers}
     if not options:
         raise ValueError("scorers is empty; give at least one name.")
-    return AnomalyScorers(options, signal_label=signal_label)
+    return AnomalyScorers(options, signal_label=signal_label, background_label=background_label)
 
 
 class _RoutedScorer:
@@ -192,10 +199,11 @@ class _RoutedScorer:
 class AnomalyScorer(_RoutedScorer):
     """Scorer returned by `get_anomaly_scorer`."""
 
-    def __init__(self, name, *, signal_label=None, **options):
+    def __init__(self, name, *, signal_label=None, background_label=None, **options):
         super().__init__()
         self.name = name
         self.signal_label = signal_label
+        self.background_label = background_label
         self.options = options
         self._check_options()
 
@@ -228,7 +236,8 @@ class AnomalyScorer(_RoutedScorer):
         -------
         score : float
         """
-        return self._score(Scored(estimator, X, y, truth, sample_weight, self.signal_label))
+        labels = (self.signal_label, self.background_label)
+        return self._score(Scored(estimator, X, y, truth, sample_weight, *labels))
 
     def _score(self, scored):
         entry, fixed = find_scorer(self.name)
@@ -238,7 +247,8 @@ class AnomalyScorer(_RoutedScorer):
         return float(entry.function(scored, **options))
 
     def __repr__(self):
-        options = {"signal_label": self.signal_label, **self.options}
+        labels = {"signal_label": self.signal_label, "background_label": self.background_label}
+        options = {**labels, **self.options}
         shown = [
             f", {key}={value!r}" if np.ndim(value) == 0 else f", {key}=<{type(value).__name__}>"
             for key, value in options.items()
@@ -250,17 +260,21 @@ class AnomalyScorer(_RoutedScorer):
 class AnomalyScorers(_RoutedScorer):
     """Scorer returned by `anomaly_scorers`."""
 
-    def __init__(self, options, *, signal_label=None):
+    def __init__(self, options, *, signal_label=None, background_label=None):
         super().__init__()
         self.scorers = {
-            name: AnomalyScorer(name, signal_label=signal_label, **(kwargs or {}))
+            name: AnomalyScorer(
+                name, signal_label=signal_label, background_label=background_label, **(kwargs or {})
+            )
             for name, kwargs in options.items()
         }
         self.signal_label = signal_label
+        self.background_label = background_label
 
     def __call__(self, estimator, X, y=None, *, truth=None, sample_weight=None):
         """Return a dict of name to score; the parameters are those of one scorer."""
-        scored = Scored(estimator, X, y, truth, sample_weight, self.signal_label)
+        labels = (self.signal_label, self.background_label)
+        scored = Scored(estimator, X, y, truth, sample_weight, *labels)
         return {name: scorer._score(scored) for name, scorer in self.scorers.items()}
 
     def __repr__(self):
@@ -270,12 +284,13 @@ class AnomalyScorers(_RoutedScorer):
 class Scored:
     """An estimator with the events to score; the anomaly score is computed once."""
 
-    def __init__(self, estimator, X, y, truth, sample_weight, signal_label):
+    def __init__(self, estimator, X, y, truth, sample_weight, signal_label, background_label):
         self.estimator = estimator
         self.X = X
         self.y = y
         self.truth = y if truth is None else truth
         self.signal_label = signal_label
+        self.background_label = background_label
         self.weight = sample_weight
 
     @functools.cached_property
@@ -288,8 +303,15 @@ class Scored:
 
 
 def _truth_score(metric, scored, **options):
-    signal = signal_mask(scored.truth, scored.signal_label, name="y (or truth)")
-    problem = one_class_message(signal, check_weight(scored.weight, signal))
+    signal, scores, weight = read_truth(
+        scored.truth,
+        scored.scores,
+        scored.weight,
+        signal_label=scored.signal_label,
+        background_label=scored.background_label,
+        name="y (or truth)",
+    )
+    problem = one_class_message(signal, check_weight(weight, signal))
     if problem is not None:
         warnings.warn(
             f"The score is NaN: {problem}. In cross-validation, pass "
@@ -299,4 +321,4 @@ def _truth_score(metric, scored, **options):
             stacklevel=2,
         )
         return np.nan
-    return metric(signal, scored.scores, sample_weight=scored.weight, **options)
+    return metric(signal, scores, sample_weight=weight, **options)

@@ -68,7 +68,9 @@ class WorkingPoint(NamedTuple):
     background_events: float
 
 
-def significance_improvement_curve(y_true, scores, *, sample_weight=None, signal_label=None):
+def significance_improvement_curve(
+    y_true, scores, *, sample_weight=None, signal_label=None, background_label=None
+):
     """Significance improvement for every cut on the score.
 
     Keeping the events with ``score >= threshold`` multiplies the significance S / sqrt(B) by
@@ -83,7 +85,10 @@ def significance_improvement_curve(y_true, scores, *, sample_weight=None, signal
     sample_weight : array-like of shape (n_events,), default=None
         Non-negative weights.
     signal_label : int, str or None, default=None
-        The label of signal; all other labels are background. Required for y in {-1, +1}.
+        The label of signal; required for y in {-1, +1}.
+    background_label : int, str or None, default=None
+        The label of background; events of further labels are left out. By default the only other
+        label.
 
     Returns
     -------
@@ -107,7 +112,13 @@ def significance_improvement_curve(y_true, scores, *, sample_weight=None, signal
     >>> curve.sic.round(2).tolist()
     [nan, 0.0, 1.0, 2.0, 1.41, 1.15, 1.0]
     """
-    counts = cut_counts(y_true, scores, sample_weight=sample_weight, signal_label=signal_label)
+    counts = cut_counts(
+        y_true,
+        scores,
+        sample_weight=sample_weight,
+        signal_label=signal_label,
+        background_label=background_label,
+    )
     sic, error = counts.ratio()
     return SICCurve(
         tpr=counts.tpr,
@@ -127,6 +138,7 @@ def max_significance_improvement(
     max_relative_error=None,
     sample_weight=None,
     signal_label=None,
+    background_label=None,
     return_point=False,
 ):
     """Largest significance improvement among cuts that leave enough background to measure it.
@@ -149,6 +161,9 @@ def max_significance_improvement(
         Non-negative weights.
     signal_label : int, str or None, default=None
         The label of signal; required for y in {-1, +1}.
+    background_label : int, str or None, default=None
+        The label of background; events of further labels are left out. By default the only other
+        label.
     return_point : bool, default=False
         Return the whole working point instead of its SIC.
 
@@ -172,7 +187,11 @@ def max_significance_improvement(
     else:
         minimum = check_positive(max_relative_error, name="max_relative_error") ** -2
     curve = significance_improvement_curve(
-        y_true, scores, sample_weight=sample_weight, signal_label=signal_label
+        y_true,
+        scores,
+        sample_weight=sample_weight,
+        signal_label=signal_label,
+        background_label=background_label,
     )
     # Rounding of 0.2**-2 must not turn 25 events into too few.
     allowed = (curve.background_events >= minimum * (1 - 1e-9)) & (curve.fpr > 0)
@@ -201,6 +220,7 @@ def significance_improvement_at(
     min_background_events=25,
     sample_weight=None,
     signal_label=None,
+    background_label=None,
     return_point=False,
 ):
     """Significance improvement at a given efficiency, interpolated along the ROC curve.
@@ -221,6 +241,9 @@ def significance_improvement_at(
         Non-negative weights.
     signal_label : int, str or None, default=None
         The label of signal; required for y in {-1, +1}.
+    background_label : int, str or None, default=None
+        The label of background; events of further labels are left out. By default the only other
+        label.
     return_point : bool, default=False
         Return the whole working point (fields of the shape asked for) instead of its SIC.
 
@@ -253,7 +276,13 @@ def significance_improvement_at(
             raise ValueError(f"rejection must be finite and at least 1; got {rejection!r}.")
         name, value = "fpr", 1 / value
     value = check_fraction(value, name=name).ravel()
-    counts = cut_counts(y_true, scores, sample_weight=sample_weight, signal_label=signal_label)
+    counts = cut_counts(
+        y_true,
+        scores,
+        sample_weight=sample_weight,
+        signal_label=signal_label,
+        background_label=background_label,
+    )
     counts = counts.at(**{name: value})
     _warn_few_background(counts, min_background_events)
     sic, error = counts.ratio()
@@ -273,6 +302,7 @@ def background_rejection(
     min_background_events=25,
     sample_weight=None,
     signal_label=None,
+    background_label=None,
 ):
     """Background rejection ``1 / fpr`` at a given signal efficiency.
 
@@ -290,6 +320,9 @@ def background_rejection(
         Non-negative weights.
     signal_label : int, str or None, default=None
         The label of signal; required for y in {-1, +1}.
+    background_label : int, str or None, default=None
+        The label of background; events of further labels are left out. By default the only other
+        label.
 
     Returns
     -------
@@ -306,7 +339,13 @@ def background_rejection(
     46
     """
     efficiency = check_fraction(tpr, name="tpr")
-    counts = cut_counts(y_true, scores, sample_weight=sample_weight, signal_label=signal_label)
+    counts = cut_counts(
+        y_true,
+        scores,
+        sample_weight=sample_weight,
+        signal_label=signal_label,
+        background_label=background_label,
+    )
     counts = counts.at(tpr=efficiency.ravel())
     _warn_few_background(counts, min_background_events)
     with np.errstate(divide="ignore"):

@@ -48,6 +48,8 @@ class CurveDisplay:
     def _from_curves(cls, curves, names, **options):
         """Return a display of curves, each a dict of attributes."""
         lists = {key: [curve[key] for curve in curves] for key in curves[0]}
+        if not isinstance(names, (str, type(None))) and len(set(names)) == 1:
+            names = names[0]
         return cls(**lists, name=names, **options)
 
     def _curves(self, kind):

@@ -2,7 +2,7 @@
 
 from skad.metrics import decorrelation_curve
 from skad.plotting._curves import CurveDisplay, Kind
-from skad.plotting._scores import named_scores, responses
+from skad.plotting._scores import each_signal, joined, named_scores, responses
 
 __all__ = ["DecorrelationDisplay"]
 
@@ -53,7 +53,7 @@ class DecorrelationDisplay(CurveDisplay):
     >>> y = np.repeat([0, 1], 5000)
     >>> mass, noise = rng.exponential(100, size=(2, 10_000))
     >>> display = DecorrelationDisplay.from_predictions(
-    ...     mass, {"flat": noise + 50 * y, "sculpting": mass + noise + 50 * y}, y
+    ...     y, {"flat": noise + 50 * y, "sculpting": mass + noise + 50 * y}, mass
     ... )
     >>> bool(display.jsd[0][0] < display.jsd[1][0])
     True
@@ -72,8 +72,9 @@ class DecorrelationDisplay(CurveDisplay):
 
     @classmethod
     def from_estimator(
-        cls, estimators, X, mass, y_true, *, background_efficiencies=None, bins=20,
-        sample_weight=None, signal_label=None, name=None, ax=None, **plot_options,
+        cls, estimators, X, y_true, mass, *, background_efficiencies=None, bins=20,
+        sample_weight=None, signal_label=None, background_label=None, name=None, ax=None,
+        **plot_options,
     ):  # fmt: skip
         """Draw the scores that fitted estimators give to signal and background.
 
@@ -82,17 +83,21 @@ class DecorrelationDisplay(CurveDisplay):
         estimators : fitted estimator or dict of str to fitted estimator
             All that `skad.metrics.anomaly_response` reads.
         X : array-like of shape (n_events, n_features)
-        mass : array-like of shape (n_events,)
-            Mass of the events, any unit; that of the signal is not used.
         y_true : array-like of shape (n_events,)
             Truth: 1 = signal, 0 = background, or any labels with `signal_label`.
+        mass : array-like of shape (n_events,)
+            Mass of the events, any unit; that of the signal is not used.
         background_efficiencies : array-like, default=None
             As for `from_predictions`.
         bins : int or array-like, default=20
             As for `from_predictions`.
         sample_weight : array-like of shape (n_events,), default=None
-        signal_label : int, str or None, default=None
-            The label of signal, and the anomalous class of classifiers.
+        signal_label : int, str, list of them or None, default=None
+            The label of signal, or those of several signals, of which each is drawn; None with
+            `background_label` means all others. Required for y in {-1, +1}.
+        background_label : int, str or None, default=None
+            The label of background; events of further labels are left out. By default the only
+            other label.
         name : str, default=None
             By default the name of the class.
         ax : matplotlib Axes, default=None
@@ -105,13 +110,14 @@ class DecorrelationDisplay(CurveDisplay):
         """
         scores, name = responses(estimators, X, name=name, signal_label=signal_label)
         return cls.from_predictions(
-            mass,
-            scores,
             y_true,
+            scores,
+            mass,
             background_efficiencies=background_efficiencies,
             bins=bins,
             sample_weight=sample_weight,
             signal_label=signal_label,
+            background_label=background_label,
             name=name,
             ax=ax,
             **plot_options,
@@ -119,27 +125,32 @@ class DecorrelationDisplay(CurveDisplay):
 
     @classmethod
     def from_predictions(
-        cls, mass, scores, y_true, *, background_efficiencies=None, bins=20, sample_weight=None,
-        signal_label=None, name=None, ax=None, aggregate=None, **plot_options,
+        cls, y_true, scores, mass, *, background_efficiencies=None, bins=20, sample_weight=None,
+        signal_label=None, background_label=None, name=None, ax=None, aggregate=None,
+        **plot_options,
     ):  # fmt: skip
         """Draw anomaly scores of signal and background.
 
         Parameters
         ----------
-        mass : array-like of shape (n_events,)
-            Mass of the events, any unit; that of the signal is not used.
+        y_true : array-like of shape (n_events,)
+            Truth: 1 = signal, 0 = background, or any labels with `signal_label`.
         scores : array-like of shape (n_events,) or (n_seeds, n_events), or dict of str to such
             Anomaly scores, higher = more anomalous. The rows of a two-dimensional array are those
             of several trainings, for the same events.
-        y_true : array-like of shape (n_events,)
-            Truth: 1 = signal, 0 = background, or any labels with `signal_label`.
+        mass : array-like of shape (n_events,)
+            Mass of the events, any unit; that of the signal is not used.
         background_efficiencies : array-like, default=None
             Fractions of the background that the cuts keep; by default 15 from 1 % to 50 %.
         bins : int or array-like, default=20
             Number of bins of equal population of the background's mass, or their edges.
         sample_weight : array-like of shape (n_events,), default=None
-        signal_label : int, str or None, default=None
-            The label of signal; required for y in {-1, +1}.
+        signal_label : int, str, list of them or None, default=None
+            The label of signal, or those of several signals, of which each is drawn; None with
+            `background_label` means all others. Required for y in {-1, +1}.
+        background_label : int, str or None, default=None
+            The label of background; events of further labels are left out. By default the only
+            other label.
         name : str, default=None
         ax : matplotlib Axes, default=None
         aggregate : bool, default=None
@@ -152,21 +163,25 @@ class DecorrelationDisplay(CurveDisplay):
         -------
         display : DecorrelationDisplay
         """
-        scores, names, several = named_scores(scores, name, len(mass))
-        curves = []
-        for score in scores:
-            curve = decorrelation_curve(
-                mass,
-                score,
-                y_true,
-                background_efficiencies=background_efficiencies,
-                bins=bins,
-                sample_weight=sample_weight,
-                signal_label=signal_label,
-            )
-            curves.append({key: getattr(curve, key) for key in cls._lists})
+        scores, names, several = named_scores(scores, name, len(y_true))
+        names = [names] * len(scores) if isinstance(names, (str, type(None))) else names
+        curves, curve_names = [], []
+        for score, of_scores in zip(scores, names, strict=True):
+            for signal, label in each_signal(y_true, signal_label, background_label):
+                curve = decorrelation_curve(
+                    y_true,
+                    score,
+                    mass,
+                    background_efficiencies=background_efficiencies,
+                    bins=bins,
+                    sample_weight=sample_weight,
+                    signal_label=label,
+                    background_label=background_label,
+                )
+                curves.append({key: getattr(curve, key) for key in cls._lists})
+                curve_names.append(joined(of_scores, signal))
         aggregate = several if aggregate is None else aggregate
-        return cls._from_curves(curves, names).plot(ax, aggregate=aggregate, **plot_options)
+        return cls._from_curves(curves, curve_names).plot(ax, aggregate=aggregate, **plot_options)
 
     def _curves(self, kind):
         return [

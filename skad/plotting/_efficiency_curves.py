@@ -3,7 +3,14 @@
 import numpy as np
 
 from skad.plotting._curves import CurveDisplay
-from skad.plotting._scores import named_scores, responses, score_folds
+from skad.plotting._scores import (
+    each_signal,
+    joined,
+    named_scores,
+    responses,
+    score_folds,
+    study_rows,
+)
 
 __all__ = ["EfficiencyCurveDisplay"]
 
@@ -30,6 +37,7 @@ class EfficiencyCurveDisplay(CurveDisplay):
         *,
         sample_weight=None,
         signal_label=None,
+        background_label=None,
         min_background_events=None,
         name=None,
         ax=None,
@@ -45,8 +53,12 @@ class EfficiencyCurveDisplay(CurveDisplay):
         y : array-like of shape (n_events,)
             Truth: 1 = signal, 0 = background, or any labels with `signal_label`.
         sample_weight : array-like of shape (n_events,), default=None
-        signal_label : int, str or None, default=None
-            The label of signal; required for y in {-1, +1}.
+        signal_label : int, str, list of them or None, default=None
+            The label of signal, or those of several signals, of which each is drawn; None with
+            `background_label` means all others. Required for y in {-1, +1}.
+        background_label : int, str or None, default=None
+            The label of background; events of further labels are left out. By default the only
+            other label.
         min_background_events : float, default=None
             Cuts that leave fewer background events are not drawn; None means 25 for the
             significance improvement and 0 for the ROC curve.
@@ -66,6 +78,7 @@ class EfficiencyCurveDisplay(CurveDisplay):
             scores,
             sample_weight=sample_weight,
             signal_label=signal_label,
+            background_label=background_label,
             min_background_events=min_background_events,
             name=name,
             ax=ax,
@@ -80,6 +93,7 @@ class EfficiencyCurveDisplay(CurveDisplay):
         *,
         sample_weight=None,
         signal_label=None,
+        background_label=None,
         min_background_events=None,
         name=None,
         ax=None,
@@ -96,8 +110,12 @@ class EfficiencyCurveDisplay(CurveDisplay):
             Anomaly scores, higher = more anomalous. The rows of a two-dimensional array are those
             of several trainings, for the same events.
         sample_weight : array-like of shape (n_events,), default=None
-        signal_label : int, str or None, default=None
-            The label of signal; required for y in {-1, +1}.
+        signal_label : int, str, list of them or None, default=None
+            The label of signal, or those of several signals, of which each is drawn; None with
+            `background_label` means all others. Required for y in {-1, +1}.
+        background_label : int, str or None, default=None
+            The label of background; events of further labels are left out. By default the only
+            other label.
         min_background_events : float, default=None
             As for `from_estimator`.
         name : str, default=None
@@ -114,7 +132,8 @@ class EfficiencyCurveDisplay(CurveDisplay):
         """
         scores, names, several = named_scores(scores, name, len(y_true))
         samples = [(s, y_true, sample_weight) for s in scores]
-        display = cls._from_samples(samples, names, signal_label, min_background_events)
+        labels = (signal_label, background_label)
+        display = cls._from_samples(samples, names, labels, min_background_events)
         aggregate = several if aggregate is None else aggregate
         return display.plot(ax, aggregate=aggregate, **plot_options)
 
@@ -127,6 +146,7 @@ class EfficiencyCurveDisplay(CurveDisplay):
         *,
         sample_weight=None,
         signal_label=None,
+        background_label=None,
         min_background_events=None,
         name=None,
         ax=None,
@@ -144,8 +164,12 @@ class EfficiencyCurveDisplay(CurveDisplay):
         y : array-like of shape (n_events,)
             Truth: 1 = signal, 0 = background, or any labels with `signal_label`.
         sample_weight : array-like of shape (n_events,), default=None
-        signal_label : int, str or None, default=None
-            The label of signal; required for y in {-1, +1}.
+        signal_label : int, str, list of them or None, default=None
+            The label of signal, or those of several signals, of which each is drawn; None with
+            `background_label` means all others. Required for y in {-1, +1}.
+        background_label : int, str or None, default=None
+            The label of background; events of further labels are left out. By default the only
+            other label.
         min_background_events : float, default=None
             As for `from_estimator`.
         name : str, default=None
@@ -159,18 +183,60 @@ class EfficiencyCurveDisplay(CurveDisplay):
         -------
         display : display
         """
-        folds = score_folds(cv_results, X, y, sample_weight, signal_label=signal_label)
-        display = cls._from_samples(folds, name, signal_label, min_background_events)
+        folds = list(score_folds(cv_results, X, y, sample_weight, signal_label=signal_label))
+        labels = (signal_label, background_label)
+        display = cls._from_samples(folds, name, labels, min_background_events)
         return display.plot(ax, aggregate=aggregate, **plot_options)
 
     @classmethod
-    def _from_samples(cls, samples, names, signal_label, minimum):
+    def from_study(
+        cls, study, *, min_background_events=None, ax=None, aggregate=True, **plot_options
+    ):
+        """Draw the scores that a study kept: median and 16-84 % band over its seeds.
+
+        Parameters
+        ----------
+        study : pandas.DataFrame
+            Result of `skad.inspection.coordinate_study` or `skad.inspection.injection_study` with
+            ``keep_scores=True``, or some of its rows, as of one frame.
+        min_background_events : float, default=None
+            As for `from_estimator`.
+        ax : matplotlib Axes, default=None
+        aggregate : bool, default=True
+            False draws every seed.
+        **plot_options
+            Further parameters of `plot`.
+
+        Returns
+        -------
+        display : display
+        """
+        rows = list(study_rows(study))
+        samples = [(scores, truth, weight) for _, scores, truth, weight in rows]
+        names = [name for name, *_ in rows]
+        display = cls._from_samples(samples, names, (None, None), min_background_events)
+        aggregate = aggregate and len(set(names)) < len(names)
+        return display.plot(ax, aggregate=aggregate, **plot_options)
+
+    @classmethod
+    def _from_samples(cls, samples, names, labels, minimum):
         minimum = cls._min_background_events if minimum is None else minimum
-        curves = [
-            cls._read(y, scores, minimum, sample_weight=weight, signal_label=signal_label)
-            for scores, y, weight in samples
-        ]
-        return cls._from_curves(curves, names)
+        names = [names] * len(samples) if isinstance(names, (str, type(None))) else names
+        curves, curve_names = [], []
+        for (scores, y, weight), name in zip(samples, names, strict=True):
+            for signal, label in each_signal(y, *labels):
+                curves.append(
+                    cls._read(
+                        y,
+                        scores,
+                        minimum,
+                        sample_weight=weight,
+                        signal_label=label,
+                        background_label=labels[1],
+                    )
+                )
+                curve_names.append(joined(name, signal))
+        return cls._from_curves(curves, curve_names)
 
     @staticmethod
     def _thinned(curve, minimum, best=None):

@@ -38,7 +38,7 @@ class OverlapStudyDisplay:
     >>> from skad.plotting import OverlapStudyDisplay
     >>> a, b = np.random.default_rng(0).normal(size=(2, 5000))
     >>> y = np.arange(5000) % 2
-    >>> display = OverlapStudyDisplay.from_study(overlap_study({"a": a, "b": b}, y))
+    >>> display = OverlapStudyDisplay.from_study(overlap_study(y, {"a": a, "b": b}))
     >>> list(display.line_)
     [('background', 'a, b'), ('signal', 'a, b')]
     """

@@ -5,7 +5,7 @@ import numpy as np
 from skad.metrics import anomaly_response, anomaly_threshold, score_histograms
 from skad.plotting._axes import get_axes
 from skad.plotting._histograms import draw_histograms
-from skad.plotting._scores import score_folds
+from skad.plotting._scores import one_label, score_folds, study_rows
 
 __all__ = ["ScoreDisplay"]
 
@@ -42,7 +42,7 @@ class ScoreDisplay:
     >>> from skad.plotting import ScoreDisplay
     >>> rng = np.random.default_rng(0)
     >>> y = np.repeat([0, 1], [5_000, 500])
-    >>> display = ScoreDisplay.from_predictions(rng.normal(loc=2.0 * y), y, bins=30)
+    >>> display = ScoreDisplay.from_predictions(y, rng.normal(loc=2.0 * y), bins=30)
     >>> list(display.density)
     ['background', 'signal']
     """
@@ -121,6 +121,7 @@ class ScoreDisplay:
         *,
         sample_weight=None,
         signal_label=None,
+        background_label=None,
         bins=50,
         scale="linear",
         show_threshold=True,
@@ -137,8 +138,11 @@ class ScoreDisplay:
         y : array-like of shape (n_events,), default=None
             Truth: 1 = signal, 0 = background, or any labels with `signal_label`.
         sample_weight : array-like of shape (n_events,), default=None
-        signal_label : int, str or None, default=None
-            The label of signal; required for y in {-1, +1}.
+        signal_label : int, str, list of them or None, default=None
+            The label of signal, or those of several signals; required for y in {-1, +1}.
+        background_label : int, str or None, default=None
+            The label of background; events of further labels are left out. By default the only
+            other label.
         bins : int or array-like, default=50
             Number of bins between the smallest and largest score, or the edges.
         scale : {"linear", "log"}, default="linear"
@@ -153,13 +157,14 @@ class ScoreDisplay:
         -------
         display : ScoreDisplay
         """
-        scores = anomaly_response(estimator, X, signal_label=signal_label)
+        scores = anomaly_response(estimator, X, signal_label=one_label(signal_label))
         threshold = anomaly_threshold(estimator, X) if show_threshold else None
         return cls.from_predictions(
-            scores,
             y,
+            scores,
             sample_weight=sample_weight,
             signal_label=signal_label,
+            background_label=background_label,
             bins=bins,
             scale=scale,
             threshold=threshold,
@@ -170,11 +175,12 @@ class ScoreDisplay:
     @classmethod
     def from_predictions(
         cls,
+        y_true,
         scores,
-        y_true=None,
         *,
         sample_weight=None,
         signal_label=None,
+        background_label=None,
         bins=50,
         scale="linear",
         threshold=None,
@@ -185,13 +191,17 @@ class ScoreDisplay:
 
         Parameters
         ----------
+        y_true : array-like of shape (n_events,) or None
+            Truth: 1 = signal, 0 = background, or any labels with `signal_label`. None draws all
+            events together.
         scores : array-like of shape (n_events,)
             Anomaly scores, higher = more anomalous.
-        y_true : array-like of shape (n_events,), default=None
-            Truth: 1 = signal, 0 = background, or any labels with `signal_label`.
         sample_weight : array-like of shape (n_events,), default=None
-        signal_label : int, str or None, default=None
-            The label of signal; required for y in {-1, +1}.
+        signal_label : int, str, list of them or None, default=None
+            The label of signal, or those of several signals; required for y in {-1, +1}.
+        background_label : int, str or None, default=None
+            The label of background; events of further labels are left out. By default the only
+            other label.
         bins : int or array-like, default=50
             Number of bins between the smallest and largest score, or the edges.
         scale : {"linear", "log"}, default="linear"
@@ -207,12 +217,13 @@ class ScoreDisplay:
         display : ScoreDisplay
         """
         histograms = score_histograms(
-            scores,
             y_true,
+            scores,
             bins=bins,
             scale=scale,
             sample_weight=sample_weight,
             signal_label=signal_label,
+            background_label=background_label,
         )
         display = cls(**histograms._asdict(), scale=scale, threshold=threshold)
         return display.plot(ax, **plot_options)
@@ -226,6 +237,7 @@ class ScoreDisplay:
         *,
         sample_weight=None,
         signal_label=None,
+        background_label=None,
         bins=50,
         scale="linear",
         ax=None,
@@ -242,8 +254,11 @@ class ScoreDisplay:
         y : array-like of shape (n_events,), default=None
             Truth: 1 = signal, 0 = background, or any labels with `signal_label`.
         sample_weight : array-like of shape (n_events,), default=None
-        signal_label : int, str or None, default=None
-            The label of signal; required for y in {-1, +1}.
+        signal_label : int, str, list of them or None, default=None
+            The label of signal, or those of several signals; required for y in {-1, +1}.
+        background_label : int, str or None, default=None
+            The label of background; events of further labels are left out. By default the only
+            other label.
         bins : int or array-like, default=50
             Number of bins between the smallest and largest score, or the edges.
         scale : {"linear", "log"}, default="linear"
@@ -262,10 +277,50 @@ class ScoreDisplay:
             return None if folds[0][column] is None else np.concatenate([f[column] for f in folds])
 
         return cls.from_predictions(
-            pooled(0),
             pooled(1),
+            pooled(0),
             sample_weight=pooled(2),
             signal_label=signal_label,
+            background_label=background_label,
+            bins=bins,
+            scale=scale,
+            ax=ax,
+            **plot_options,
+        )
+
+    @classmethod
+    def from_study(cls, study, *, bins=50, scale="linear", ax=None, **plot_options):
+        """Draw the scores that a study kept, of all its seeds together.
+
+        Parameters
+        ----------
+        study : pandas.DataFrame
+            Rows of one detector in one frame, or with one amount of signal, of
+            `skad.inspection.coordinate_study` or `skad.inspection.injection_study` with
+            ``keep_scores=True``.
+        bins : int or array-like, default=50
+            Number of bins between the smallest and largest score, or the edges.
+        scale : {"linear", "log"}, default="linear"
+            Spacing of the bins and of the horizontal axis; "log" needs positive scores.
+        ax : matplotlib Axes, default=None
+        **plot_options
+            Further parameters of `plot`.
+
+        Returns
+        -------
+        display : ScoreDisplay
+        """
+        names, scores, truth, weights = zip(*study_rows(study), strict=True)
+        if len(set(names)) > 1:
+            raise ValueError(
+                f"the study holds several cases, {sorted(set(names))[:5]}; select the rows of one, "
+                'for example study[study["detector"] == "flow"].'
+            )
+        weight = None if weights[0] is None else np.concatenate(weights)
+        return cls.from_predictions(
+            np.concatenate(truth),
+            np.concatenate(scores),
+            sample_weight=weight,
             bins=bins,
             scale=scale,
             ax=ax,

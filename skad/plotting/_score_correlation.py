@@ -32,7 +32,7 @@ class ScoreCorrelationDisplay:
     >>> from skad.inspection import score_correlation
     >>> from skad.plotting import ScoreCorrelationDisplay
     >>> a, b = np.random.default_rng(0).normal(size=(2, 3, 1000))
-    >>> display = ScoreCorrelationDisplay.from_study(score_correlation({"a": a, "b": b}))
+    >>> display = ScoreCorrelationDisplay.from_study(score_correlation(None, {"a": a, "b": b}))
     >>> display.image_["all"].get_array().shape
     (2, 2)
     """

@@ -8,7 +8,16 @@ from sklearn.pipeline import Pipeline
 from skad.metrics import anomaly_response
 from skad.utils._children import rows_of
 
-__all__ = ["as_list", "named_scores", "responses", "score_folds"]
+__all__ = [
+    "as_list",
+    "each_signal",
+    "joined",
+    "named_scores",
+    "one_label",
+    "responses",
+    "score_folds",
+    "study_rows",
+]
 
 
 def as_list(value):
@@ -16,8 +25,52 @@ def as_list(value):
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
+def one_label(signal_label):
+    """Return the label that names the anomalous class of a classifier, if it is one."""
+    return None if isinstance(signal_label, (list, tuple, set, np.ndarray)) else signal_label
+
+
+def each_signal(y_true, signal_label, background_label):
+    """Return ``(name, label)`` of every signal to draw; the name of a single one is None."""
+    if one_label(signal_label) is not signal_label:
+        labels = list(signal_label)
+        if not labels:
+            raise ValueError("signal_label is an empty list; name at least one label.")
+    elif signal_label is None and background_label is not None:
+        labels = [v for v in dict.fromkeys(np.asarray(y_true).tolist()) if v != background_label]
+    else:
+        return [(None, signal_label)]
+    return [(None if len(labels) == 1 else str(label), label) for label in labels]
+
+
+def joined(*names):
+    """Return the names that there are, joined, or None."""
+    names = [str(name) for name in names if name is not None]
+    return ", ".join(names) or None
+
+
+def study_rows(study):
+    """Return ``(name, scores, truth, weight)`` of the rows of a study that kept its scores.
+
+    The name joins the columns that tell its trainings apart, the seeds left out.
+    """
+    if "scores" not in study.columns:
+        raise ValueError(
+            f"the study has no column 'scores'; run it with keep_scores=True. It has "
+            f"{list(study.columns)}."
+        )
+    if study.empty:
+        raise ValueError("the study has no rows.")
+    keys = [c for c in ("detector", "frame", "injected") if c in study.columns]
+    keys = [c for c in keys if study[c].nunique() > 1] or keys[:1]
+    for _, row in study.iterrows():
+        name = joined(*(f"S = {row[c]}" if c == "injected" else row[c] for c in keys))
+        yield name, row["scores"], row["truth"], row.get("sample_weight")
+
+
 def responses(estimators, X, *, name=None, signal_label=None):
     """Return the scores of one fitted estimator with its name, or of a dict of them."""
+    signal_label = one_label(signal_label)
     if isinstance(estimators, Mapping):
         scores = {
             key: anomaly_response(estimator, X, signal_label=signal_label)
@@ -76,5 +129,7 @@ def score_folds(cv_results, X, *others, signal_label=None):
     for estimator, index in zip(
         cv_results["estimator"], cv_results["indices"]["test"], strict=True
     ):
-        scores = anomaly_response(estimator, rows_of(X, index), signal_label=signal_label)
+        scores = anomaly_response(
+            estimator, rows_of(X, index), signal_label=one_label(signal_label)
+        )
         yield scores, *(None if v is None else rows_of(v, index) for v in others)

@@ -304,6 +304,30 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
         """
         return np.exp(self._warned(self._log_ratio, X))
 
+    def log_background_density(self, X):
+        """log p_background(x|m), the interpolated density of the background.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+            Events with the columns of `fit`; m outside the region counts as its nearest edge.
+
+        Returns
+        -------
+        log_density : ndarray of float64, shape (n_events,)
+            In nats, for the features in their own units; -inf outside the fiducial region, where
+            the density knows nothing.
+        """
+        check_is_fitted(self)
+        values = self._as_fitted(X)
+        described = self._is_described(values)
+        result = np.full(len(values), -np.inf)
+        if described.any():
+            result[described] = self._log_density(
+                self.background_density_, self._in_region(values[described])
+            )
+        return result
+
     def sample_background(self, n_samples=None, random_state=None):
         """Draw background events of the signal region from the interpolated density.
 

@@ -25,7 +25,7 @@ def correlated():
     common = rng.normal(size=n) * np.where(y == 0, np.sqrt(0.6), 0)
     own = np.where(y == 0, np.sqrt(0.4), 1)
     a, b = (common + own * rng.normal(size=(2, n)) for _ in range(2))
-    return {"a": a, "b": np.exp(b)}, y
+    return y, {"a": a, "b": np.exp(b)}
 
 
 class TestCorrelation:
@@ -41,30 +41,30 @@ class TestCorrelation:
         assert seeds[["seed_a", "seed_b"]].to_numpy().tolist() == [[0, 1]] * 4
 
     def test_ranks_do_not_depend_on_units(self, correlated):
-        scores, y = correlated
+        y, scores = correlated
         logs = {"a": scores["a"], "b": np.log(scores["b"])}
-        assert score_correlation(scores, y).equals(score_correlation(logs, y))
-        pearson = score_correlation(logs, y, method="pearson")["correlation"]
+        assert score_correlation(y, scores).equals(score_correlation(y, logs))
+        pearson = score_correlation(y, logs, method="pearson")["correlation"]
         np.testing.assert_allclose(pearson, np.repeat([0.6, 0.0], 6), atol=0.03)
 
     def test_bad_input(self):
         x = np.arange(10.0)
         with pytest.raises(ValueError, match="method must be"):
-            score_correlation({"a": x, "b": x}, method="kendall")
+            score_correlation(None, {"a": x, "b": x}, method="kendall")
         with pytest.raises(ValueError, match="at least two trainings"):
-            score_correlation({"a": x})
+            score_correlation(None, {"a": x})
         with pytest.raises(ValueError, match=r"scores\['b'\] is the same for all 10 events"):
-            score_correlation({"a": x, "b": np.ones(10)})
+            score_correlation(None, {"a": x, "b": np.ones(10)})
         with pytest.raises(ValueError, match="same events"):
-            score_correlation({"a": x, "b": x[1:]})
-        with pytest.raises(ValueError, match="y has 9 entries for 10"):
-            score_correlation({"a": x, "b": x}, np.zeros(9))
+            score_correlation(None, {"a": x, "b": x[1:]})
+        with pytest.raises(ValueError, match="y_true has 9 entries for 10"):
+            score_correlation(np.zeros(9), {"a": x, "b": x})
 
 
 class TestOverlap:
     def test_exact_overlap_of_normal_scores(self, correlated):
-        scores, y = correlated
-        study = overlap_study(scores, y, fractions=[0.1, 0.5, 1.0])
+        y, scores = correlated
+        study = overlap_study(y, scores, fractions=[0.1, 0.5, 1.0])
         assert len(study) == 2 * 2 * 3
         cut = norm.isf(0.1)
         both = multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]]).cdf([-cut, -cut])
@@ -83,7 +83,7 @@ class TestOverlap:
         x = rng.normal(size=(3, 30_000))
         independent = dict(zip("abc", x, strict=True))
         same = dict.fromkeys("abc", x[0])
-        study = overlap_study({0: independent, 500: same}, fractions=[0.2])
+        study = overlap_study(None, {0: independent, 500: same}, fractions=[0.2])
         groups = ["a, b", "a, c", "b, c", "a, b, c"]
         assert study["methods"].tolist() == groups * 2
         together = study[study["methods"] == "a, b, c"].set_index("injected")
@@ -96,13 +96,13 @@ class TestOverlap:
     def test_bad_input(self):
         x = np.arange(10.0)
         with pytest.raises(ValueError, match="with at least two"):
-            overlap_study({"a": x})
+            overlap_study(None, {"a": x})
         with pytest.raises(ValueError, match="same number of seeds"):
-            overlap_study({"a": [x, x], "b": x})
+            overlap_study(None, {"a": [x, x], "b": x})
         with pytest.raises(ValueError, match="fractions must lie"):
-            overlap_study({"a": x, "b": x}, fractions=[0.0])
+            overlap_study(None, {"a": x, "b": x}, fractions=[0.0])
         with pytest.raises(ValueError, match="shape"):
-            overlap_study({"a": x[None, None], "b": x})
+            overlap_study(None, {"a": x[None, None], "b": x})
 
 
 def toy(seed, n=500, n_signal=0):

@@ -50,6 +50,8 @@ def test_one_tidy_row_per_fit(study):
         "fraction",
         "shared_with_x",
         "shared_with_exp x",
+        "jaccard_with_x",
+        "jaccard_with_exp x",
     ]
     assert (study["fraction"] == 0.05).all()
 
@@ -210,6 +212,52 @@ def test_data_frames_and_other_labels(events):
     named = coordinate_study(detectors, FRAMES, frame, labels, signal_label="signal", **options)
     plain = coordinate_study(detectors, FRAMES, X, y, **options)
     pd.testing.assert_series_equal(named["roc_auc"], plain["roc_auc"])
+
+
+def test_kept_scores_are_those_that_were_measured(events):
+    X, y = events
+    kinds = np.where(y == 1, "signal", "qcd").astype(object)
+    kinds[::7] = "other"
+    study = coordinate_study(
+        {"density": GaussianMixture()},
+        {"x": None},
+        X[:, :1],
+        kinds,
+        sample_weight=np.ones(len(y)),
+        signal_label="signal",
+        background_label="qcd",
+        keep_scores=True,
+        n_seeds=2,
+        random_state=0,
+    )
+    used = kinds != "other"
+    for _, row in study.iterrows():
+        assert len(row["scores"]) == len(row["truth"]) == round(used.sum() / 2)
+        assert row["roc_auc"] == roc_auc_score(row["truth"], row["scores"])
+        assert (row["sample_weight"] == 1).all()
+    # The rows of other labels are in neither part.
+    plain = coordinate_study(
+        {"density": GaussianMixture()}, {"x": None}, X[used, :1], y[used], n_seeds=2, random_state=0
+    )
+    pd.testing.assert_series_equal(study["roc_auc"], plain["roc_auc"])
+    assert "scores" not in plain.columns
+    tested = coordinate_study(
+        {"density": GaussianMixture()},
+        {"x": None},
+        X,
+        y,
+        X_test=X,
+        y_test=kinds == "signal",
+        keep_scores=True,
+        n_seeds=1,
+        random_state=0,
+    )
+    assert len(tested["scores"].item()) == len(y) and "sample_weight" not in tested
+
+
+def test_jaccard_index_follows_from_the_shared_fraction(study):
+    shared, index = study["shared_with_exp x"], study["jaccard_with_exp x"]
+    np.testing.assert_allclose(index, shared / (2 - shared))
 
 
 def test_failures_say_where(events):

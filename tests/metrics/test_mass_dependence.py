@@ -73,7 +73,7 @@ class TestDecorrelation:
         y = np.repeat([0, 1], 2000)
         score = mass + noise + 100 * y
         curve = decorrelation_curve(
-            mass, score, y, background_efficiencies=[0.05, 0.3], sample_weight=weight
+            y, score, mass, background_efficiencies=[0.05, 0.3], sample_weight=weight
         )
         expected = significance_improvement_at(
             y, score, fpr=[0.05, 0.3], sample_weight=weight, return_point=True
@@ -93,7 +93,7 @@ class TestDecorrelation:
         mass, noise, _ = events
         y = np.repeat([0, 1], 2000)
         score = noise + 100 * y
-        curve = decorrelation_curve(mass, score, y)
+        curve = decorrelation_curve(y, score, mass)
         cuts = np.quantile(score[:2000], 1 - np.geomspace(0.01, 0.5, 15))
         expected = [(score[2000:] > cut).mean() for cut in cuts]
         np.testing.assert_allclose(curve.signal_efficiency, expected, atol=2e-3)
@@ -102,10 +102,10 @@ class TestDecorrelation:
         mass, noise, _ = events
         y = np.repeat([0, 1], 2000)
         moved = np.where(y == 1, 1.0, mass)
-        a, b = (decorrelation_curve(m, noise, y) for m in (mass, moved))
+        a, b = (decorrelation_curve(y, noise, m) for m in (mass, moved))
         np.testing.assert_array_equal(a.jsd, b.jsd)
 
     def test_one_class_is_an_error(self, events):
         mass, noise, _ = events
         with pytest.raises(ValueError, match="no signal event"):
-            decorrelation_curve(mass, noise, np.zeros(4000, dtype=int))
+            decorrelation_curve(np.zeros(4000, dtype=int), noise, mass)

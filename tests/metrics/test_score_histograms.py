@@ -14,7 +14,7 @@ def test_heights_are_densities_with_errors():
     rng = np.random.default_rng(1)
     scores, weight, y = rng.normal(size=1000), rng.random(1000), np.repeat([0, 1], [900, 100])
     edges = np.linspace(-5, 5, 21)
-    histograms = score_histograms(scores, y, sample_weight=weight, bins=edges)
+    histograms = score_histograms(y, scores, sample_weight=weight, bins=edges)
     np.testing.assert_array_equal(histograms.edges, edges)
     for label, name in enumerate(["background", "signal"]):
         part = y == label
@@ -27,12 +27,12 @@ def test_heights_are_densities_with_errors():
 
 def test_every_event_counts():
     scores = np.random.default_rng(0).pareto(1, size=2000) + 1e-3
-    histograms = score_histograms(scores, scale="log", bins=40)
+    histograms = score_histograms(None, scores, scale="log", bins=40)
     assert list(histograms.density) == ["events"]
     total = (histograms.density["events"] * np.diff(histograms.edges)).sum()
     assert total == pytest.approx(1)
     np.testing.assert_allclose(np.diff(np.log(histograms.edges)), np.ptp(np.log(scores)) / 40)
-    assert list(score_histograms(scores, np.zeros(2000)).density) == ["background"]
+    assert list(score_histograms(np.zeros(2000), scores).density) == ["background"]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_every_event_counts():
 )
 def test_bad_input(kwargs, message):
     with pytest.raises(ValueError, match=message):
-        score_histograms(np.linspace(-1, 2, 50), **kwargs)
+        score_histograms(None, np.linspace(-1, 2, 50), **kwargs)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def scores():
     rng = np.random.default_rng(1)
     common = rng.normal(size=2000)
     scores = {name: common + rng.normal(size=(3, 2000)) for name in ("a", "b", "c")}
-    return scores, np.arange(2000) % 2
+    return np.arange(2000) % 2, scores
 
 
 def band_edges(band):
@@ -118,8 +118,8 @@ def test_correlation_matrices(scores):
         assert drawn[0, 2] == drawn[2, 0] == between.median()
         seeds = table.query("method_a == 'b' and method_b == 'b'")["correlation"]
         assert drawn[1, 1] == seeds.median()
-    one_seed = {name: values[0] for name, values in scores[0].items()}
-    display = ScoreCorrelationDisplay.from_study(score_correlation(one_seed))
+    one_seed = {name: values[0] for name, values in scores[1].items()}
+    display = ScoreCorrelationDisplay.from_study(score_correlation(None, one_seed))
     assert np.ma.getmaskarray(display.image_["all"].get_array()).diagonal().all()
     assert len(display.ax_[0].texts) == 6
 
@@ -141,9 +141,9 @@ class TestOverlap:
         assert display.ax_[0].get_xscale() == "log"
 
     def test_against_the_injected_signal(self, scores):
-        methods, y = scores
+        y, methods = scores
         one = {name: values[0] for name, values in methods.items()}
-        study = overlap_study({0: one, 100: {"a": one["a"], "b": one["a"], "c": one["c"]}}, y)
+        study = overlap_study(y, {0: one, 100: {"a": one["a"], "b": one["a"], "c": one["c"]}})
         display = OverlapStudyDisplay.from_study(study, against="injected", fraction=0.1)
         fraction = study["fraction"].iloc[np.argmin(np.abs(study["fraction"][:20] - 0.1))]
         rows = study.query("events == 'signal' and methods == 'a, b' and fraction == @fraction")

@@ -89,8 +89,8 @@ class TestDecorrelation:
         y = np.repeat([0, 1], 2000)
         options = {"background_efficiencies": [0.05, 0.3], "bins": 5, "sample_weight": weight}
         score = mass + noise + 100 * y
-        display = DecorrelationDisplay.from_predictions(mass, score, y, kind=kind, **options)
-        curve = decorrelation_curve(mass, score, y, **options)
+        display = DecorrelationDisplay.from_predictions(y, score, mass, kind=kind, **options)
+        curve = decorrelation_curve(y, score, mass, **options)
         x, drawn = display.line_.get_data()
         np.testing.assert_array_equal(x, curve.signal_efficiency)
         np.testing.assert_array_equal(drawn, curve.jsd if kind == "jsd" else 1 / curve.jsd)
@@ -98,7 +98,7 @@ class TestDecorrelation:
     def test_from_estimator_equals_from_predictions(self, events, forest):
         model, X = forest
         y = np.repeat([0, 1], 2000)
-        a = DecorrelationDisplay.from_estimator({"forest": model}, X, events[0], y)
-        b = DecorrelationDisplay.from_predictions(events[0], -model.score_samples(X), y)
+        a = DecorrelationDisplay.from_estimator({"forest": model}, X, y, events[0])
+        b = DecorrelationDisplay.from_predictions(y, -model.score_samples(X), events[0])
         np.testing.assert_array_equal(a.line_.get_xydata(), b.line_.get_xydata())
         assert a.name == "forest"

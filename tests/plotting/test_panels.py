@@ -53,8 +53,8 @@ class TestScore:
         _, y = events
         rng = np.random.default_rng(1)
         scores, weight = rng.normal(size=1000), rng.random(1000)
-        display = ScoreDisplay.from_predictions(scores, y, sample_weight=weight, name="a")
-        histograms = score_histograms(scores, y, sample_weight=weight)
+        display = ScoreDisplay.from_predictions(y, scores, sample_weight=weight, name="a")
+        histograms = score_histograms(y, scores, sample_weight=weight)
         for name, patch, band in zip(
             ["background", "signal"], display.line_, display.band_, strict=True
         ):
@@ -68,8 +68,8 @@ class TestScore:
 
     def test_scales(self):
         scores = np.random.default_rng(0).pareto(1, size=200) + 1e-3
-        assert ScoreDisplay.from_predictions(scores, scale="log").ax_.get_xscale() == "log"
-        assert ScoreDisplay.from_predictions(scores).ax_.get_xscale() == "linear"
+        assert ScoreDisplay.from_predictions(None, scores, scale="log").ax_.get_xscale() == "log"
+        assert ScoreDisplay.from_predictions(None, scores).ax_.get_xscale() == "linear"
 
     def test_threshold_of_a_detector(self, events):
         X, y = events
@@ -99,7 +99,7 @@ class TestScore:
 
     def test_bad_styles(self):
         with pytest.raises(ValueError, match="list of 1, one per histogram"):
-            ScoreDisplay.from_predictions(np.arange(50), curve_kwargs=[{}, {}])
+            ScoreDisplay.from_predictions(None, np.arange(50), curve_kwargs=[{}, {}])
 
 
 class TestFrame:
