@@ -11,6 +11,7 @@ __all__ = [
     "DivergenceError",
     "DataFileError",
     "DownloadError",
+    "SettingsError",
     "SkadWarning",
     "DivergenceWarning",
     "InterruptedFitWarning",
@@ -54,6 +55,10 @@ class DataFileError(SkadError, ValueError):
 
 class DownloadError(SkadError, OSError):
     """A data set could not be downloaded whole."""
+
+
+class SettingsError(SkadError, ValueError):
+    """A settings file asks for what there is not."""
 
 
 class SkadWarning(UserWarning):

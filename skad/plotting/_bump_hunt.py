@@ -29,7 +29,8 @@ class BumpHuntDisplay:
     Parameters
     ----------
     spectra : sequence of BumpHuntSpectrum
-        One column of panels for each, for example before and after a cut.
+        One column of panels for each, for example before and after a cut; none where only the
+        p-values are to be drawn.
     scan : dict of float to (low, high, p_local, trusted), default=None
         For every efficiency the edges and local p-values of the windows, and which of them are
         trusted. None, and a scan of a single window, draw no panel.
@@ -171,10 +172,7 @@ class BumpHuntDisplay:
         self.axes_, self.figure_ = axes, axes[0].figure
         self.lines_, self.bands_, self.points_, self.bars_ = [], [], [], []
         self.scan_ = {}
-        limits = (
-            min(spectrum.edges[0] for spectrum in self.spectra),
-            max(spectrum.end for spectrum in self.spectra),
-        )
+        limits = self._limits()
         for i, spectrum in enumerate(self.spectra):
             above, below = axes[2 * i : 2 * i + 2]
             for ax in (above, below):
@@ -185,14 +183,26 @@ class BumpHuntDisplay:
             below.set_xlabel(self.feature_name)
         if scanned:
             axes[-1].set_xlim(limits)
-            axes[-1].axvspan(*self.spectra[-1].region, color="0.85", zorder=0, linewidth=0)
+            if self.spectra:
+                axes[-1].axvspan(*self.spectra[-1].region, color="0.85", zorder=0, linewidth=0)
             axes[-1].set_xlabel(self.feature_name)
             self._draw_scan(axes[-1])
         return self
 
+    def _limits(self):
+        if self.spectra:
+            starts = [spectrum.edges[0] for spectrum in self.spectra]
+            return min(starts), max(spectrum.end for spectrum in self.spectra)
+        return (
+            min(low.min() for low, *_ in self.scan.values()),
+            max(high.max() for _, high, *_ in self.scan.values()),
+        )
+
     def _new_axes(self, scanned):
         pyplot = import_optional("matplotlib.pyplot", extra="plot", purpose="BumpHuntDisplay.plot")
         n_spectra = len(self.spectra)
+        if not n_spectra:
+            return np.array([pyplot.subplots(layout="constrained")[1]])
         rows = [[f"{part}{i}" for i in range(n_spectra)] for part in ("spectrum", "pulls")]
         heights = [3, 1]
         if scanned:

@@ -19,8 +19,10 @@ class BumpHuntSpectrum:
         Edges of the bins, in the unit of m.
     counts : ndarray of shape (n_bins,)
         Events that pass.
+    expected : ndarray of shape (n_bins,)
+        Events that the fit expects.
     pulls : ndarray of shape (n_bins,)
-        Their Poisson significance over the fit.
+        Poisson significance of the counts over it.
     fitted : ndarray of bool, shape (n_bins,)
         Bins of the sidebands, which the fit has seen.
     m, density, error : ndarray of shape (n_points,)
@@ -48,6 +50,7 @@ class BumpHuntSpectrum:
 
     edges: np.ndarray
     counts: np.ndarray
+    expected: np.ndarray
     pulls: np.ndarray
     fitted: np.ndarray
     m: np.ndarray
@@ -91,6 +94,7 @@ class BumpHuntSpectrum:
         return cls(
             edges=fit.edges,
             counts=fit.counts,
+            expected=fit.expected(),
             pulls=fit.pulls,
             fitted=fit.fitted,
             m=m,

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import (
     Options,
     RealNotInt,
     StrOptions,
+    validate_parameter_constraints,
     validate_params,
 )
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
@@ -33,6 +34,7 @@ __all__ = [
     "num_samples",
     "power_transformer_scale",
     "routing_enabled",
+    "validate_parameter_constraints",
     "validate_params",
 ]
 

@@ -125,6 +125,7 @@ def make_display(p_local=(0.3, 0.02, 0.5), *, trusted=(True, True, True), **opti
     spectrum = {
         "edges": edges,
         "counts": np.concatenate([[900, 300, 80, 30, 9, 4, 1, 1], np.zeros(12)]),
+        "expected": 5e3 * np.exp(-6 * (edges[:-1] - 2)),
         "pulls": np.linspace(-2, 2, 20),
         "fitted": edges[:-1] < 3.4,
         "m": m,
