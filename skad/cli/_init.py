@@ -65,13 +65,13 @@ def _of_file(path, resonance):
     m = sample[resonance].to_numpy(dtype=np.float64)
     m = m[np.isfinite(m)]
     low, high = np.quantile(m, [0.3, 0.95])
-    width = _round(0.2 * (high - low))
+    width = _round(0.25 * (high - low))
     values = {
         "path": json.dumps(path)[1:-1],
         "columns": f"columns = {json.dumps(features, ensure_ascii=False)}",
         "resonance": resonance,
         "low": _round(low),
-        "high": _round(low) + 5 * width,
+        "high": _round(low) + 4 * width,
         "width": width,
     }
     values["high"] = float(f"{values['high']:.6g}")

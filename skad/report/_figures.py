@@ -197,7 +197,8 @@ def _closure(content):
         "closure",
         "Background closure",
         "Does the background function describe the sidebands? Signed roots of the likelihood "
-        "ratio of all bins with five expected events or more, against the standard normal distribution.",
+        "ratio of all bins with five expected events or more, against the standard normal "
+        "distribution.",
         f"Histogram of {len(pulls)} pulls: mean {np.mean(pulls):.2f}, standard deviation "
         f"{np.std(pulls):.2f}. The p-values of the fits range from {min(known):.2g} to "
         f"{max(known):.2g}.",

@@ -43,7 +43,7 @@ def read_report(path):
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema not in _REPORTS:
         raise ValueError(
-            f"{path} holds the schema {schema!r}, which is none of {sorted(_REPORTS)}; read it with "
-            "the version of skad that wrote it."
+            f"{path} holds the schema {schema!r}, which is none of {sorted(_REPORTS)}; read it "
+            "with the version of skad that wrote it."
         )
     return _REPORTS[schema](content)

@@ -93,7 +93,7 @@ def _answer(hunt, unit):
     results = hunt.results_
     n_trusted, n_tests = int(results["trusted"].sum()), len(results)
     if hunt.best_ is None:
-        reasons = results["reason"].value_counts()
+        reasons = _reasons(results)
         return {
             "verdict": "no statement",
             "text": (
@@ -135,7 +135,7 @@ def _cautions(hunt):
     cautions = []
     results = hunt.results_
     untrusted = results[~results["trusted"]]
-    for reason, count in untrusted["reason"].value_counts().items():
+    for reason, count in _reasons(untrusted).items():
         cautions.append(f"{count} of {len(results)} tests are not trusted: {reason}.")
     if hunt.calibration is None and (results["efficiency"] < 1).any():
         cautions.append(
@@ -152,6 +152,11 @@ def _cautions(hunt):
             "taken at its word."
         )
     return cautions
+
+
+def _reasons(rows):
+    """Count the reasons why rows are not trusted, without their numbers."""
+    return rows["reason"].str.replace(r" \(p = .*?\)", "", regex=True).value_counts()
 
 
 def _sculpting(region, row, m, passed):
