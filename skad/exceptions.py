@@ -13,6 +13,7 @@ __all__ = [
     "DownloadError",
     "ModelFileError",
     "UnknownTypeError",
+    "SettingsError",
     "SkadWarning",
     "DivergenceWarning",
     "InterruptedFitWarning",
@@ -66,6 +67,10 @@ class ModelFileError(SkadError, ValueError):
 
 class UnknownTypeError(ModelFileError, TypeError):
     """A model holds something that a model file, or a graph of ONNX, does not know."""
+
+
+class SettingsError(SkadError, ValueError):
+    """A settings file asks for what there is not."""
 
 
 class SkadWarning(UserWarning):

@@ -172,9 +172,4 @@ for name, scan in scans.items():
 # Such a small global p-value is not to be taken at its word: it rests on tails that no sideband can
 # confirm.
 
-before, after = np.flatnonzero(hunt.results_["window"] == hunt.results_["window"][hunt.best_])
-figure, axes = plt.subplots(
-    3, 2, figsize=(11, 9), sharex=True, height_ratios=(3, 1, 3), layout="constrained"
-)
-for column, row in zip(axes.T, (before, after), strict=True):
-    BumpHuntDisplay.from_estimator(hunt, row=row, axes=column, feature_name=labels[0])
+BumpHuntDisplay.from_estimator(hunt, before=True, feature_name=labels[0])

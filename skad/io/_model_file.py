@@ -15,11 +15,11 @@ from sklearn.utils.validation import check_is_fitted
 import skad
 from skad.base import DensityMixin, ScoreMixin
 from skad.exceptions import ModelFileError, UnknownTypeError, VersionWarning
-from skad.io._formats import replacing
 from skad.io._model_forms import read_array, write_array
 from skad.io._model_state import Decoder, Encoder
 from skad.io._model_types import name_of_class
 from skad.utils import _sklearn as sk
+from skad.utils._replacing import replacing
 
 __all__ = ["load_model", "model_info", "save_model"]
 

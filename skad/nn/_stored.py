@@ -12,10 +12,10 @@ from torch import nn
 
 from skad.exceptions import ModelFileError, UnknownTypeError
 from skad.nn._autoencoder import Autoencoder, VariationalAutoencoder
-from skad.nn._device import seeded
 from skad.nn._flow_network import FlowNetwork
 from skad.nn._flows import Flow, rebuild_flow
 from skad.nn._mlp import MLP, Standardize
+from skad.nn._random import draw_from
 from skad.nn._signal_mixture import SignalMixture
 from skad.nn._transport import FlowOnFlow, MassTransport
 
@@ -66,7 +66,7 @@ def from_plain(plain: dict[str, Any]) -> nn.Module:
     cpu = torch.device("cpu")
     # A function that is not ours may do what tensors without numbers cannot.
     own = any(callable(kind) for kind in _kinds(settings))
-    with seeded(0, cpu), cpu if own else torch.device("meta"):
+    with draw_from(torch.Generator()), cpu if own else torch.device("meta"):
         network = _built(settings)
     # Copies: what was loaded may be read only.
     state = {name: torch.from_numpy(np.array(values)) for name, values in numbers.items()}

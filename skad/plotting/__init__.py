@@ -2,6 +2,7 @@
 
 from skad.plotting._breakdown import BreakdownDisplay
 from skad.plotting._bump_hunt import BumpHuntDisplay
+from skad.plotting._bump_hunt_spectrum import BumpHuntSpectrum
 from skad.plotting._closure import ClosureAUCDisplay, ClosureDisplay
 from skad.plotting._coordinate_study import CoordinateStudyDisplay
 from skad.plotting._decorrelation import DecorrelationDisplay
@@ -27,6 +28,7 @@ from skad.plotting._yield_closure import YieldClosureDisplay
 __all__ = [
     "BreakdownDisplay",
     "BumpHuntDisplay",
+    "BumpHuntSpectrum",
     "ClosureAUCDisplay",
     "ClosureDisplay",
     "CoordinateStudyDisplay",

@@ -1,60 +1,60 @@
 """The spectrum of a bump hunt with its fit, the pulls and the scan of p-values."""
 
-import re
-
 import numpy as np
 from scipy.stats import norm
 from sklearn.utils.validation import check_is_fitted
 
+from skad.plotting._axes import draw_legend
+from skad.plotting._bump_hunt_spectrum import BumpHuntSpectrum
+from skad.plotting._labels import axis_label, unit_of
+from skad.search import poisson_interval
 from skad.utils._optional import import_optional
 
 __all__ = ["BumpHuntDisplay"]
 
+# Told apart by eyes of every kind (Okabe and Ito), and each with a line style of its own.
+_FIT, _INSIDE, _OUTSIDE = "#0072B2", "#D55E00", "#0072B2"
+_SCAN = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_LINES = ("solid", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (7, 2)), (0, (2, 1)))
+# Energies of the Large Hadron Collider: nobody gives them in another unit by chance.
+_TEV = {0.9, 2.76, 5.02, 7.0, 8.0, 13.0, 13.6, 14.0}
+_LEGEND_COLUMNS = 3
+
 
 class BumpHuntDisplay:
-    """Spectrum after the cut with the sideband fit, pulls, and local p-values of all windows.
+    """Spectra with their sideband fits, pulls, and local p-values of all windows.
 
     Use `from_estimator`.
 
     Parameters
     ----------
-    edges : ndarray of shape (n_bins + 1,)
-        Edges of the bins, in the unit of m.
-    counts, pulls : ndarray of shape (n_bins,)
-        Observed events, and their distance from the fit in its standard deviations.
-    fitted : ndarray of bool, shape (n_bins,)
-        Bins of the sidebands.
-    density : callable
-        ``density(m)``: the fit in events per unit of m.
-    region : (float, float)
-        The window shown.
-    background, uncertainty : float
-        Expected background in the window with its standard deviation.
-    n_observed : float
-        Events observed in it.
-    scan : dict of float to (low, high, p_local)
-        For every efficiency the edges and local p-values of the windows.
+    spectra : sequence of BumpHuntSpectrum
+        One column of panels for each, for example before and after a cut; none where only the
+        p-values are to be drawn.
+    scan : dict of float to (low, high, p_local, trusted), default=None
+        For every efficiency the edges and local p-values of the windows, and which of them are
+        trusted. None, and a scan of a single window, draw no panel.
     p_global : float, default=None
-        Global p-value of all that `scan` holds: every window at every efficiency.
-    title : str, default=None
-        Shown above the spectrum.
+        Global p-value of the trusted tests in `scan`.
     feature_name : str, default="m"
-        Name of the resonant feature. A unit in square brackets at its end, as in "m [TeV]", is
+        Label of the mass axis. A unit in square brackets at its end, as in "m [TeV]", is
         also that of the spectrum, "events per TeV".
 
     Attributes
     ----------
-    axes_ : ndarray of 3 matplotlib Axes
-        Spectrum, pulls, p-values.
+    axes_ : ndarray of matplotlib Axes
+        Spectrum and pulls of every spectrum and, where there are several windows, p-values.
     figure_ : matplotlib Figure
-    line_ : matplotlib Line2D
-        The fit.
-    points_ : matplotlib ErrorbarContainer
-        The observed events.
-    bars_ : matplotlib BarContainer
-        The pulls.
+    lines_ : list of matplotlib Line2D
+        The fit of every spectrum.
+    bands_ : list of matplotlib PolyCollection
+        One standard deviation of it.
+    points_ : list of matplotlib ErrorbarContainer
+        The observed events, with asymmetric Poisson intervals.
+    bars_ : list of matplotlib BarContainer
+        The pulls, exact Poisson significances.
     scan_ : dict of float to matplotlib LineCollection
-        The p-values.
+        The p-values; untrusted ones are pale.
 
     Examples
     --------
@@ -72,46 +72,23 @@ class BumpHuntDisplay:
     ...     n_folds=2,
     ...     random_state=0,
     ... ).fit(X)
-    >>> display = BumpHuntDisplay.from_estimator(hunt, feature_name="m [TeV]")
+    >>> display = BumpHuntDisplay.from_estimator(hunt, row=5, before=True)
     >>> len(display.axes_), list(display.scan_)
-    (3, [1.0, 0.1])
-    >>> display.axes_[0].get_ylabel()
-    'events per TeV'
+    (5, [1.0, 0.1])
+    >>> display.axes_[0].get_ylabel(), display.axes_[-1].get_xlabel()
+    ('events per TeV', '$m$ [TeV]')
     """
 
-    def __init__(
-        self,
-        *,
-        edges,
-        counts,
-        pulls,
-        fitted,
-        density,
-        region,
-        background,
-        uncertainty,
-        n_observed,
-        scan,
-        p_global=None,
-        title=None,
-        feature_name="m",
-    ):
-        self.edges = edges
-        self.counts = counts
-        self.pulls = pulls
-        self.fitted = fitted
-        self.density = density
-        self.region = region
-        self.background = background
-        self.uncertainty = uncertainty
-        self.n_observed = n_observed
+    def __init__(self, *, spectra, scan=None, p_global=None, feature_name="m"):
+        self.spectra = spectra
         self.scan = scan
         self.p_global = p_global
-        self.title = title
         self.feature_name = feature_name
 
     @classmethod
-    def from_estimator(cls, hunt, *, row=None, feature_name=None, axes=None, **plot_options):
+    def from_estimator(
+        cls, hunt, *, row=None, before=False, feature_name=None, axes=None, **plot_options
+    ):
         """Draw a fitted `BumpHunt`.
 
         Parameters
@@ -119,11 +96,15 @@ class BumpHuntDisplay:
         hunt : BumpHunt
             Fitted.
         row : int, default=None
-            Row of `hunt.results_` whose spectrum is shown; None means the smallest p-value.
+            Row of `hunt.results_` whose spectrum is shown; None means the smallest p-value among
+            the trusted ones, among all where none is.
+        before : bool, default=False
+            Whether the same window with the loosest cut is shown to its left.
         feature_name : str, default=None
-            Label of the mass axis, with the unit in square brackets; None means the column's
-            name, or "m".
-        axes : array of 3 matplotlib Axes, default=None
+            Label of the mass axis, with the unit in square brackets; None makes it of the
+            column's name, in TeV or GeV where `sqrt_s` is an energy of the Large Hadron Collider.
+        axes : array of matplotlib Axes, default=None
+            As in `plot`.
         **plot_options
             Further parameters of `plot`.
 
@@ -137,49 +118,38 @@ class BumpHuntDisplay:
             The row has no fit.
         """
         check_is_fitted(hunt)
-        row = hunt.best_ if row is None else row
-        fit = None if row is None else hunt.fits_[row]
-        if fit is None:
-            raise ValueError(
-                "row must be one whose sideband fit succeeded: too few events passed the cut of "
-                f"row {row}. Choose among {[i for i, f in enumerate(hunt.fits_) if f is not None]}."
-            )
-        shown = hunt.results_.loc[row]
-        scan = {
-            efficiency: tuple(group[name].to_numpy() for name in ("low", "high", "p_local"))
-            for efficiency, group in hunt.results_.groupby("efficiency", sort=False)
-        }
-        if feature_name is None:
-            names = getattr(hunt, "feature_names_in_", None)
-            feature_name = "m" if names is None else names[hunt.regions_[0].feature]
+        results = hunt.results_
+        row = best_row(hunt) if row is None else row
+        rows = [row]
+        if before:
+            group = results.index[results["window"] == results["window"][row]]
+            loosest = int(results["efficiency"][group].idxmax())
+            rows = [loosest, row] if loosest != row else rows
+        columns = ("low", "high", "p_local", "trusted")
         display = cls(
-            edges=fit.edges,
-            counts=fit.counts,
-            pulls=fit.pulls,
-            fitted=fit.fitted,
-            density=fit.density,
-            region=(shown["low"], shown["high"]),
-            background=shown["background"],
-            uncertainty=float(np.hypot(shown["stat"], shown["syst"])),
-            n_observed=shown["n_observed"],
-            scan=scan,
+            spectra=[BumpHuntSpectrum.from_hunt(hunt, each) for each in rows],
+            scan={
+                efficiency: tuple(group[name].to_numpy() for name in columns)
+                for efficiency, group in results.groupby("efficiency", sort=False)
+            },
             p_global=hunt.p_global_,
-            title=f"efficiency {shown['efficiency']:g}",
-            feature_name=feature_name,
+            feature_name=mass_label(hunt) if feature_name is None else feature_name,
         )
         return display.plot(axes, **plot_options)
 
     def plot(self, axes=None, *, fit_kwargs=None, data_kwargs=None, bar_kwargs=None):
-        """Draw the three panels, one above the other on a common mass axis.
+        """Draw the panels on one mass axis.
 
-        The spectrum is cut off at 0.3 of the density that one event makes in the widest bin, so
-        that error bars down to zero leave the panel. The dotted lines among the p-values are 1,
-        2, 5 or 10 standard deviations apart, the smallest step whose labels have room.
+        It ends where the events of all spectra end. The spectrum is cut off at 0.3 of
+        the density that one event makes in the widest bin, so that error bars down to zero leave
+        the panel. The dotted lines among the p-values are 1, 2, 5 or 10 standard deviations apart,
+        the smallest step whose labels have room.
 
         Parameters
         ----------
-        axes : array of 3 matplotlib Axes, default=None
-            Spectrum, pulls and p-values; None makes a new figure.
+        axes : array of matplotlib Axes, default=None
+            Spectrum and pulls of every spectrum in turn and, where there are several windows, one
+            for the p-values; None makes a new figure.
         fit_kwargs : dict, default=None
             Keyword arguments of matplotlib's `plot` for the fit.
         data_kwargs : dict, default=None
@@ -191,77 +161,147 @@ class BumpHuntDisplay:
         -------
         self : BumpHuntDisplay
         """
-        pyplot = import_optional("matplotlib.pyplot", extra="plot", purpose="BumpHuntDisplay.plot")
-        if axes is None:
-            _, axes = pyplot.subplots(
-                3,
-                1,
-                sharex=True,
-                figsize=(6.4, 7.2),
-                height_ratios=(3, 1, 2),
-                layout="constrained",
+        scanned = self._has_scan()
+        n_axes = 2 * len(self.spectra) + scanned
+        axes = self._new_axes(scanned) if axes is None else np.ravel(axes)
+        if len(axes) != n_axes:
+            raise ValueError(
+                f"axes must hold {n_axes} axes, spectrum and pulls of every spectrum"
+                f"{' and the p-values' if scanned else ''}; got {len(axes)}."
             )
-        axes = np.ravel(axes)
-        if len(axes) != 3:
-            raise ValueError(f"axes must hold 3 axes, one for each panel; got {len(axes)}.")
         self.axes_, self.figure_ = axes, axes[0].figure
-        self._draw_spectrum(axes[0], fit_kwargs or {}, data_kwargs or {})
-        self._draw_pulls(axes[1], bar_kwargs or {})
-        self._draw_scan(axes[2])
-        for ax in axes:
-            ax.axvspan(*self.region, color="0.85", zorder=0, linewidth=0)
-        axes[2].set_xlabel(self.feature_name)
+        self.lines_, self.bands_, self.points_, self.bars_ = [], [], [], []
+        self.scan_ = {}
+        limits = self._limits()
+        for i, spectrum in enumerate(self.spectra):
+            above, below = axes[2 * i : 2 * i + 2]
+            for ax in (above, below):
+                ax.set_xlim(limits)
+                ax.axvspan(*spectrum.region, color="0.85", zorder=0, linewidth=0)
+            self._draw_spectrum(above, spectrum, fit_kwargs or {}, data_kwargs or {})
+            self._draw_pulls(below, spectrum, bar_kwargs or {})
+            below.set_xlabel(self.feature_name)
+        if scanned:
+            axes[-1].set_xlim(limits)
+            if self.spectra:
+                axes[-1].axvspan(*self.spectra[-1].region, color="0.85", zorder=0, linewidth=0)
+            axes[-1].set_xlabel(self.feature_name)
+            self._draw_scan(axes[-1])
         return self
 
-    def _draw_spectrum(self, ax, fit_kwargs, data_kwargs):
-        widths = np.diff(self.edges)
-        centers = self.edges[:-1] + 0.5 * widths
-        filled = self.counts > 0
-        style = {"fmt": "o", "color": "black", "markersize": 3, "label": "events"} | data_kwargs
-        self.points_ = ax.errorbar(
+    def _limits(self):
+        if self.spectra:
+            starts = [spectrum.edges[0] for spectrum in self.spectra]
+            return min(starts), max(spectrum.end for spectrum in self.spectra)
+        return (
+            min(low.min() for low, *_ in self.scan.values()),
+            max(high.max() for _, high, *_ in self.scan.values()),
+        )
+
+    def _new_axes(self, scanned):
+        pyplot = import_optional("matplotlib.pyplot", extra="plot", purpose="BumpHuntDisplay.plot")
+        n_spectra = len(self.spectra)
+        if not n_spectra:
+            return np.array([pyplot.subplots(layout="constrained")[1]])
+        rows = [[f"{part}{i}" for i in range(n_spectra)] for part in ("spectrum", "pulls")]
+        heights = [3, 1]
+        if scanned:
+            rows.append(["scan"] * n_spectra)
+            heights.append(2.2)
+        _, axes = pyplot.subplot_mosaic(
+            rows,
+            figsize=(6.4 if n_spectra == 1 else 5.2 * n_spectra, 1.3 * sum(heights)),
+            height_ratios=heights,
+            layout="constrained",
+        )
+        for i in range(n_spectra):
+            axes[rows[0][i]].sharex(axes[rows[1][i]])
+            axes[rows[0][i]].tick_params(labelbottom=False)
+        ordered = [axes[row[i]] for i in range(n_spectra) for row in rows[:2]]
+        return np.array(ordered + ([axes["scan"]] if scanned else []))
+
+    def _has_scan(self):
+        return self.scan is not None and any(len(low) > 1 for low, *_ in self.scan.values())
+
+    def _draw_spectrum(self, ax, spectrum, fit_kwargs, data_kwargs):
+        widths = np.diff(spectrum.edges)
+        centers = spectrum.edges[:-1] + 0.5 * widths
+        filled = spectrum.counts > 0
+        style = {"fmt": "o", "color": "black", "markersize": 3, "linewidth": 0.9, "label": "events"}
+        heights = spectrum.counts / widths
+        interval = np.array(poisson_interval(spectrum.counts)) / widths
+        points = ax.errorbar(
             centers[filled],
-            (self.counts / widths)[filled],
-            yerr=np.sqrt(self.counts[filled]) / widths[filled],
+            heights[filled],
+            yerr=np.abs(interval - heights)[:, filled],
             xerr=0.5 * widths[filled],
-            **style,
+            **style | data_kwargs,
         )
-        m = np.linspace(self.edges[0], self.edges[-1], 500)
-        (self.line_,) = ax.plot(m, self.density(m), **({"label": "sideband fit"} | fit_kwargs))
+        style = {"label": "sideband fit", "color": _FIT} | fit_kwargs
+        (line,) = ax.plot(spectrum.m, spectrum.density, **style)
+        band = ax.fill_between(
+            spectrum.m,
+            np.maximum(spectrum.density - spectrum.error, 1e-300),
+            spectrum.density + spectrum.error,
+            color=line.get_color(),
+            alpha=0.3,
+            linewidth=0,
+            label="its uncertainty",
+        )
         numbers = (
-            f"{self.n_observed:.0f} observed, "
-            f"{self.background:.1f} ± {self.uncertainty:.1f} expected"
+            f"{spectrum.n_observed:.0f} observed, "
+            f"{spectrum.background:.1f} ± {spectrum.uncertainty:.1f} expected"
         )
-        unit = re.search(r"\[([^\[\]]+)\]\s*$", self.feature_name)
-        per = f"unit of {self.feature_name}" if unit is None else unit[1]
+        per = unit_of(self.feature_name) or f"unit of {self.feature_name}"
         ax.set(yscale="log", ylabel=f"events per {per}")
         # Far in the tail the fit expects millionths of an event: no data can tell there.
-        ax.set_ylim(bottom=max(ax.get_ylim()[0], 0.3 / widths.max()))
-        ax.set_title(numbers if self.title is None else f"{self.title}: {numbers}", fontsize=10)
-        ax.legend()
+        floor = 0.3 / widths.max()
+        bottom = (
+            max(0.5 * interval[0][filled].min(initial=np.inf), floor) if filled.any() else floor
+        )
+        top = max(3 * interval[1][filled].max(initial=bottom), 10 * bottom)
+        ax.set_ylim(bottom, top, auto=None)
+        title = f"{spectrum.title}: {numbers}" if spectrum.title else numbers
+        ax.set_title(title, fontsize=10)
+        draw_legend(ax, "upper right", None)
+        self.points_.append(points)
+        self.lines_.append(line)
+        self.bands_.append(band)
 
-    def _draw_pulls(self, ax, bar_kwargs):
-        widths = np.diff(self.edges)
-        colors = np.where(self.fitted, "tab:blue", "tab:red")
-        self.bars_ = ax.bar(
-            self.edges[:-1], self.pulls, widths, align="edge", **({"color": colors} | bar_kwargs)
+    def _draw_pulls(self, ax, spectrum, bar_kwargs):
+        colors = np.where(spectrum.fitted, _OUTSIDE, _INSIDE)
+        bars = ax.bar(
+            spectrum.edges[:-1],
+            spectrum.pulls,
+            np.diff(spectrum.edges),
+            align="edge",
+            **({"color": colors} | bar_kwargs),
         )
         ax.axhline(0, color="black", linewidth=0.8)
-        ax.set_ylabel("pull")
+        ax.set_ylabel("pull [σ]")
+        self.bars_.append(bars)
 
     def _draw_scan(self, ax):
-        smallest, place = 0.1, self.edges[0]
+        lowest = 0.1
         self.scan_ = {}
-        for i, (efficiency, (low, high, p_local)) in enumerate(self.scan.items()):
+        for i, (efficiency, (low, high, p_local, trusted)) in enumerate(self.scan.items()):
+            known = np.isfinite(p_local)
             # A p-value that underflows still has a place on the logarithmic axis.
-            p_local = np.maximum(p_local, 1e-300)
+            p_local = np.maximum(p_local[known], 1e-300)
             # Where the axis spans many decades, p = 1 lies on the frame: draw above it.
             self.scan_[efficiency] = ax.hlines(
-                p_local, low, high, color=f"C{i}", label=f"efficiency {efficiency:g}", zorder=3
+                p_local,
+                low[known],
+                high[known],
+                color=_SCAN[i % len(_SCAN)],
+                linestyles=[_LINES[i % len(_LINES)]],
+                linewidth=2.0,
+                alpha=np.where(trusted[known], 1.0, 0.25),
+                label=f"efficiency {efficiency:g}",
+                zorder=3,
             )
-            for p_value, center in zip(p_local, np.add(low, high) / 2, strict=True):
-                if p_value < smallest:
-                    smallest, place = p_value, center
-        lowest = max(0.3 * smallest**1.05, 1e-305)
+            lowest = min(lowest, p_local.min(initial=lowest))
+        lowest = max(0.5 * lowest**1.02, 1e-305)
         ax.set(yscale="log", ylabel="local p-value", ylim=(lowest, 2.0))
         for sigma in _sigma_levels(lowest):
             p_value = norm.sf(sigma)
@@ -278,12 +318,51 @@ class BumpHuntDisplay:
                 fontsize=8,
                 color="0.4",
             )
+        handles, names = ax.get_legend_handles_labels()
+        if any(not trusted.all() for *_, trusted in self.scan.values()):
+            handles.append(ax.hlines([], [], [], color="black", alpha=0.25, linewidth=2.0))
+            names.append("not trusted")
+        # Above the panel: inside it, every place may hold a p-value.
+        ax.legend(
+            handles,
+            names,
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            ncols=_LEGEND_COLUMNS,
+            fontsize=8,
+            frameon=False,
+            borderaxespad=0.2,
+        )
         if self.p_global is not None:
             counted = "all windows, all efficiencies" if len(self.scan) > 1 else "all windows"
-            ax.set_title(f"global p-value {self.p_global:.2g} ({counted})", fontsize=10)
-        # The "best" place of matplotlib does not look at the windows, only at the dotted lines.
-        side = "right" if place < np.mean(ax.get_xlim()) else "left"
-        ax.legend(loc=f"lower {side}", fontsize=8)
+            ax.set_title(
+                f"global p-value {self.p_global:.2g} ({counted})",
+                fontsize=10,
+                pad=8 + 14 * -(-len(names) // _LEGEND_COLUMNS),
+            )
+
+
+def best_row(hunt):
+    """Row of the smallest p-value among the trusted ones with a fit, among all where none is."""
+    results = hunt.results_
+    fitted = np.array([fit is not None for fit in hunt.fits_])
+    for rows in (fitted & results["trusted"].to_numpy(), fitted):
+        if rows.any():
+            p_local = results["p_local"].where(rows).fillna(2.0)
+            return int(p_local.idxmin())
+    return None
+
+
+def mass_label(hunt):
+    """Label of the mass axis of a hunt, with the unit that its collision energy gives away."""
+    names = getattr(hunt, "feature_names_in_", None)
+    name = "m" if names is None else str(names[hunt.regions_[0].feature])
+    unit = None
+    if hunt.spectrum == "dijet":
+        # The fit has refused masses in another unit than that of sqrt_s.
+        unit = "TeV" if hunt.sqrt_s in _TEV else None
+        unit = "GeV" if hunt.sqrt_s / 1000 in _TEV else unit
+    return axis_label(name, unit)
 
 
 def _sigma_levels(lowest):

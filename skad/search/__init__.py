@@ -19,6 +19,7 @@ from skad.search._p_values import (
     scan_histogram,
     z_to_p,
 )
+from skad.search._poisson import poisson_interval, poisson_significance
 from skad.search._sculpting import SculptingTest, sideband_sculpting_test
 from skad.search._spectrum import SpectrumFit, fit_spectrum
 from skad.search._spurious_signal import spurious_signal
@@ -40,6 +41,8 @@ __all__ = [
     "local_p_value",
     "local_significance",
     "p_to_z",
+    "poisson_interval",
+    "poisson_significance",
     "scan_histogram",
     "z_to_p",
     "BumpHunt",

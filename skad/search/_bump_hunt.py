@@ -10,7 +10,6 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import validate_data
 
 from skad.exceptions import (
@@ -47,6 +46,7 @@ from skad.utils import _sklearn as sk
 from skad.utils._children import requires_y
 from skad.utils._labels import read_labels
 from skad.utils._random import draw_seed, draw_seeds
+from skad.utils._tasks import outer_stacklevel, run_tasks
 
 __all__ = ["BumpHunt"]
 
@@ -154,7 +154,8 @@ class BumpHunt(BaseEstimator):
     random_state : None, int or RandomState, default=None
         Of the folds, detectors and pseudo-experiments.
     verbose : int, default=0
-        Passed to joblib.
+        Show the progress of the fits, with the time that is left, when positive: a bar in
+        terminals and notebooks, else lines of the logger "skad".
 
     Attributes
     ----------
@@ -370,9 +371,7 @@ class BumpHunt(BaseEstimator):
         fitted = [self._fitted_region(region, m, weight) for region in regions]
         if cuts:
             with open_store(self.checkpoint, (values, y, all_weights, self.detector)) as store:
-                folds = self._score_folds(
-                    X, values, y, all_weights, data, m, regions, rng, store
-                )
+                folds = self._score_folds(X, values, y, all_weights, data, m, regions, rng, store)
         else:
             folds = [[] for _ in regions]
         self.regions_ = regions
@@ -479,10 +478,15 @@ class BumpHunt(BaseEstimator):
                     rows = training[j] = np.concatenate([data[train], simulation[j][0]])
                     for copy, seed in enumerate(seeds[i, j]):
                         tasks.append((i, j, int(seed), copy, rows, test))
-        parallel = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)
-        fitted = parallel(
-            delayed(fit_member)(self.detector, X, y, weight, rows, regions[i], seed, copy, store)
-            for i, _, seed, copy, rows, _ in tasks
+        options = {"n_jobs": self.n_jobs, "verbose": self.verbose}
+        fitted = run_tasks(
+            [
+                (fit_member, (self.detector, X, y, weight, rows, regions[i], seed, copy, store))
+                for i, _, seed, copy, rows, _ in tasks
+            ],
+            name=f"fits of {len(regions)} windows x {self.n_folds} folds x {self.n_seeds} seeds",
+            groups=[_window(regions[i]) for i, *_ in tasks],
+            **options,
         )
 
         def background(j):
@@ -494,19 +498,27 @@ class BumpHunt(BaseEstimator):
         for (i, j, seed, _, _, test), member in zip(tasks, fitted, strict=True):
             members.setdefault((i, j), []).append((seed, member))
             held_out[i, j] = test
-        scored = parallel(
-            delayed(score_fold)(
-                members[i, j],
-                X,
-                y,
-                weight,
-                held_out[i, j],
-                data[held_out[i, j]],
-                background(j),
-                regions[i],
-                (store, keys[i, j]),
-            )
-            for i, j in members
+        scored = run_tasks(
+            [
+                (
+                    score_fold,
+                    (
+                        members[i, j],
+                        X,
+                        y,
+                        weight,
+                        held_out[i, j],
+                        data[held_out[i, j]],
+                        background(j),
+                        regions[i],
+                        (store, keys[i, j]),
+                    ),
+                )
+                for i, j in members
+            ],
+            name="held-out scores",
+            groups=[_window(regions[i]) for i, _ in members],
+            **options,
         )
         folds.update(zip(members, scored, strict=True))
         return [[folds[i, j] for j in range(self.n_folds)] for i in range(len(regions))]
@@ -703,7 +715,7 @@ class BumpHunt(BaseEstimator):
                 f"{results['reason'][others[0]]}. Raise the efficiency, widen the sidebands or "
                 "lower n_parameters.",
                 LowStatisticsWarning,
-                stacklevel=4,
+                stacklevel=outer_stacklevel(),
             )
         if described:
             worst = min(described, key=lambda row: results["fit_p"][row])
@@ -711,7 +723,7 @@ class BumpHunt(BaseEstimator):
                 f"{len(described)} of {n_rows} tests are not to be trusted, worst {name(worst)}: "
                 f"{results['reason'][worst]}. Take another function, fit_range or windows.",
                 SpectrumFitWarning,
-                stacklevel=4,
+                stacklevel=outer_stacklevel(),
             )
         if sculpted:
             worst = min(sculpted, key=lambda row: tests[row].p_value)
@@ -719,7 +731,7 @@ class BumpHunt(BaseEstimator):
                 f"{len(sculpted)} of {n_rows} tests are not to be trusted, worst {name(worst)}: "
                 + sculpting_message("the cut", tests[worst]),
                 SculptingWarning,
-                stacklevel=4,
+                stacklevel=outer_stacklevel(),
             )
 
 
@@ -733,6 +745,10 @@ def _count(weight):
     """Return the sum of weights, a whole number for events without weights."""
     total = float(weight.sum())
     return int(total) if (weight == 1).all() else total
+
+
+def _window(region):
+    return f"window [{region.low:g}, {region.high:g})"
 
 
 def _correlation(influences):

@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from skad.exceptions import RegionError, SpectrumFitWarning
 from skad.resonant._region import SignalRegion
 from skad.search._functions import FUNCTIONS, check_mass_unit
+from skad.search._poisson import poisson_significance
 from skad.utils._log_linear import (
     SMALLEST_MEAN,
     choose_order,
@@ -83,14 +84,19 @@ class SpectrumFit:
 
     @property
     def pulls(self):
-        """``(observed - expected) / sqrt(scale * expected)`` of every bin, fitted or not."""
-        expected = self.expected()
-        return (self.counts - expected) / np.sqrt(self.scale * expected)
+        """Poisson significance of every bin, fitted or not, see `poisson_significance`."""
+        return poisson_significance(self.counts / self.scale, self.expected() / self.scale)
 
     def density(self, m):
         """Expected events per unit of m at the masses m."""
         m = np.asarray(m, dtype=np.float64)
         return np.exp(self._basis(m) @ self.log_parameters)
+
+    def density_uncertainty(self, m):
+        """Standard deviation of `density` at the masses m, from the covariance, to first order."""
+        basis = self._basis(np.asarray(m, dtype=np.float64))
+        variance = np.einsum("...k,kl,...l->...", basis, self.covariance, basis)
+        return self.density(m) * np.sqrt(np.maximum(variance, 0.0))
 
     def expected(self, edges=None):
         """Expected events of every bin, by Gauss-Legendre quadrature.

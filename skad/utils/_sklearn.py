@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import (
     Options,
     RealNotInt,
     StrOptions,
+    validate_parameter_constraints,
     validate_params,
 )
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
@@ -38,6 +39,7 @@ __all__ = [
     "power_transformer_scale",
     "routing_enabled",
     "tree_class",
+    "validate_parameter_constraints",
     "validate_params",
 ]
 

@@ -13,7 +13,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from skad.datasets import make_resonance
 from skad.exceptions import LowStatisticsWarning
-from skad.plotting import BumpHuntDisplay
+from skad.plotting import BumpHuntDisplay, BumpHuntSpectrum
 from skad.resonant import SignalRegion
 from skad.search import BumpHunt
 
@@ -46,16 +46,16 @@ def test_shows_the_best_row(hunt):
     display = BumpHuntDisplay.from_estimator(hunt)
     row = hunt.results_.loc[hunt.best_]
     fit = hunt.fits_[hunt.best_]
-    m, density = display.line_.get_data()
+    m, density = display.lines_[0].get_data()
     np.testing.assert_allclose(density, fit.density(m))
-    heights = np.array([bar.get_height() for bar in display.bars_])
+    heights = np.array([bar.get_height() for bar in display.bars_[0]])
     np.testing.assert_allclose(heights, fit.pulls)
-    points = display.points_.lines[0].get_data()[1]
+    points = display.points_[0].lines[0].get_data()[1]
     np.testing.assert_allclose(
         points * np.diff(fit.edges)[fit.counts > 0], fit.counts[fit.counts > 0]
     )
     title = display.axes_[0].get_title()
-    assert f"efficiency {row['efficiency']:g}: {row['n_observed']:.0f} observed" in title
+    assert f"{row['n_observed']:.0f} observed" in title
     assert f"{row['background']:.1f}" in title
     assert f"{hunt.p_global_:.2g}" in display.axes_[2].get_title()
 
@@ -75,7 +75,8 @@ def test_row_axes_and_styles(hunt):
         hunt, row=0, axes=axes, feature_name="mjj [TeV]", fit_kwargs={"color": "red"}
     )
     assert display.axes_[0] is axes[0] and display.figure_ is axes[0].figure
-    assert display.line_.get_color() == "red"
+    assert len(display.lines_) == 1
+    assert display.lines_[0].get_color() == "red"
     assert axes[2].get_xlabel() == "mjj [TeV]"
     assert f"{hunt.results_['n_observed'][0]} observed" in axes[0].get_title()
     with pytest.raises(ValueError, match="axes must hold 3 axes"):
@@ -91,7 +92,13 @@ def test_column_name_is_the_label():
         resonance="mjj",
         **OPTIONS,
     ).fit(frame)
-    assert BumpHuntDisplay.from_estimator(hunt).axes_[2].get_xlabel() == "mjj"
+    display = BumpHuntDisplay.from_estimator(hunt)
+    assert [ax.get_xlabel() for ax in display.axes_] == ["", "$m_{jj}$ [TeV]"]
+    assert display.axes_[0].get_ylabel() == "events per TeV"
+    in_gev = hunt.set_params(sqrt_s=13000.0)
+    assert BumpHuntDisplay.from_estimator(in_gev).axes_[1].get_xlabel() == "$m_{jj}$ [GeV]"
+    unknown = hunt.set_params(spectrum="polynomial")
+    assert BumpHuntDisplay.from_estimator(unknown).axes_[1].get_xlabel() == "$m_{jj}$"
 
 
 def closeness(X):
@@ -105,35 +112,91 @@ def test_row_without_a_fit():
         hunt = BumpHunt(inside, [(3.3, 3.7)], efficiencies=(1.0, 0.001), **OPTIONS).fit(X)
     with pytest.raises(ValueError, match=r"row 1. Choose among \[0\]"):
         BumpHuntDisplay.from_estimator(hunt, row=1)
-    display = BumpHuntDisplay.from_estimator(hunt)
-    assert display.axes_[2].get_ylim()[0] > 0
+    # One window: nothing to scan.
+    assert len(BumpHuntDisplay.from_estimator(hunt).axes_) == 2
 
 
-def make_display(p_local=(0.3, 0.02, 0.5), **options):
+def make_display(p_local=(0.3, 0.02, 0.5), *, trusted=(True, True, True), **options):
     """A spectrum that falls from a thousand events in a bin to far below one."""
     edges = np.concatenate([np.linspace(2.0, 4.0, 11), np.linspace(4.4, 8.0, 10)])
     low = np.array([2.2, 3.4, 6.0])
-    numbers = {
+    m = np.linspace(2.0, 8.0, 100)
+    density = 5e3 * np.exp(-6 * (m - 2))
+    spectrum = {
         "edges": edges,
         "counts": np.concatenate([[900, 300, 80, 30, 9, 4, 1, 1], np.zeros(12)]),
+        "expected": 5e3 * np.exp(-6 * (edges[:-1] - 2)),
         "pulls": np.linspace(-2, 2, 20),
         "fitted": edges[:-1] < 3.4,
-        "density": lambda m: 5e3 * np.exp(-6 * (m - 2)),
+        "m": m,
+        "density": density,
+        "error": 0.1 * density,
         "region": (3.4, 3.8),
         "background": 1.0,
         "uncertainty": 0.5,
         "n_observed": 2,
-        "scan": {1.0: (low, low + 0.4, np.array(p_local))},
     }
-    return BumpHuntDisplay(**(numbers | options)).plot()
+    spectrum |= {name: options.pop(name) for name in list(options) if name in spectrum}
+    scan = {1.0: (low, low + 0.4, np.array(p_local), np.array(trusted))}
+    display = BumpHuntDisplay(spectra=[BumpHuntSpectrum(**spectrum)], scan=scan, **options)
+    return display.plot()
+
+
+def test_mass_axis_ends_where_events_end():
+    # The last event lies in the bin from 3.4 to 3.6, the window reaches to 3.8.
+    assert make_display().axes_[0].get_xlim() == pytest.approx((2.0, 3.8))
+    assert make_display(region=(2.4, 2.8)).axes_[1].get_xlim() == pytest.approx((2.0, 3.6))
+
+
+def test_intervals_are_those_of_poisson_counts():
+    display = make_display()
+    (segments,) = (bars.get_segments() for bars in display.points_[0].lines[2] if is_vertical(bars))
+    # One event in a bin 0.2 wide: 0.173 to 3.300 (tables of the Particle Data Group).
+    np.testing.assert_allclose(segments[-1][:, 1] * 0.2, [0.173, 3.300], atol=1e-3)
+
+
+def is_vertical(bars):
+    start, stop = bars.get_segments()[0]
+    return start[0] == stop[0]
+
+
+def test_band_is_one_standard_deviation():
+    display = make_display()
+    high = display.bands_[0].get_paths()[0].get_extents().y1
+    assert high == pytest.approx(1.1 * 5e3)
+
+
+def test_untrusted_rows_are_pale_and_named():
+    display = make_display(trusted=(True, False, True))
+    colors = display.scan_[1.0].get_colors()
+    assert colors[:, 3].tolist() == [1.0, 0.25, 1.0]
+    names = [text.get_text() for text in display.axes_[2].get_legend().get_texts()]
+    assert names == ["efficiency 1", "not trusted"]
+
+
+def test_before_and_after_in_one_call(hunt):
+    row = int(hunt.results_.index[hunt.results_["efficiency"] == 0.2][0])
+    display = BumpHuntDisplay.from_estimator(hunt, row=row, before=True)
+    titles = [ax.get_title() for ax in display.axes_[:4:2]]
+    assert titles[0].startswith("all events:") and titles[1].startswith("efficiency 0.2:")
+    assert display.spectra[0].region == display.spectra[1].region
+    assert len(display.axes_) == 5
+
+
+@pytest.mark.parametrize("suffix", ["pdf", "svg"])
+def test_vector_files(suffix, tmp_path):
+    path = tmp_path / f"hunt.{suffix}"
+    make_display().figure_.savefig(path)
+    assert path.stat().st_size > 5000
 
 
 def test_spectrum_ends_below_one_event():
     display = make_display()
-    assert display.line_.get_ydata().min() < 1e-10
+    assert display.lines_[0].get_ydata().min() < 1e-10
     # The widest bins measure 0.4.
     assert display.axes_[0].get_ylim()[0] == pytest.approx(0.3 / 0.4)
-    many = make_display(counts=np.full(20, 1e4), density=lambda m: np.full_like(m, 4e4))
+    flat = np.full(100, 4e4)
+    many = make_display(counts=np.full(20, 1e4), density=flat, error=0.1 * flat)
     low, high = many.axes_[0].get_ylim()
     assert 1e4 < low < 1e4 / 0.4 and high > 1e4 / 0.2
 
@@ -184,16 +247,17 @@ def test_sigma_labels_follow_the_axes():
         assert 0.5 * (box.y0 + box.y1) == pytest.approx(position, abs=2)
 
 
-@pytest.mark.parametrize(("place", "side"), [(0, "right"), (2, "left")])
-def test_legend_of_the_scan_avoids_the_smallest_p_value(place, side):
-    p_local = np.full(3, 0.4)
-    p_local[place] = 1e-8
-    display = make_display(p_local=p_local)
+def test_legends_are_off_the_data():
+    p_local = (0.4, 1e-8, 0.9)
+    display = make_display(p_local=p_local, trusted=(True, False, True), p_global=0.2)
     display.figure_.canvas.draw()
-    ax = display.axes_[2]
-    box = ax.get_legend().get_window_extent().transformed(ax.transData.inverted())
-    low, high, _ = display.scan[1.0]
-    assert high[place] < box.x0 if side == "right" else box.x1 < low[place]
+    scan = display.axes_[2]
+    assert scan.get_legend().get_window_extent().y0 >= scan.get_window_extent().y1
+    assert scan.title.get_window_extent().y0 >= scan.get_legend().get_window_extent().y1
+    spectrum = display.axes_[0]
+    box = spectrum.get_legend().get_window_extent()
+    points = np.column_stack(display.points_[0].lines[0].get_data())
+    assert not any(box.contains(*point) for point in spectrum.transData.transform(points))
 
 
 @pytest.mark.parametrize(
@@ -209,7 +273,7 @@ def test_legend_of_the_scan_avoids_the_smallest_p_value(place, side):
 def test_unit_of_the_spectrum(feature_name, label):
     display = make_display(feature_name=feature_name)
     assert display.axes_[0].get_ylabel() == label
-    assert display.axes_[2].get_xlabel() == feature_name
+    assert display.axes_[-1].get_xlabel() == feature_name
 
 
 def test_title_says_what_the_global_p_value_counts(hunt):

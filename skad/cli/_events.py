@@ -1,0 +1,161 @@
+"""Events of an analysis: read as the settings say, features computed, y put together."""
+
+import hashlib
+import inspect
+from dataclasses import dataclass
+
+import numpy as np
+
+from skad.cli._build import build, check_parameters
+from skad.cli._settings import nearest
+from skad.exceptions import SettingsError
+
+__all__ = ["Events", "fingerprint", "looks_like_truth", "read_input"]
+
+# Keys of [input] beside the parameters of `read_events`.
+_OWN = ("path", "simulation", "label")
+_TRUTH = {"label", "labels", "truth", "target", "is_signal", "issignal", "signal", "y", "class"}
+
+
+@dataclass(frozen=True)
+class Events:
+    """Events X (a DataFrame), y (1 = data, 0 = simulation, or None), truth or None, and files."""
+
+    X: object
+    y: np.ndarray | None
+    truth: np.ndarray | None
+    files: list
+
+
+def looks_like_truth(name):
+    """Whether a column has a name that people give to truth labels."""
+    return str(name).lower() in _TRUTH
+
+
+def read_input(settings, *, truth=False):
+    """Read the events that the table [input] names, and compute [features].
+
+    Parameters
+    ----------
+    settings : Settings
+    truth : bool, default=False
+        Whether the column `label` is wanted.
+
+    Returns
+    -------
+    events : Events
+    """
+    from skad.io import read_events
+
+    table = settings.table("input")
+    options = _read_options(settings, table, read_events)
+    if "path" not in table:
+        raise settings.error(["input"], 'input needs a path, for example path = "events.parquet".')
+    files = _paths(settings, ["input", "path"], table["path"])
+    label = table.get("label")
+    if label is not None and not isinstance(label, str):
+        raise settings.error(["input", "label"], f"label must name a column; got {label!r}.")
+    if label is not None and options.get("columns") is not None and label not in options["columns"]:
+        options["columns"] = [*options["columns"], label]
+    frame = read_events(files, **options)
+    values = _take(settings, frame, label) if label is not None else None
+    _refuse_truth(settings, frame)
+    y = None
+    if "simulation" in table:
+        import pandas as pd
+
+        more = _paths(settings, ["input", "simulation"], table["simulation"])
+        simulation = read_events(more, **{**options, "columns": list(frame.columns)})
+        y = np.repeat([1, 0], [len(frame), len(simulation)])
+        frame = pd.concat([frame, simulation], ignore_index=True)
+        files = [*files, *more]
+    transformer = _transformer(settings)
+    if transformer is not None:
+        frame = transformer.set_output(transform="pandas").fit_transform(frame)
+    return Events(frame, y, values if truth else None, files)
+
+
+def _read_options(settings, table, read_events):
+    allowed = [name for name in inspect.signature(read_events).parameters if name != "path"]
+    settings.check_keys(["input"], [*_OWN, *allowed], "[input]")
+    options = {}
+    for name, value in table.items():
+        if name in _OWN:
+            continue
+        if name == "rows":
+            if not (isinstance(value, list) and len(value) == 2):
+                raise settings.error(["input", name], f"rows must be [first, last]; got {value!r}.")
+            value = slice(*value)
+        if name == "filters" and isinstance(value, list):
+            value = [tuple(each) if isinstance(each, list) else each for each in value]
+        options[name] = value
+    constraints = getattr(read_events, "_skl_parameter_constraints", {})
+
+    class Reader:
+        _parameter_constraints = constraints
+
+    Reader.__name__ = "read_events"
+    return check_parameters(settings, ["input"], Reader, options)
+
+
+def _paths(settings, keys, value):
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+        raise settings.error(keys, f"{'.'.join(keys)} must be a path or a list; got {value!r}.")
+    return [settings.path(each) for each in values]
+
+
+def _take(settings, frame, label):
+    """Take the truth out of the events."""
+    if label not in frame:
+        raise settings.error(
+            ["input", "label"],
+            f"the files have no column {label!r}{nearest(label, frame.columns)}.",
+        )
+    return frame.pop(label).to_numpy()
+
+
+def _refuse_truth(settings, frame):
+    """Refuse a column that looks like truth, for a search that learns from it finds it."""
+    for name in frame.columns:
+        if looks_like_truth(name):
+            raise settings.error(
+                ["input"],
+                f"the column {name!r} looks like truth labels, from which no search may learn. Put "
+                f'label = "{name}" under [input] to keep it out, or rename the column.',
+            )
+
+
+def _transformer(settings):
+    value = settings.values.get("features")
+    if value is None:
+        return None
+    if isinstance(value, list):
+        from sklearn.pipeline import make_pipeline
+
+        return make_pipeline(
+            *(build(settings, ["features", position]) for position in range(len(value)))
+        )
+    return build(settings, ["features"])
+
+
+def fingerprint(X, y=None):
+    """Return the SHA-256 of the values and the names of the columns of events."""
+    digest = hashlib.sha256()
+    digest.update("\0".join(map(str, X.columns)).encode())
+    digest.update(np.ascontiguousarray(X.to_numpy(dtype=np.float64)).tobytes())
+    if y is not None:
+        digest.update(np.ascontiguousarray(y, dtype=np.int64).tobytes())
+    return digest.hexdigest()
+
+
+def check_column(settings, keys, name, X):
+    """Refuse a column that the events do not have."""
+    if isinstance(name, str) and name not in X.columns:
+        raise settings.error(
+            keys,
+            f"{'.'.join(keys)} is {name!r}, which is no column{nearest(name, X.columns)}. There "
+            f"are: {', '.join(map(str, X.columns))}.",
+        )
+    if isinstance(name, bool) or not isinstance(name, (str, int)):
+        raise SettingsError(f"{'.'.join(keys)} must name a column; got {name!r}.")

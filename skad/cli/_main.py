@@ -1,0 +1,308 @@
+"""The commands of ``skad``: each a thin layer over public functions, which it imports when run."""
+
+import json as json_module
+import logging
+import sys
+import traceback
+from pathlib import Path
+
+import click
+
+__all__ = ["main"]
+
+OK, BUG, USAGE, DATA, DIFFERENT, INTERRUPTED = 0, 1, 2, 3, 4, 130
+_EPILOG = """\b
+Exit codes:
+  0    done
+  1    an error of skad itself; please report it with the output of skad info
+  2    the command line or the settings file is wrong
+  3    files or events cannot be used: missing, damaged, columns, regions
+  4    a repeated search gave other numbers
+  130  interrupted from the keyboard; what was finished is kept
+
+\b
+A search in three commands:
+  skad search --init search.toml --input events.parquet
+  skad search search.toml
+  skad report search-results --open
+"""
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+@click.group(
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="skad", message="%(package)s %(version)s")
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on standard error.")
+@click.option("-v", "--verbose", is_flag=True, help="More notes on standard error.")
+@click.option("--debug", is_flag=True, help="Show the whole traceback of an error.")
+@click.pass_context
+def cli(context, quiet, verbose, debug):
+    """Anomaly detection for collider physics and other tables of events.
+
+    From a file to a result: describe an analysis in a settings file, run it, read the report.
+    """
+    context.obj = {"verbose": 0 if quiet else 1, "debug": debug}
+    _start_logging(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
+
+
+def main(arguments=None):
+    """Run the command ``skad`` and end the process with its exit code.
+
+    Parameters
+    ----------
+    arguments : list of str, default=None
+        Command line; None takes that of the process.
+
+    Examples
+    --------
+    >>> from skad.cli import main
+    >>> try:
+    ...     main(["fetch", "--list"])
+    ... except SystemExit as end:
+    ...     print("exit code", end.code)
+    dijets
+    jets
+    lhco-black-box
+    lhco-extra-background
+    lhco-herwig
+    lhco-rd
+    exit code 0
+    """
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    try:
+        cli.main(args=arguments, prog_name="skad", standalone_mode=False)
+    except click.exceptions.Exit as exc:
+        sys.exit(exc.exit_code)
+    except click.ClickException as exc:
+        exc.show()
+        sys.exit(USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("skad: interrupted; what was finished is kept.", err=True)
+        sys.exit(INTERRUPTED)
+    except Exception as exc:
+        code = _code_of(exc)
+        if debug or code == BUG:
+            traceback.print_exception(exc)
+        click.echo(f"skad: {type(exc).__name__}: {exc}", err=True)
+        sys.exit(code)
+    sys.exit(OK)
+
+
+def _code_of(exc):
+    """Return the exit code of an error."""
+    from skad.exceptions import SettingsError, SkadError
+
+    if isinstance(exc, SettingsError):
+        return USAGE
+    if isinstance(exc, (SkadError, OSError, ImportError)):
+        return DATA
+    # What estimators refuse on purpose ends in a raise; a line that breaks is a bug.
+    frames = traceback.extract_tb(exc.__traceback__)
+    refused = (frames[-1].line or "").lstrip().startswith("raise")
+    return DATA if refused and isinstance(exc, (ValueError, TypeError)) else BUG
+
+
+def _start_logging(level):
+    logger = logging.getLogger("skad")
+    for handler in list(logger.handlers):
+        if getattr(handler, "of_command", False):
+            logger.removeHandler(handler)
+    handler = _EchoHandler()
+    handler.of_command = True
+    handler.setFormatter(logging.Formatter("skad: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(level)
+
+
+class _EchoHandler(logging.Handler):
+    """Notes go to standard error, past a progress bar that is drawn there."""
+
+    def emit(self, record):
+        from tqdm import tqdm
+
+        with tqdm.external_write_mode(file=sys.stderr):
+            click.echo(self.format(record), err=True)
+
+
+def _print(value, as_json, text):
+    """Print a value as JSON, or the text made of it."""
+    if as_json:
+        click.echo(json_module.dumps(value, indent=1, default=str))
+    else:
+        click.echo(text)
+
+
+# Commands in the order of an analysis.
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--list", "listed", is_flag=True, help="List the data sets.")
+@click.option("-o", "--output", type=click.Path(), help="Write the events to this file as well.")
+@json_option
+def fetch(name, listed, output, as_json):
+    """Download a data set, or find one that skad brings along.
+
+    Prints the file that holds it. `skad fetch --list` names them all.
+    """
+    from skad.cli._fetch import DATASETS, fetch_data
+
+    if listed or name is None:
+        _print(sorted(DATASETS), as_json, "\n".join(sorted(DATASETS)))
+        return
+    found = fetch_data(name, output)
+    _print(found, as_json, found["output"] or found["file"])
+
+
+@cli.command()
+@click.argument("source", nargs=-1, required=True)
+@click.argument("target")
+@click.option(
+    "--kind",
+    type=click.Choice(["dijet", "jet"]),
+    default="dijet",
+    show_default=True,
+    help="dijet: columns of the LHC Olympics files; jet: E, px, py, pz of constituents.",
+)
+@click.option("--features", help="Names of the observables, with commas between them.")
+@click.option("--unit", type=click.Choice(["TeV", "GeV"]), help="Of dijet masses; default TeV.")
+@click.option("--keep", default="", help="Columns to copy, with commas between them.")
+@click.option("--key", help="Tree or dataset, where a file has several.")
+@click.option("--overwrite", is_flag=True, help="Replace the target.")
+@json_option
+def features(source, target, kind, features, unit, keep, key, overwrite, as_json):
+    """Compute observables of SOURCE files and write them to TARGET.
+
+    The events stream through memory batch by batch. "-" is CSV on standard input or output.
+    """
+    from skad.cli._features import write_features
+
+    done = write_features(
+        source,
+        target,
+        kind=kind,
+        features=_split(features),
+        unit=unit,
+        keep=_split(keep) or [],
+        key=key,
+        overwrite=overwrite,
+    )
+    if target != "-":
+        _print(done, as_json, f"{done['n_events']} events with {', '.join(done['columns'])}")
+
+
+@cli.command()
+@click.argument("settings", required=False)
+@click.option("--init", help="Write a commented settings file of this name, and stop.")
+@click.option("--input", "events", help="With --init: the event file, whose columns enter.")
+@click.option("--resonance", help="With --init: the column of the resonant feature.")
+@click.option("-o", "--output", type=click.Path(), help="Folder of the results.")
+@click.option("--overwrite", is_flag=True, help="Replace results or settings that are there.")
+@json_option
+@click.pass_obj
+def search(options, settings, init, events, resonance, output, overwrite, as_json):
+    """Run the search of a SETTINGS file; a folder of results is run again and compared.
+
+    `skad search --init search.toml --input events.parquet` writes a settings file to begin with.
+    "-" reads the settings from standard input.
+    """
+    if init is not None:
+        _write_settings(init, events, resonance, overwrite)
+        return
+    if settings is None:
+        raise click.UsageError("give a settings file, or --init to write one.")
+    from skad.cli._search import repeat_search, results_folder, run_search
+    from skad.cli._settings import read_settings
+
+    if settings != "-" and Path(settings).is_dir():
+        differences = repeat_search(settings, verbose=options["verbose"])
+        text = "\n".join(differences) or "bitwise the same"
+        _print({"same": not differences, "differences": differences}, as_json, text)
+        if differences:
+            sys.exit(DIFFERENT)
+        return
+    settings = read_settings(settings)
+    folder = results_folder(settings, output)
+    report = run_search(settings, folder, overwrite=overwrite, verbose=options["verbose"])
+    answer = report.content["answer"]
+    content = {"folder": str(folder), **answer}
+    text = [f"{answer['verdict'].capitalize()}. {answer['text']}"]
+    text += [f"- {caution}" for caution in report.content["cautions"]]
+    text.append(f"{folder / 'report.html'}")
+    _print(content, as_json, "\n".join(text))
+
+
+def _write_settings(init, events, resonance, overwrite):
+    from skad.cli._init import settings_template
+
+    if init == "-":
+        click.echo(settings_template("search.toml", events, resonance=resonance), nl=False)
+        return
+    path = Path(init)
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists; pass --overwrite to replace it.")
+    path.write_text(settings_template(init, events, resonance=resonance), encoding="utf-8")
+    click.echo(f"wrote {path}; look it over, then run: skad search {path}")
+
+
+@cli.command()
+@click.argument("results", type=click.Path(exists=True))
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["html", "markdown", "json"]),
+    default="html",
+    show_default=True,
+)
+@click.option("-o", "--output", help='File to write, "-" for standard output.')
+@click.option("--open", "opened", is_flag=True, help="Show it in the browser.")
+def report(results, kind, output, opened):
+    """Write the report of RESULTS, a folder of `skad search` or a file of `skad compare --json`.
+
+    Without an output it is report.html (.md, .json) in the folder.
+    """
+    from skad.report import read_report
+
+    path = Path(results)
+    made = read_report(path / "search.json" if path.is_dir() else path)
+    if opened:
+        click.echo(made.open())
+        return
+    text = {"html": made.html, "markdown": made.markdown, "json": made.json}[kind]()
+    if output == "-":
+        click.echo(text, nl=False)
+        return
+    suffix = {"html": ".html", "markdown": ".md", "json": ".json"}[kind]
+    target = (
+        Path(output) if output else (path if path.is_dir() else path.parent) / f"report{suffix}"
+    )
+    target.write_text(text, encoding="utf-8")
+    click.echo(target)
+
+
+@cli.command()
+@json_option
+def info(as_json):
+    """Show versions, devices, threads and folders, for bug reports."""
+    from skad.report import environment
+
+    found = environment()
+    lines = [f"{name:<14} {version}" for name, version in found["versions"].items()]
+    lines += [
+        f"{name:<14} {version or 'not installed'}" for name, version in found["optional"].items()
+    ]
+    for name in ("system", "processors", "torch_threads", "data_home"):
+        lines.append(f"{name:<14} {found[name]}")
+    lines.append(f"{'devices':<14} {', '.join(found['devices'])}")
+    pools = ", ".join(f"{pool['library']} {pool['threads']}" for pool in found["thread_pools"])
+    lines.append(f"{'thread pools':<14} {pools or 'none'}")
+    lines += [f"{name:<14} {value}" for name, value in found["variables"].items()]
+    _print(found, as_json, "\n".join(lines))
+
+
+def _split(text):
+    """Return names from a text with commas between them, None for none."""
+    return [part.strip() for part in text.split(",") if part.strip()] if text else None

@@ -1,0 +1,49 @@
+"""Reports from their JSON, whatever they are of."""
+
+import json
+from pathlib import Path
+
+from skad.report._search_content import SCHEMA
+from skad.report._search_report import SearchReport
+
+__all__ = ["read_report"]
+
+_REPORTS = {SCHEMA: SearchReport}
+
+
+def read_report(path):
+    """Read the JSON that a report wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    report : SearchReport or ComparisonReport
+
+    Raises
+    ------
+    ValueError
+        The file holds no report, or one of a schema that this version does not know.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from skad.report import read_report
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "report.json"
+    ...     _ = path.write_text('{"schema": "of tomorrow"}')
+    ...     read_report(path)
+    Traceback (most recent call last):
+    ValueError: ... holds the schema 'of tomorrow', ...
+    """
+    path = Path(path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema not in _REPORTS:
+        raise ValueError(
+            f"{path} holds the schema {schema!r}, which is none of {sorted(_REPORTS)}; read it "
+            "with the version of skad that wrote it."
+        )
+    return _REPORTS[schema](content)

@@ -1,0 +1,239 @@
+"""The report of a search: question, answer, what supports it and what it rests on."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skad.report._document import Document, Report, Section, Table
+from skad.report._figures import search_figures
+from skad.report._search_content import SCHEMA, search_content
+from skad.utils._children import requires_y, rows_of
+from skad.utils._labels import read_labels
+
+__all__ = ["SearchReport"]
+
+_COLUMNS = {
+    "low": "from",
+    "high": "to",
+    "efficiency": "efficiency",
+    "n_observed": "observed",
+    "background": "expected",
+    "stat": "stat",
+    "syst": "syst",
+    "z_local": "z local",
+    "p_local": "p local",
+    "trusted": "trusted",
+    "reason": "why not",
+    "method": "method",
+    "fit_p": "p of fit",
+    "sculpting_p": "p of sculpting",
+}
+
+
+class SearchReport(Report):
+    """Report of a fitted `BumpHunt`: where, how significant, trusted or not and why.
+
+    Use `from_hunt` or `from_json`.
+
+    Parameters
+    ----------
+    content : dict
+        The numbers, as `json` writes them:
+
+        - `schema`: "skad-search-report-1"; another schema has another number;
+        - `title`, `question`;
+        - `answer`: `verdict` ("significant excess" from 5 global standard deviations, "hint of an
+          excess" from 3, "no excess", or "no statement" without a trusted test), `text`, and where
+          there is a trusted test `low`, `high`, `efficiency`, `z_local`, `z_global`, `p_global`;
+          `n_trusted`, `n_tests`;
+        - `cautions`: list of sentences;
+        - `mass`: `name`, `label`, `unit` of the resonant feature;
+        - `results`, `global`: rows of `BumpHunt.results_` and `global_`; `p_global`, `z_global`,
+          `best`, and `shown`, the row that figures show;
+        - `spectra`: for every row the attributes of `BumpHuntSpectrum`, or null;
+        - `sculpting`: for every row `low`, `high`, `efficiency`, `uncertainty` of bins in the
+          sidebands, `p_value`, `spread`;
+        - `calibration`: list of `efficiency`, `mean`, `std`, `n_experiments`;
+        - `scores`: `edges`, counts of `region` and `sidebands`, `threshold`, or null;
+        - `features`: list of `name`, `label`, `edges`, counts of `window`, `selected` (both in the
+          window shown) and `sidebands` (selected), `shift`;
+        - `events`: `columns` and `rows` of the most anomalous events;
+        - `citations`, `versions`, and `record`: what the caller adds (settings, data, seeds,
+          warnings, timings).
+
+        What is not a number (NaN) is null.
+
+    Examples
+    --------
+    >>> from sklearn.ensemble import IsolationForest
+    >>> from skad.datasets import make_resonance
+    >>> from skad.report import SearchReport
+    >>> from skad.search import BumpHunt
+    >>> X = make_resonance(5000, 0, random_state=0).data
+    >>> hunt = BumpHunt(
+    ...     IsolationForest(n_estimators=10), [(3.3, 3.7)], efficiencies=(1.0, 0.1), random_state=0
+    ... ).fit(X)
+    >>> report = SearchReport.from_hunt(hunt, X, title="Without signal")
+    >>> report.content["answer"]["verdict"]
+    'no excess'
+    """
+
+    def __init__(self, content):
+        if content.get("schema") != SCHEMA:
+            raise ValueError(
+                f"content must be of the schema {SCHEMA!r}; got {content.get('schema')!r}. Read it "
+                "with the version of skad that wrote it."
+            )
+        super().__init__(content)
+
+    @classmethod
+    def from_hunt(
+        cls,
+        hunt,
+        X,
+        y=None,
+        *,
+        title=None,
+        labels=None,
+        unit=None,
+        n_events=20,
+        record=None,
+    ):
+        """Collect the numbers of a fitted hunt.
+
+        Parameters
+        ----------
+        hunt : BumpHunt
+            Fitted.
+        X : array-like of shape (n_events, n_features)
+            The events of the fit.
+        y : array-like of shape (n_events,), default=None
+            As in the fit: 1 = data, 0 = simulation, where the detector requires it.
+        title : str, default=None
+        labels : dict of str to str, default=None
+            Labels of columns on axes, with their unit in square brackets.
+        unit : str, default=None
+            Unit of the masses, "TeV" or "GeV"; None takes it from `sqrt_s` where that is an energy
+            of the Large Hadron Collider.
+        n_events : int, default=20
+            Most anomalous events to list.
+        record : dict, default=None
+            What else belongs to the result: `settings` (text), `data`, `seed`, `warnings`,
+            `timings`.
+
+        Returns
+        -------
+        report : SearchReport
+
+        Raises
+        ------
+        ValueError
+            X has another number of events than the fit.
+        """
+        check_is_fitted(hunt)
+        if y is not None and requires_y(hunt.detector):
+            data = read_labels(y, len(np.asarray(y)), owner="SearchReport").astype(bool)
+            X = rows_of(X, data)
+        if len(X) != hunt.scores_.shape[1]:
+            raise ValueError(
+                f"X must hold the {hunt.scores_.shape[1]} data events of the fit; got {len(X)}. "
+                "Where the detector takes simulation, pass y as well."
+            )
+        return cls(
+            search_content(
+                hunt,
+                X,
+                title=title,
+                labels=labels,
+                unit=unit,
+                n_events=n_events,
+                record=record,
+            )
+        )
+
+    @classmethod
+    def from_json(cls, path):
+        """Read what `json` wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        report : SearchReport
+        """
+        return cls(json.loads(Path(path).read_text(encoding="utf-8")))
+
+    def _document(self, *, figures):
+        content = self.content
+        drawn = search_figures(content) if figures else []
+        sections = [_section(figure) for figure in drawn]
+        columns = list(_COLUMNS) + ["p_toys"] * ("p_toys" in content["results"][0])
+        tests = Table(
+            "Every window and cut; z is negative for a deficit",
+            [_COLUMNS.get(name, name) for name in columns],
+            [[row[name] for name in columns] for row in content["results"]],
+        )
+        scans = Table(
+            "All trusted windows at one efficiency",
+            ["efficiency", "tests", "window", "p global", "z global"],
+            [list(row.values()) for row in content["global"]],
+        )
+        sections.insert(
+            1 if drawn and drawn[0].name == "p-values" else 0,
+            Section("All tests", tables=[tests, scans]),
+        )
+        events = content["events"]
+        if events["rows"]:
+            table = Table(
+                "Events of the window with the highest scores, numbered as in the data",
+                events["columns"],
+                events["rows"],
+            )
+            sections.append(Section("Most anomalous events", tables=[table]))
+        sections += _record_sections(content)
+        answer = content["answer"]
+        return Document(
+            title=content["title"],
+            question=content["question"],
+            verdict=answer["verdict"],
+            answer=answer["text"],
+            cautions=content["cautions"],
+            sections=sections,
+        )
+
+
+def _section(figure):
+    return Section(figure.heading, figures=[figure])
+
+
+def _record_sections(content):
+    """Settings, data, warnings, versions, timings, how to cite."""
+    record = content["record"]
+    sections = []
+    if record.get("warnings"):
+        rows = [[each["category"], each["count"], each["message"]] for each in record["warnings"]]
+        table = Table("Warnings of the search", ["kind", "times", "message"], rows)
+        sections.append(Section("Warnings", tables=[table]))
+    if record.get("settings"):
+        sections.append(Section("Settings", code=record["settings"].rstrip()))
+    tables = []
+    for name, caption in (("data", "Data"), ("timings", "Seconds")):
+        if record.get(name):
+            rows = [[key, value] for key, value in record[name].items()]
+            tables.append(Table(caption, ["what", "value"], [_flat(row) for row in rows]))
+    rows = [[name, version] for name, version in content["versions"].items()]
+    if "seed" in record:
+        rows.append(["random_state", record["seed"]])
+    tables.append(Table("Versions and seed", ["what", "value"], rows))
+    sections.append(Section("Data, versions, timings", tables=tables))
+    cite = [f"skad {content['versions']['skad']} (see CITATION.cff)", *content["citations"]]
+    sections.append(Section("How to cite", text=cite))
+    return sections
+
+
+def _flat(row):
+    return [", ".join(map(str, value)) if isinstance(value, list) else value for value in row]

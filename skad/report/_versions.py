@@ -1,0 +1,84 @@
+"""Versions of what a result depends on, and the machine it was made on."""
+
+import importlib.metadata
+import os
+import platform
+
+import skad
+
+__all__ = ["environment", "versions"]
+
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "torch",
+    "skorch",
+    "nflows",
+    "zuko",
+    "joblib",
+    "pyarrow",
+    "matplotlib",
+)
+_OPTIONAL = ("uproot", "h5py", "tables", "iminuit", "POT", "fastjet", "pythia8mc", "onnxruntime")
+
+
+def versions():
+    """Return the versions of skad, Python and the packages that numbers depend on.
+
+    Returns
+    -------
+    versions : dict of str to str
+        Of the packages that are installed.
+    """
+    found = {"skad": skad.__version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def environment():
+    """Return what a bug report needs: versions, system, processors, threads, devices, folders.
+
+    Returns
+    -------
+    environment : dict
+    """
+    import threadpoolctl
+    import torch
+
+    from skad.datasets import get_data_home
+
+    optional = {}
+    for name in _OPTIONAL:
+        try:
+            optional[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            optional[name] = None
+    devices = ["cpu"]
+    if torch.cuda.is_available():
+        devices += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    return {
+        "versions": versions(),
+        "optional": optional,
+        "system": platform.platform(),
+        "processors": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "thread_pools": [
+            {"library": pool["internal_api"], "threads": pool["num_threads"]}
+            for pool in threadpoolctl.threadpool_info()
+        ],
+        "devices": devices,
+        "variables": {
+            name: os.environ[name]
+            for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "SKAD_DATA")
+            if name in os.environ
+        },
+        "data_home": str(get_data_home()),
+    }
