@@ -207,8 +207,8 @@ def measure(hunt, generate, n_experiments, n_jobs):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--experiments", type=int, default=200, help="of light detectors")
-    parser.add_argument("--flows", type=int, default=60, help="experiments of detectors with flows")
+    parser.add_argument("--experiments", type=int, default=100, help="of light detectors")
+    parser.add_argument("--flows", type=int, default=40, help="experiments of detectors with flows")
     parser.add_argument("--detectors", nargs="*", help="names; default all")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="two experiments, nothing written")

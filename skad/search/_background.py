@@ -518,8 +518,8 @@ def sculpting_message(cut, test):
     """Say what `sideband_sculpting_test` found wrong with a cut, and what to do."""
     return (
         f"{cut} sculpts the spectrum in the sidebands (p = {test.p_value:.1e}, the efficiency "
-        f"varies by {test.spread:.0%} with m): the sideband fit may be biased. Decorrelate the "
-        "features from the resonance, take LaCATHODE, or a reference of the region with "
+        f"varies by {test.spread:.0%} with m): the sideband fit may be biased. Take features that "
+        "do not move with the resonance, or a reference of the region (GivenReference) with "
         "background='direct'. A signal in the sidebands of a window beside it looks the same."
     )
 
