@@ -6,9 +6,9 @@ FOLDER holds background.parquet, 500 000 QCD dijets (`make_dijets_sample.py` mak
 They are cut into samples; in each three windows are searched with ``background="direct"``: 20
 samples of 25 000 events (GivenReference: half of them) for backgrounds that nobody learns, 6 of
 50 000 for learned ones, with backgrounds from 3 resamplings. The pull is the significance of
-observed over expected events, without and with the part of `syst` from the resampling. Features as they are, and
-shifted with the mass by 0.1 m. Without ``--data``, or with ``--quick``, the events inside the
-package, smaller; nothing is written then.
+observed over expected events, without and with the part of `syst` from the resampling. Features as
+they are, and shifted with the mass by 0.1 m. Without ``--data``, or with ``--quick``, the events
+inside the package, smaller; nothing is written then.
 """
 
 import argparse

@@ -1,7 +1,6 @@
 """DijetCoordinates: definitions by an independent event loop, and the real LHC Olympics events."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,6 @@ from skad.coordinates import (
 )
 from skad.exceptions import DomainError, MissingColumnError, NoJacobianError
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 COLUMNS = [f"{q}j{j}" for j in (1, 2) for q in ("px", "py", "pz", "m", "tau1", "tau2", "tau3")]
 MASS_LIKE = ["mjj", "mj1", "mj2", "delta_mj", "pt_j1", "pt_j2"]
 WITHOUT_UNIT = ["tau21_j1", "tau21_j2", "tau32_j1", "tau32_j2"]
@@ -200,20 +198,14 @@ def test_values_that_have_no_observable_are_located():
         DijetCoordinates(features=["delta_r"]).fit_transform(X)
 
 
-def test_simulated_events_look_like_the_real_ones():
+def test_simulated_events_look_like_the_real_ones(shared_data):
     """KS distances between the simulated and the real signal region, as the READMEs state."""
-    simulated, real = (
-        DATA / "dijets" / "background.parquet",
-        DATA / "lhco_sr" / "data_train.parquet",
-    )
-    if not (simulated.exists() and real.exists()):
-        pytest.skip("needs the shared data")
-    X = pd.read_parquet(simulated)
+    X = pd.read_parquet(shared_data / "dijets" / "background.parquet")
     dijet = DijetCoordinates().set_output(transform="pandas")
     Z = dijet.fit_transform(X)
     Z = Z[(Z["mjj"] > 3.3) & (Z["mjj"] < 3.7)]
     assert len(Z) == 69_258
-    real = pd.read_parquet(real).query("label == 0")
+    real = pd.read_parquet(shared_data / "lhco_sr" / "data_train.parquet").query("label == 0")
     stated = {"mjj": 0.01, "mj1": 0.06, "delta_mj": 0.02, "tau21_j1": 0.20, "tau21_j2": 0.08}
     for name, distance in stated.items():
         assert stats.ks_2samp(Z[name], real[name]).statistic == pytest.approx(distance, abs=0.01)

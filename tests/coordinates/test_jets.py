@@ -1,7 +1,6 @@
 """Jet observables, the jet frame and constituent coordinates."""
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,6 @@ from skad.datasets import load_jets
 from skad.exceptions import DomainError, FiducialWarning, MissingColumnError, NoJacobianError
 from skad.kinematics._four_vectors import invariant_mass, pseudorapidity, rapidity, wrap_angle
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "jets"
 TAUS = ["tau1", "tau2", "tau3"]
 CONVENTIONS = ["paper", "code"]
 
@@ -297,10 +295,8 @@ class TestObservables:
         expected = [slow_taus(p4) for p4 in top_jets[:60].reshape(-1, 20, 4)]
         assert_allclose(jet_observables(top_jets[:60], features=TAUS), expected, atol=1e-12)
 
-    def test_agrees_with_the_stored_mass_and_momentum(self):
-        if not SHARED.is_dir():
-            pytest.skip("no ../shared/data/jets")
-        jets = pd.read_parquet(SHARED / "w_80.parquet")
+    def test_agrees_with_the_stored_mass_and_momentum(self, shared_data):
+        jets = pd.read_parquet(shared_data / "jets" / "w_80.parquet")
         complete = (jets["e19"] == 0).to_numpy()
         pt, mass = jet_observables(jets.loc[complete].iloc[:, :80], features=["pt", "mass"]).T
         assert complete.sum() > 50

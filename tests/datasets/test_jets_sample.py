@@ -11,8 +11,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skad.datasets import load_jets
 from skad.datasets._jets import _SHA256, KINDS
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "jets"
-
 
 @pytest.fixture(scope="module")
 def jets():
@@ -47,11 +45,10 @@ def test_constituents_are_massless_sorted_and_padded(jets):
     assert ((jets.pt > 549.8) & (jets.pt < 650.2)).all()
 
 
-def test_rounding_is_as_documented(jets):
-    if not SHARED.is_dir():
-        pytest.skip("no ../shared/data/jets")
+def test_rounding_is_as_documented(jets, shared_data):
     for kind in ("qcd", "top_80", "outlier_w"):
-        original = pd.read_parquet(SHARED / f"{kind}.parquet").iloc[: (jets.kind == kind).sum()]
+        original = pd.read_parquet(shared_data / "jets" / f"{kind}.parquet")
+        original = original.iloc[: (jets.kind == kind).sum()]
         rows = jets.kind == kind
         p4 = jets.data[rows].reshape(-1, 20, 4)
         expected = original.iloc[:, :80].to_numpy(np.float64, copy=True).reshape(-1, 20, 4)
