@@ -133,7 +133,7 @@ def _plain(value, node, path):
     if not isinstance(value, bytes):
         return value
     try:
-        return _PlainUnpickler(io.BytesIO(value)).load()
+        return _PlainUnpickler(io.BytesIO(value), encoding="utf-8", errors="replace").load()
     except Exception as exc:
         raise DataFileError(
             f"{path}: the names of the columns of {node.name!r} cannot be read without running "
