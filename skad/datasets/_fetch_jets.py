@@ -14,16 +14,17 @@ from skad.utils._optional import import_optional
 __all__ = ["JET_FILES", "fetch_jets"]
 
 _SIGNALS = 4614656
+_MAX_BYTES = 20 << 30
 JET_FILES = {
-    "qcd": RemoteFile("qcd_dijet.h5", 4641460),
-    "w_59": RemoteFile("W_m59_100k_01.h5", _SIGNALS),
-    "w_80": RemoteFile("W_100k_01.h5", _SIGNALS),
-    "w_120": RemoteFile("W_m120_100k_01.h5", _SIGNALS),
-    "w_174": RemoteFile("W_m174_100k_01.h5", _SIGNALS),
-    "top_80": RemoteFile("top_m80_100k_01_new.h5", _SIGNALS),
-    "top_174": RemoteFile("top_100k_01.h5", _SIGNALS),
-    "higgs_20": RemoteFile("h3_m174_h20_100k_01.h5", _SIGNALS),
-    "higgs_80": RemoteFile("h3_m174_h80_100k_01.h5", _SIGNALS),
+    "qcd": RemoteFile("qcd_dijet.h5", 4641460, max_bytes=_MAX_BYTES),
+    "w_59": RemoteFile("W_m59_100k_01.h5", _SIGNALS, max_bytes=_MAX_BYTES),
+    "w_80": RemoteFile("W_100k_01.h5", _SIGNALS, max_bytes=_MAX_BYTES),
+    "w_120": RemoteFile("W_m120_100k_01.h5", _SIGNALS, max_bytes=_MAX_BYTES),
+    "w_174": RemoteFile("W_m174_100k_01.h5", _SIGNALS, max_bytes=_MAX_BYTES),
+    "top_80": RemoteFile("top_m80_100k_01_new.h5", _SIGNALS, max_bytes=_MAX_BYTES),
+    "top_174": RemoteFile("top_100k_01.h5", _SIGNALS, max_bytes=_MAX_BYTES),
+    "higgs_20": RemoteFile("h3_m174_h20_100k_01.h5", _SIGNALS, max_bytes=_MAX_BYTES),
+    "higgs_80": RemoteFile("h3_m174_h80_100k_01.h5", _SIGNALS, max_bytes=_MAX_BYTES),
 }
 
 _CONSTITUENTS = "objects/jets/constituents"

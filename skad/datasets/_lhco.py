@@ -20,6 +20,9 @@ __all__ = [
     "fetch_lhco_rd",
 ]
 
+# A million events of 2100 numbers in float64, uncompressed, and some.
+_BOX_BYTES = 20 << 30
+
 LHCO_FILES = {
     "rd": RemoteFile(
         "events_anomalydetection_v2.features.h5",
@@ -35,10 +38,12 @@ LHCO_FILES = {
         "events_anomalydetection_qcd_extra_inneronly_features.h5", 8370758
     ),
     "herwig": RemoteFile("events_anomalydetection_DelphesHerwig_qcd_features.h5", 4536377),
-    "box_1": RemoteFile("events_LHCO2020_BlackBox1.h5", 4536624),
-    "box_2": RemoteFile("events_LHCO2020_BlackBox2.h5", 4536624),
-    "box_3": RemoteFile("events_LHCO2020_BlackBox3.h5", 4536624),
-    "box_background": RemoteFile("events_LHCO2020_backgroundMC_Pythia.h5", 4536624),
+    "box_1": RemoteFile("events_LHCO2020_BlackBox1.h5", 4536624, max_bytes=_BOX_BYTES),
+    "box_2": RemoteFile("events_LHCO2020_BlackBox2.h5", 4536624, max_bytes=_BOX_BYTES),
+    "box_3": RemoteFile("events_LHCO2020_BlackBox3.h5", 4536624, max_bytes=_BOX_BYTES),
+    "box_background": RemoteFile(
+        "events_LHCO2020_backgroundMC_Pythia.h5", 4536624, max_bytes=_BOX_BYTES
+    ),
     "key_1": RemoteFile("events_LHCO2020_BlackBox1.masterkey", 4536624),
     "key_3": RemoteFile("events_LHCO2020_BlackBox3.masterkey", 4536624),
 }

@@ -3,17 +3,26 @@
 import json
 import logging
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from skad.exceptions import DownloadError
+from skad.exceptions import DataFileError, DownloadError
+from skad.utils._replacing import locked
 
 __all__ = ["RemoteFile", "fetch_file", "get_data_home"]
 
 _ZENODO = "https://zenodo.org"
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_S = 30
+# A server that keeps the line open with less than this is taken for dead.
+_STALL_S = 60
+_STALL_BYTES = 60_000
+# Another process that downloads the same file is waited for.
+_WAIT_S = 12 * 3600
+
+_ELSEWHERE = "Choose another one with data_home= or the environment variable SKAD_DATA."
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +39,14 @@ class RemoteFile:
     checksum : str or None
         Such as "md5:..." or "sha256:...". None where it is not known here; then the checksum that
         Zenodo publishes is used, if it can be had.
+    max_bytes : int
+        A bound on the size, so that a wrong or hostile server cannot fill the disk.
     """
 
     name: str
     record: int
     checksum: str | None = None
+    max_bytes: int = 1 << 30
 
 
 def get_data_home(data_home=None):
@@ -43,12 +55,17 @@ def get_data_home(data_home=None):
     Parameters
     ----------
     data_home : str or path-like, default=None
-        The folder. None means the environment variable SKAD_DATA or, without it, the folder
-        "skad" in the user's cache.
+        The folder. None means the environment variable SKAD_DATA or, without it or when it is
+        empty, the folder "skad" in the user's cache.
 
     Returns
     -------
     data_home : pathlib.Path
+
+    Raises
+    ------
+    OSError
+        When the folder cannot be made.
 
     Examples
     --------
@@ -59,13 +76,18 @@ def get_data_home(data_home=None):
     True
     """
     if data_home is None:
-        data_home = os.environ.get("SKAD_DATA")
+        data_home = os.environ.get("SKAD_DATA") or None
     if data_home is None:
         import pooch
 
         data_home = pooch.os_cache("skad")
     data_home = Path(data_home).expanduser()
-    data_home.mkdir(parents=True, exist_ok=True)
+    try:
+        data_home.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise OSError(
+            f"{data_home}: this folder of downloaded files cannot be made ({exc}). {_ELSEWHERE}"
+        ) from exc
     return data_home
 
 
@@ -96,8 +118,19 @@ def fetch_file(remote, *, data_home, download_if_missing, n_retries, delay, chec
         return path
     if not download_if_missing:
         raise OSError(f"{path} is missing and download_if_missing=False.")
-    import pooch
+    if not os.access(home, os.W_OK):
+        raise OSError(f"{path} is missing, and {home} cannot be written. {_ELSEWHERE}")
+    try:
+        with locked(path, wait_s=_WAIT_S):
+            # Another process may have brought it meanwhile.
+            if not path.exists():
+                _download(remote, path, n_retries, delay, check)
+    except DataFileError as exc:
+        raise DownloadError(f"{path}: another process is still downloading it ({exc}).") from exc
+    return path
 
+
+def _download(remote, path, n_retries, delay, check):
     mirror = os.environ.get("SKAD_DATA_MIRROR")
     if mirror:
         url = f"{mirror.rstrip('/')}/{remote.name}"
@@ -106,21 +139,32 @@ def fetch_file(remote, *, data_home, download_if_missing, n_retries, delay, chec
     checksum = remote.checksum
     if checksum is None and not mirror:
         checksum = _published_checksum(remote)
-    download = _ResumingDownload(
-        path.with_name(path.name + ".part"),
-        n_retries=n_retries,
-        delay=delay,
-        check=check if checksum is None else None,
-    )
+    part = path.with_name(path.name + ".part")
+    download = _ResumingDownload(part, n_retries=n_retries, delay=delay, max_bytes=remote.max_bytes)
+    download(url)
     try:
-        pooch.retrieve(url, known_hash=checksum, fname=path.name, path=home, downloader=download)
-    except ValueError as exc:
-        # pooch has thrown the file away.
+        if checksum is None:
+            check(part)
+        else:
+            _compare(part, checksum)
+    except Exception as exc:
+        download.discard()
+        what = "is not a whole file of its kind" if checksum is None else "is not the expected one"
         raise DownloadError(
-            f"{url}: the file that arrived is not the expected one ({exc}). Try again; if that "
-            "does not help, the file at the source has changed."
+            f"{url}: the file that arrived {what} ({exc}). Try again; if that does not help, the "
+            "file at the source has changed."
         ) from exc
-    return path
+    os.replace(part, path)
+    download.discard()
+
+
+def _compare(part, checksum):
+    import pooch
+
+    algorithm, _, expected = checksum.rpartition(":")
+    found = pooch.file_hash(str(part), alg=algorithm or "sha256")
+    if found.lower() != expected.lower():
+        raise ValueError(f"its {algorithm} is {found}, not {expected}")
 
 
 def _headers():
@@ -152,22 +196,22 @@ def _published_checksum(remote):
 
 
 class _ResumingDownload:
-    """A downloader for pooch that goes on with what an earlier attempt left."""
+    """Fills the file `part`, going on with what an earlier attempt left."""
 
-    def __init__(self, part, *, n_retries, delay, check):
+    def __init__(self, part, *, n_retries, delay, max_bytes):
         self._part = part
-        self._validator_path = part.with_name(part.name + ".json")
+        self._notes_path = part.with_name(part.name + ".json")
         self._n_retries = n_retries
         self._delay = delay
-        self._check = check
+        self._max_bytes = max_bytes
 
-    def __call__(self, url, output_file, pooch_instance):
+    def __call__(self, url):
         import requests
 
         for attempt in range(self._n_retries + 1):
             try:
                 self._attempt(url)
-                break
+                return
             except (requests.RequestException, _IncompleteError) as exc:
                 if attempt == self._n_retries or _is_final(exc):
                     raise DownloadError(
@@ -177,65 +221,100 @@ class _ResumingDownload:
                     ) from exc
                 logger.warning("%s: %s; trying again in %g s", url, exc, self._delay)
                 time.sleep(self._delay)
-        if self._check is not None:
-            self._checked(url)
-        os.replace(self._part, output_file)
-        self._validator_path.unlink(missing_ok=True)
+
+    def discard(self):
+        """Remove the part and what is known about it."""
+        self._part.unlink(missing_ok=True)
+        self._notes_path.unlink(missing_ok=True)
 
     def _attempt(self, url):
         import requests
 
         headers = _headers()
         have = self._part.stat().st_size if self._part.exists() else 0
-        validator = self._validator()
+        notes = self._notes()
         # Without a validator the rest might come from another version of the file.
-        if have and validator:
-            headers |= {"Range": f"bytes={have}-", "If-Range": validator}
+        if have and notes.get("validator"):
+            headers |= {"Range": f"bytes={have}-", "If-Range": notes["validator"]}
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as response:
             if response.status_code == requests.codes.requested_range_not_satisfiable:
-                self._discard()
+                self.discard()
                 raise _IncompleteError("the part kept from earlier is not a part of the file")
             response.raise_for_status()
             resumed = response.status_code == requests.codes.partial_content
             start = have if resumed else 0
-            if resumed:
-                logger.info("%s: going on after %d bytes", url, have)
             length = response.headers.get("Content-Length")
-            self._remember(response.headers)
-            # urllib3 would throw away the last, short chunk of a broken connection; the length is
-            # checked below.
-            response.raw.enforce_content_length = False
-            with open(self._part, "ab" if resumed else "wb") as file:
-                for chunk in response.iter_content(_CHUNK_BYTES):
-                    file.write(chunk)
-        size = self._part.stat().st_size
-        if length is not None and size != start + int(length):
-            raise _IncompleteError(f"{size} of {start + int(length)} bytes arrived")
+            size = None if length is None else start + int(length)
+            if resumed:
+                self._check_range(response.headers, have, notes)
+                logger.info("%s: going on after %d bytes", url, have)
+            if size is not None:
+                self._refuse_above_bound(url, size)
+            self._remember(response.headers, size)
+            self._receive(url, response, start, resumed)
+        arrived = self._part.stat().st_size
+        if size is not None and arrived != size:
+            raise _IncompleteError(f"{arrived} of {size} bytes arrived")
 
-    def _validator(self):
+    def _receive(self, url, response, start, resumed):
+        import urllib3
+
+        # urllib3 would throw away the last, short chunk of a broken connection; the length is
+        # checked afterwards.
+        response.raw.enforce_content_length = False
+        received, mark, since = start, start, time.monotonic()
+        with open(self._part, "ab" if resumed else "wb") as file:
+            while True:
+                try:
+                    # What is there, however little; a whole chunk of a slow server never comes.
+                    chunk = response.raw.read1(_CHUNK_BYTES)
+                except (urllib3.exceptions.HTTPError, OSError) as exc:
+                    raise _IncompleteError(f"the connection broke ({exc})") from exc
+                if not chunk:
+                    return
+                file.write(chunk)
+                received += len(chunk)
+                self._refuse_above_bound(url, received)
+                if time.monotonic() - since > _STALL_S:
+                    if received - mark < _STALL_BYTES:
+                        raise _IncompleteError(
+                            f"the server sent {received - mark} bytes in {_STALL_S} s"
+                        )
+                    mark, since = received, time.monotonic()
+
+    def _check_range(self, headers, have, notes):
+        """Compare what the server says that it sends with what was asked for."""
+        content_range = headers.get("Content-Range", "")
+        found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", content_range.strip())
+        total = None if found is None or found[3] == "*" else int(found[3])
+        known = notes.get("size")
+        if found is None or int(found[1]) != have or (known and total and known != total):
+            self.discard()
+            raise _IncompleteError(
+                f"the server sent the range {content_range!r}, not what follows {have} bytes of "
+                f"{known or 'the file'}"
+            )
+
+    def _refuse_above_bound(self, url, size):
+        if size > self._max_bytes:
+            self.discard()
+            raise DownloadError(
+                f"{url}: the server sends {size} bytes or more, but the file has no more than "
+                f"{self._max_bytes}. It is not the expected one."
+            )
+
+    def _notes(self):
         try:
-            return json.loads(self._validator_path.read_text())["validator"]
-        except (OSError, ValueError, KeyError):
-            return None
+            notes = json.loads(self._notes_path.read_text())
+        except (OSError, ValueError):
+            return {}
+        return notes if isinstance(notes, dict) else {}
 
-    def _remember(self, headers):
+    def _remember(self, headers, size):
         etag = headers.get("ETag")
         # A weak tag does not promise equal bytes.
         strong = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
-        self._validator_path.write_text(json.dumps({"validator": strong}))
-
-    def _checked(self, url):
-        try:
-            self._check(self._part)
-        except Exception as exc:
-            self._discard()
-            raise DownloadError(
-                f"{url}: the file that arrived is not a whole file of its kind ({exc})."
-            ) from exc
-
-    def _discard(self):
-        self._part.unlink(missing_ok=True)
-        self._validator_path.unlink(missing_ok=True)
+        self._notes_path.write_text(json.dumps({"validator": strong, "size": size}))
 
 
 class _IncompleteError(Exception):

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from skad.io._stream import Selection, chunks_of, common_dtype
+from skad.io._stream import Selection, chunks_of
 from skad.io._whole import Whole
 from skad.utils import _sklearn as sk
 
@@ -118,20 +118,12 @@ def read_events(
         column_names=column_names,
         on_nan=on_nan,
     )
-    dtypes, bound = {}, 0
-    for i, (file, _) in enumerate(selection.paths):
-        with selection.open(i) as source:
-            bound += source.end
-            for name in selection.names:
-                dtype = source.kind(name)
-                known = dtypes.setdefault(name, dtype)
-                dtypes[name] = common_dtype(known, dtype, file, name)
-    start, stop = selection.start, selection.stop
-    bound = max((bound if stop is None else min(stop, bound)) - start, 0)
-    exact = selection.filters is None and on_nan != "drop" and bound < sys.maxsize
-    whole = Whole(selection.paths[0][0], dtypes, bound, exact=exact)
-    for chunk in chunks_of(selection, _READ_ROWS, planned=False):
-        whole.add(chunk)
+    with selection:
+        dtypes, bound = selection.kinds(), selection.bound()
+        exact = selection.filters is None and on_nan != "drop" and bound < sys.maxsize
+        whole = Whole(selection.paths[0][0], dtypes, bound, exact=exact)
+        for chunk in chunks_of(selection, _READ_ROWS, planned=False):
+            whole.add(chunk)
     return _frame(pd, whole.columns(), selection)
 
 
@@ -206,9 +198,10 @@ def iter_events(
 def _batches(selection, batch_size):
     import pandas as pd
 
-    stream = chunks_of(selection, batch_size, planned=True)
-    for batch in _rebatched(stream, batch_size):
-        yield _frame(pd, batch, selection)
+    with selection:
+        stream = chunks_of(selection, batch_size, planned=True)
+        for batch in _rebatched(stream, batch_size):
+            yield _frame(pd, batch, selection)
 
 
 def _rebatched(stream, batch_size):

@@ -1,6 +1,6 @@
 """Events of files as a stream of chunks: which columns and rows, of which dtypes."""
 
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,8 @@ from skad.io._paths import expand_paths
 
 __all__ = ["Selection", "as_dtype", "chunks_of", "common_dtype", "nan_error", "nan_rows"]
 
+# Files that stay open between planning and reading; opening a wide ROOT tree takes seconds.
+_KEPT_OPEN = 32
 # Integers of more digits than a float of this type holds.
 _EXACT = {np.dtype(f"f{size}"): 1 << digits for size, digits in ((2, 11), (4, 24), (8, 53))}
 
@@ -33,6 +35,7 @@ class Selection:
         self.filters = Filters(self.filters) if self.filters else None
         self._exact = self.columns is None
         self._resolved = None
+        self._kept = {}
 
     @classmethod
     def of(cls, path, columns, key, **options):
@@ -41,8 +44,27 @@ class Selection:
             raise ValueError(f"columns must be a list of columns, or 'flat'; got {columns!r}.")
         return cls(expand_paths(path, key), columns, **options)
 
-    def open(self, i):
-        """Open file `i` and check that it has the columns."""
+    @contextmanager
+    def source(self, i):
+        """Yield file `i`, open and checked."""
+        if i not in self._kept:
+            source = self._open(i)
+            if len(self._kept) >= _KEPT_OPEN:
+                with source:
+                    yield source
+                return
+            self._kept[i] = source
+        yield self._kept[i]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        for source in self._kept.values():
+            source.close()
+        self._kept.clear()
+
+    def _open(self, i):
         path, key = self.paths[i]
         source = open_source(path, key=key, column_names=self.column_names)
         try:
@@ -76,23 +98,29 @@ class Selection:
             )
         source.resolve(names)
 
-    def plan(self, source=None):
-        """Return the dtypes that hold the columns in all files, ``{name: dtype}``.
+    def plan(self):
+        """Return the dtypes that hold the columns in all files, ``{name: dtype}``."""
+        return self._common(lambda source: source.dtypes(self.names))
 
-        `source` is the first file when it is open already.
-        """
+    def kinds(self):
+        """Return the dtypes of the columns in all files as far as they are known at once."""
+        return self._common(lambda source: {name: source.kind(name) for name in self.names})
+
+    def bound(self):
+        """Return how many rows there can be."""
+        bound = 0
+        for i in range(len(self.paths)):
+            with self.source(i) as source:
+                bound += source.end
+        return max((bound if self.stop is None else min(self.stop, bound)) - self.start, 0)
+
+    def _common(self, dtypes_of):
         dtypes = {}
-        for i, _ in enumerate(self.paths):
-            with ExitStack() as stack:
-                opened = source if i == 0 and source is not None else None
-                if opened is None:
-                    opened = stack.enter_context(self.open(i))
-                for name, dtype in opened.dtypes(self.names).items():
-                    dtypes[name] = (
-                        common_dtype(dtypes[name], dtype, opened.path, name)
-                        if name in dtypes
-                        else dtype
-                    )
+        for i in range(len(self.paths)):
+            with self.source(i) as source:
+                for name, dtype in dtypes_of(source).items():
+                    known = dtypes.setdefault(name, dtype)
+                    dtypes[name] = common_dtype(known, dtype, source.path, name)
         return dtypes
 
 
@@ -102,13 +130,11 @@ def chunks_of(selection, batch_size, *, planned):
     With `planned`, all chunks have the same dtypes, for which some files are read twice.
     """
     start, stop = selection.start, selection.stop
-    dtypes = None
-    for i, _ in enumerate(selection.paths):
+    dtypes = selection.plan() if planned else None
+    for i in range(len(selection.paths)):
         if stop is not None and start >= stop:
             return
-        with selection.open(i) as source:
-            if planned and dtypes is None:
-                dtypes = selection.plan(source if i == 0 else None)
+        with selection.source(i) as source:
             # The position of rows in later files is only known by counting.
             n_rows = source.end if selection.rows is None else source.n_rows
             last = n_rows if stop is None else min(stop, n_rows)

@@ -202,7 +202,7 @@ def damaged(path, where, exc):
         way_out = "You may not read it; ask for the right to."
     elif isinstance(exc, MemoryError):
         way_out = "It needs more memory than there is, or it is damaged."
-    elif isinstance(exc, NotImplementedError):
+    elif isinstance(exc, NotImplementedError) or "equivalent for Type" in reason:
         way_out = "The library that reads it cannot do this; convert the file."
     return DataFileError(f"{path}: cannot be read{place} ({reason}). {way_out}")
 

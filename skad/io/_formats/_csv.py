@@ -12,7 +12,7 @@ import pyarrow.types as pat
 from skad.exceptions import DataFileError
 from skad.io._formats._arrow import arrow_kind, arrow_to_numpy
 from skad.io._formats._base import TEXT, Format, Source, Writer, damaged, is_number, refuse_option
-from skad.io._formats._csv_dialect import read_dialect
+from skad.io._formats._csv_dialect import header_line, read_dialect
 
 __all__ = ["CSV"]
 
@@ -265,27 +265,32 @@ class CSVWriter(Writer):
         self._delimiter = "\t" if ".tsv" in suffixes else ","
         compression = "gzip" if suffixes.endswith(".gz") else None
         self._stream = pa.output_stream(str(path), compression=compression)
-        self._writer = None
+        self._begun = False
 
     def write(self, batch):
-        table = pa.table(
-            {
-                # Arrow prints no half floats; as floats they print the same digits.
-                name: values.astype(np.float32) if values.dtype == np.float16 else values
-                for name, values in batch.items()
-            }
+        table = pa.table({name: _printable(values) for name, values in batch.items()})
+        if not self._begun:
+            self._stream.write(header_line(list(batch), self._delimiter).encode())
+            self._begun = True
+        options = pacsv.WriteOptions(
+            include_header=False, delimiter=self._delimiter, quoting_style="none"
         )
-        if self._writer is None:
-            options = pacsv.WriteOptions(delimiter=self._delimiter)
-            self._writer = pacsv.CSVWriter(self._stream, table.schema, write_options=options)
-        self._writer.write_table(table)
+        pacsv.write_csv(table, self._stream, options)
 
     def close(self):
-        try:
-            if self._writer is not None:
-                self._writer.close()
-        finally:
-            self._stream.close()
+        self._stream.close()
+
+
+def _printable(values):
+    """Return what Arrow prints so that it is read back as the same kind of number."""
+    if values.dtype == np.float16:
+        values = values.astype(np.float32)  # Arrow prints no half floats; the digits are the same
+    if values.dtype.kind == "f" and np.all(values == np.floor(values)):
+        # Arrow prints 1.0 as 1, which would be read as an integer.
+        texts = pc.cast(pa.array(values), pa.string())
+        whole = pc.match_substring_regex(texts, "^-?[0-9]+$")
+        return pc.if_else(whole, pc.binary_join_element_wise(texts, "0", "."), texts)
+    return values
 
 
 CSV = Format((".csv", ".csv.gz", ".tsv", ".tsv.gz"), CSVSource, CSVWriter)

@@ -1,6 +1,7 @@
 """What the first lines of a CSV file say: comments, delimiter, header."""
 
 import csv
+import io
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pyarrow as pa
 from skad.exceptions import DataFileError
 from skad.io._formats._base import damaged, shortened
 
-__all__ = ["Dialect", "read_dialect"]
+__all__ = ["Dialect", "header_line", "read_dialect"]
 
 _HEAD_BYTES = 1 << 20
 _DELIMITERS = [",", ";", "\t", "|"]
@@ -50,12 +51,29 @@ def read_dialect(path, column_names):
                 f"{path}: has {len(fields)} columns, but column_names has {n_names} names."
             )
         return Dialect(n_comments, delimiter, list(column_names))
-    if all(_is_number(field) for field in fields):
+    if '"' not in line and all(_is_number(field) for field in fields):
         raise DataFileError(
             f"{path}: the header line holds numbers only, {shortened(fields, 5)}. If it is an "
-            "event, name the columns with column_names=; if they are names, change them into words."
+            "event, name the columns with column_names=; if they are names, put them in quotes."
         )
     return Dialect(n_comments + 1, delimiter, fields)
+
+
+def header_line(names, delimiter):
+    """Return the line of names; in quotes where it could be taken for a comment or an event."""
+    for name in names:
+        if name != name.strip() or "\n" in name or "\r" in name:
+            raise ValueError(f"CSV has no columns named {name!r}, with blanks or lines around it")
+    quoted = names[0].startswith("#") or all(_is_number(name) for name in names)
+    line = io.StringIO()
+    writer = csv.writer(
+        line,
+        delimiter=delimiter,
+        lineterminator="\n",
+        quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL,
+    )
+    writer.writerow(names)
+    return line.getvalue()
 
 
 def _first_lines(path):

@@ -141,8 +141,8 @@ def _check_dataset(dataset, path, h5py):
             name = name.decode("ascii", "replace") if name else "unknown"
             raise DataFileError(
                 f"{path}: {dataset.name!r} is compressed with the HDF5 filter {code} ({name}), "
-                "which is not installed. Try: pip install hdf5plugin; or compress it anew where "
-                "it was made, with: h5repack -f GZIP=5 old.h5 new.h5"
+                "which is not installed. If pip install hdf5plugin does not bring it (it has no "
+                "lzo), compress the file anew: ptrepack --complib zlib --complevel 5 old.h5 new.h5"
             )
 
 

@@ -51,6 +51,7 @@ def _fixed(group, path):
             kind = "dates" if stored.startswith("datetime") else f"pandas objects ({stored})"
         transposed = not values.attrs.get("transposed", 0)
         blocks.append(Matrix(values, names, kind, transposed, n_rows))
+    _check_names(order, [name for block in blocks for name in block.names], group)
     return [block for block in blocks if block.names], order
 
 
@@ -89,16 +90,14 @@ def _table(group, path):
     index = {_plain(pair, group, path)[1] for pair in _list(group, "index_cols", path)}
     levels = group.attrs.get("levels", 1)
     # The levels of a MultiIndex are columns of the table, not of the frame.
-    index |= (
-        set() if isinstance(levels, np.integer) else set(map(str, _list(group, "levels", path)))
-    )
+    inner = [] if isinstance(levels, np.integer) else [str(x) for x in _plain(levels, group, path)]
+    index.update(inner)
     places, kinds = {}, {}
     for field in table.dtype.names:
         if field in index:
             continue
         dtype = table.dtype[field]
         labels = _list(table, f"{field}_kind", path) if f"{field}_kind" in table.attrs else [field]
-        names = [str(label) for label in labels]
         stored = _text(table.attrs.get(f"{field}_dtype", b""))
         kind = kind_of(dtype.base if dtype.shape else dtype)
         if _text(table.attrs.get(f"{field}_meta", b"")) == "category":
@@ -107,15 +106,21 @@ def _table(group, path):
             kind = "dates"
         elif stored.startswith("period"):
             kind = "periods"
-        for position, name in enumerate(names):
+        for position, name in enumerate(map(str, labels)):
             # pandas keeps the names of text columns with their nan_rep in the same attribute.
             places[name] = (field, position) if dtype.shape else field
             kinds[name] = kind
-    order = [str(name) for axis, names in _list(group, "non_index_axes", path) for name in names]
-    order = [name for name in order if name in places]
-    if sorted(order) != sorted(places):
-        order = list(places)
+    axes = _list(group, "non_index_axes", path)
+    order = [str(name) for _, names in axes for name in names if str(name) not in inner]
+    _check_names(order, places, group)
     return [Fields(table, places, kinds)], order
+
+
+def _check_names(order, stored, group):
+    """Compare the names of the columns with those of their blocks; damage may change either."""
+    if sorted(order) != sorted(stored):
+        odd = sorted(set(order) ^ set(stored)) or sorted(stored)
+        raise ValueError(f"the columns of {group.name!r} disagree in the names {odd[:5]}")
 
 
 def _list(node, name, path):
@@ -133,7 +138,7 @@ def _plain(value, node, path):
     if not isinstance(value, bytes):
         return value
     try:
-        return _PlainUnpickler(io.BytesIO(value)).load()
+        return _PlainUnpickler(io.BytesIO(value), encoding="utf-8", errors="replace").load()
     except Exception as exc:
         raise DataFileError(
             f"{path}: the names of the columns of {node.name!r} cannot be read without running "

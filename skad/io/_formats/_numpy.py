@@ -23,6 +23,7 @@ def open_numpy(path, key=None, column_names=None):
     try:
         if path.suffix.lower() == ".npz":
             archive = zipfile.ZipFile(path)
+            _check_directory(archive, path)
             arrays = _arrays_of(archive, path, key)
         else:
             refuse_option(path, "a .npy file holds one array", key=key)
@@ -35,6 +36,18 @@ def open_numpy(path, key=None, column_names=None):
             raise damaged(path, None, exc) from exc
         raise
     return ArraySource(path, blocks, close=None if archive is None else archive.close)
+
+
+def _check_directory(archive, path):
+    """Notice a damaged list of arrays, which would be a shorter one."""
+    odd = [name for name in archive.namelist() if not name.endswith(".npy")]
+    if odd:
+        raise DataFileError(f"{path}: holds {shortened(odd, 3)}, no arrays of NumPy.")
+    with open(path, "rb") as file:
+        file.seek(archive.start_dir)
+        n_entries = file.read().count(zipfile.stringCentralDir)
+    if n_entries != len(archive.infolist()):
+        raise ValueError(f"it lists {len(archive.infolist())} of {n_entries} arrays")
 
 
 def _mapped(path):

@@ -129,12 +129,7 @@ class _Reader:
         j = int(np.searchsorted(self._edges, stop, side="right")) - 1
         end = max(end, int(self._edges[j]))
         self._values = np.empty(0, self._column.kind)
-        values = self._branch.array(
-            entry_start=begin, entry_stop=end, library="np", **self._column.options
-        )
-        if self._column.leaf is not None:
-            values = values[self._column.leaf]
-        values = native(np.asarray(values))
+        values = native(np.asarray(self._column.read(self._branch, begin, end)))
         if values.shape != (end - begin,):
             raise ValueError(f"{len(values)} of {end - begin} entries")
         self._start, self._values = begin, values.astype(self._column.kind, copy=False)

@@ -1,6 +1,6 @@
 """What the branches of a TTree and the fields of an RNTuple hold."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -38,7 +38,13 @@ class RootColumn:
     leaf: str | None = None
     is_group: bool = False
     edges: object = None
-    options: dict = field(default_factory=dict)
+
+    def read(self, branch, start, stop):
+        """Return the entries start to stop, both edges, as an array."""
+        if hasattr(branch, "ntuple"):
+            return _read_field(branch, start, stop)
+        values = branch.array(entry_start=start, entry_stop=stop, library="np", array_cache=None)
+        return values if self.leaf is None else values[self.leaf]
 
 
 def branch_kinds(tree):
@@ -52,10 +58,7 @@ def branch_kinds(tree):
             words = f"a group of branches, {inside[:5]}; name those"
             columns[name] = RootColumn(words, name, is_group=True)
             continue
-        options = {
-            "edges": _edges(branch.entry_offsets, branch.num_entries),
-            "options": {"array_cache": None},
-        }
+        options = {"edges": _edges(branch.entry_offsets, branch.num_entries)}
         dtype = _dtype(interpretation)
         if dtype is None:
             columns[name] = RootColumn(_words(interpretation, branch.typename), name, **options)
@@ -93,6 +96,22 @@ def field_kinds(ntuple):
             words = f"{typename} for each event" if plain else f"a list of {typename}"
             columns[name] = RootColumn(words, name)
     return columns
+
+
+def _read_field(field, start, stop):
+    """Return entries of an RNTuple; `RField.array` would decompress the next cluster too."""
+    ntuple = field.ntuple
+    columns = [i for i, c in enumerate(ntuple.column_records) if c.field_id == field.field_id]
+    starts = [int(cluster.num_first_entry) for cluster in ntuple.cluster_summaries]
+    if len(columns) != 1 or start not in starts:
+        return field.array(entry_start=start, entry_stop=stop, library="np")
+    first = starts.index(start)
+    last = starts.index(stop) if stop in starts else len(starts)
+    # A field that was added later has no entries before.
+    padding = max(ntuple.column_records[columns[0]].first_element_index - start, 0)
+    return ntuple.read_cluster_range(
+        columns[0], first, last, missing_element_padding=padding, array_cache=None
+    )[: stop - start]
 
 
 def _edges(offsets, n_entries):
