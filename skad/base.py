@@ -17,7 +17,9 @@ __all__ = ["DensityMixin", "DetectorMixin", "ScoreMixin", "anomaly_score_of"]
 
 
 # Of scores: finite, and above all others.
-_LARGEST = np.finfo(np.float64).max
+_LARGEST = float(np.finfo(np.float64).max)
+# Of a score in double precision, relative, by the company of its event in a batch.
+_ROUNDING = 1e-12
 
 
 class ScoreMixin:
@@ -64,7 +66,9 @@ class ScoreMixin:
         if self.threshold is not None:
             return float(self._normality(np.float64(self.threshold)))
         normality = self._normality(np.asarray(anomaly_scores, dtype=np.float64))
-        return weighted_quantile(normality, self.contamination, sample_weight)
+        offset = float(weighted_quantile(normality, self.contamination, sample_weight))
+        # The event at the threshold is normal however another batch rounds its score.
+        return max(offset - _ROUNDING * abs(offset), -_LARGEST)
 
     def score_samples(self, X):
         """Normality of each event: ``-anomaly_score(X)``, higher = more normal.

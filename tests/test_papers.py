@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
 from sklearn.utils import get_tags
 
 from skad import papers
@@ -40,10 +41,11 @@ def test_coordinate_autoencoder():
 def test_vae():
     detector = papers.vae(random_state=0)
     assert settings(detector, *ADAM) == (50, 100, 1e-3, "constant", None, 0.0)
-    assert settings(detector, "scaling", "metric", "n_samples") == ("robust", "nll", None)
+    assert settings(detector, "scaling", "metric", "n_samples") == ("robust", "nll", 1)
     assert settings(detector, "decorrelation", "exposure") == (None, None)
     # 0.1 times the mean over 10 latent dimensions.
     assert detector.beta * detector.n_latent == pytest.approx(0.1)
+    assert detector.kl_weight * detector.n_latent == pytest.approx(1.0)
     X = np.random.RandomState(0).normal(size=(200, 80))
     network = detector.set_params(max_epochs=1).fit(X).trained_.networks[0][0]
     weights = [tuple(p.shape) for p in network.parameters() if p.ndim == 2]
@@ -53,23 +55,39 @@ def test_vae():
 
 def test_vae_disco():
     detector = papers.vae_disco(-1, random_state=0)
-    assert settings(detector, *ADAM) == (100, 100, 1e-3, "constant", None, 0.0)
+    assert settings(detector, *ADAM) == (100, 100, 1e-3, {30: 0.1}, None, 0.0)
+    assert settings(detector, "beta", "beta_annealing") == (0.01, None)
     assert detector.decorrelation.get_params() == {
-        "column": -1, "metric": "loss", "strength": 100.0, "power": 2
+        "column": -1, "metric": "loss", "strength": 100.0, "annealing": (10, 10, 2), "power": 2
     }  # fmt: skip
     assert papers.vae_disco("mass", strength=1000.0).decorrelation.strength == 1000.0
 
 
-@pytest.mark.parametrize("metric, strength", [("mse", 500.0), ("kl", 2.0)])
+@pytest.mark.parametrize("metric, strength", [("mse", 500.0), ("kl", 0.2)])
 def test_vae_outlier_exposure(metric, strength):
     detector = papers.vae_outlier_exposure(metric, random_state=0)
     assert detector.metric == metric
-    assert settings(detector, *ADAM) == (100, 100, 1e-3, "constant", None, 0.0)
+    assert settings(detector, *ADAM) == (100, 100, 1e-3, {30: 0.1, 60: 0.01}, None, 0.0)
     assert settings(detector, *STOPPING) == (True, 0.2, 10, 0.0, "best")
     # Rises start at epoch 10, take 5 epochs, and are reset twice.
     assert detector.exposure.get_params() == {
-        "metric": metric, "strength": strength, "margin": 1.0, "annealing": (10, 5, 3)
+        "metric": metric, "strength": strength, "margin": 10.0, "annealing": (10, 5, 3)
     }  # fmt: skip
+
+
+def test_jet_classifier():
+    detector = papers.jet_classifier(random_state=0)
+    network = detector.classifier
+    assert settings(network, *ADAM) == (50, 100, 1e-3, "constant", None, 0.0)
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(400, 3)), np.arange(400) % 2
+    X[y == 1] += 2
+    detector = detector.set_params(classifier__max_epochs=10).fit(X, y)
+    assert roc_auc_score(y, detector.anomaly_score(X)) > 0.95
+    shapes = [tuple(p.shape) for p in detector.classifiers_[0].trained_.networks[0][0].parameters()]
+    assert [shape for shape in shapes if len(shape) == 2] == [
+        (256, 3), (128, 256), (64, 128), (6, 64), (1, 6)
+    ]  # fmt: skip
 
 
 def test_unknown_metric_of_outlier_exposure():
@@ -91,7 +109,7 @@ def test_random_state_decides_the_scores(build):
     y = np.arange(200) % 2
 
     def scores(seed):
-        detector = clone(build(random_state=seed)).set_params(max_epochs=30, batch_size=100)
+        detector = clone(build(random_state=seed)).set_params(max_epochs=42, batch_size=200)
         return detector.fit(X, y).anomaly_score(X)
 
     np.testing.assert_array_equal(scores(3), scores(3))
@@ -346,6 +364,6 @@ def test_scores_of_the_interplay_are_averaged():
 
 def test_every_function_is_fitted():
     elsewhere = {"coordinate_autoencoder", "vae", "vae_disco", "vae_outlier_exposure"}
-    # Their examples fit them.
-    elsewhere |= {"coordinate_flow", "coordinate_classifier"}
+    # Their examples or tests fit them.
+    elsewhere |= {"coordinate_flow", "coordinate_classifier", "jet_classifier"}
     assert {name.partition(" ")[0] for name in RESONANT} | elsewhere == set(papers.__all__)

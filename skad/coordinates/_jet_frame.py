@@ -14,22 +14,23 @@ _ON_AXIS = 1e-6
 class JetFrame(ConstituentTransformer):
     """Put every jet in its own frame: boost, centre, rotate.
 
-    Two steps are common to both conventions: the jet is rotated about the beam to phi = 0 and
+    Two steps are common to all conventions: the jet is rotated about the beam to phi = 0 and
     boosted along the beam until its pz vanishes, so that its axis is at (eta, phi) = (0, 0).
     Then the jet is turned until its inner axis is vertical (along +phi, at eta = 0).
 
     Parameters
     ----------
-    convention : {"paper", "code"}, default="paper"
-        The text of [1]_ and its public code [2]_ differ in the last step.
+    convention : {"paper", "code", "moments"}, default="paper"
+        Which axis is made vertical, and how the jet is turned.
 
-        - "paper": the principal axis is that of the pT-weighted second moments of (eta, phi)
-          about the jet axis, and the plane (eta, phi) is turned. pT and mass of every
-          constituent stay, energies and the mass of the jet change. The end of the axis with
-          the axis of "code" on its side points up. (The text names no weights and no sense.)
-        - "code": the axis is the energy-weighted mean direction
-          (sum E eta / R, sum E phi / R) with R^2 = eta^2 + phi^2, and the jet is rotated about
-          the x axis, a Lorentz transformation: energies and the mass of the jet stay.
+        - "paper": the axis of equation 3 of [1]_, the energy-weighted mean direction
+          (sum E eta / R, sum E phi / R) with R^2 = eta^2 + phi^2. The plane (eta, phi) is turned:
+          pT and mass of every constituent stay, energies and the mass of the jet change.
+        - "code": the same axis, and the jet is rotated about the x axis as in the public code
+          [2]_. That is a Lorentz transformation: energies and the mass of the jet stay.
+        - "moments": the principal axis of the pT-weighted second moments of (eta, phi), often
+          used elsewhere, with the end that has the axis of "paper" on its side up; the plane is
+          turned. For a quarter of jets the two axes are more than 30 degrees apart.
     columns : sequence of str or int, default=None
         Columns of the constituents: E, px, py, pz of the first, then of the next, in GeV.
         By default those named e00, px00, py00, pz00, e01, ... or, in an X without such names,
@@ -75,7 +76,7 @@ class JetFrame(ConstituentTransformer):
 
     _parameter_constraints = {
         **ConstituentTransformer._parameter_constraints,
-        "convention": [sk.StrOptions({"paper", "code"})],
+        "convention": [sk.StrOptions({"paper", "code", "moments"})],
     }
 
     def __init__(self, *, convention="paper", columns=None, unphysical="warn"):
@@ -90,8 +91,8 @@ class JetFrame(ConstituentTransformer):
         e, px, py, pz = np.ascontiguousarray(np.moveaxis(p4, -1, 0))
         px, py = _rotate_to_zero(px, py)
         e, pz = _boost_to_rest(e, pz)
-        turn = _turn_plane if self.convention == "paper" else _turn_about_x
-        return np.stack(turn(e, px, py, pz), axis=-1).reshape(len(p4), self._n_outputs())
+        turned = _TURNS[self.convention](e, px, py, pz)
+        return np.stack(turned, axis=-1).reshape(len(p4), self._n_outputs())
 
     def _join(self, X, transformed):
         framed = X.copy()
@@ -153,7 +154,13 @@ def _turn_about_x(e, px, py, pz):
     return e, px, c * py + s * pz, c * pz - s * py
 
 
-def _turn_plane(e, px, py, pz):
+def _turn_mean_axis(e, px, py, pz):
+    pt, eta, phi, weight = _directions(e, px, py, pz)
+    c, s = _unit((weight * phi).sum(axis=1), (weight * eta).sum(axis=1))
+    return _turn_plane(e, pz, pt, eta, phi, c, s)
+
+
+def _turn_principal_axis(e, px, py, pz):
     pt, eta, phi, weight = _directions(e, px, py, pz)
     eta_w = pt * eta
     # Principal axis at angle theta from phi towards eta: tan(2 theta) = 2 M_ep / (M_pp - M_ee).
@@ -163,8 +170,19 @@ def _turn_plane(e, px, py, pz):
     c, s = np.cos(theta), np.sin(theta)
     up = c * (weight * phi).sum(axis=1) + s * (weight * eta).sum(axis=1)
     sign = np.where(up < 0, -1.0, 1.0)
-    c, s = (sign * c)[:, None], (sign * s)[:, None]
+    return _turn_plane(e, pz, pt, eta, phi, (sign * c)[:, None], (sign * s)[:, None])
+
+
+def _turn_plane(e, pz, pt, eta, phi, c, s):
+    """Turn (eta, phi) by the angle of cosine c and sine s, from eta towards phi."""
     eta, phi = c * eta - s * phi, c * phi + s * eta
     turned_pz = pt * np.sinh(eta)
     turned_e = np.sqrt(np.maximum(e * e + (turned_pz - pz) * (turned_pz + pz), 0.0))
     return turned_e, pt * np.cos(phi), pt * np.sin(phi), turned_pz
+
+
+_TURNS = {
+    "paper": _turn_mean_axis,
+    "code": _turn_about_x,
+    "moments": _turn_principal_axis,
+}

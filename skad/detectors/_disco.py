@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
+from skad.nn._annealing import Annealed
 from skad.nn._losses import distance_correlation
 from skad.utils import _sklearn as sk
 
@@ -31,6 +32,9 @@ class DisCo(BaseEstimator):
         the loss of each event, as in [1]_.
     strength : float, default=100.0
         kappa.
+    annealing : tuple (start, period, n_cycles), default=None
+        kappa is 0 for `start` epochs, then rises linearly from 0 within `period` epochs and stays
+        for as many, `n_cycles` times; the last time it stays for good. None keeps it constant.
     power : {1, 2}, default=1
         1 takes the distance correlation R of [1]_; 2 takes R squared, as its public code does.
 
@@ -71,13 +75,15 @@ class DisCo(BaseEstimator):
         "column": [str, Integral],
         "metric": [sk.StrOptions({"nll", "mse", "kl", "loss"})],
         "strength": [sk.Interval(Real, 0, None, closed="left")],
+        "annealing": [None, "array-like"],
         "power": [sk.Options(Integral, {1, 2})],
     }
 
-    def __init__(self, column, *, metric="nll", strength=100.0, power=1):
+    def __init__(self, column, *, metric="nll", strength=100.0, annealing=None, power=1):
         self.column = column
         self.metric = metric
         self.strength = strength
+        self.annealing = annealing
         self.power = power
 
     @staticmethod
@@ -90,13 +96,17 @@ class DisCo(BaseEstimator):
         return torch.from_numpy(values.astype(np.float32))
 
     def _term(self):
-        """Return the term of the loss: a function of metrics, column and weights of a batch."""
-        metric, strength, power = self.metric, self.strength, self.power
+        """Return the term of the loss and its coefficient.
+
+        The term is a function of metrics, column and weights of a batch.
+        """
+        metric, power = self.metric, self.power
+        strength = Annealed.read(self.strength, self.annealing, name="annealing of DisCo")
 
         def term(metrics, column, weight):
             score = metrics[metric]
-            return strength * distance_correlation(
+            return strength.value * distance_correlation(
                 column.to(score.dtype), score, weight, power=power
             )
 
-        return term
+        return term, strength

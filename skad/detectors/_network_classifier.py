@@ -50,8 +50,9 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
         Peak of the schedule.
     weight_decay : float, default=0.0
         Weight decay of the optimizer.
-    schedule : {"constant", "cosine", "one_cycle"}, default="constant"
-        Learning rate over the training, updated every step.
+    schedule : {"constant", "cosine", "one_cycle"} or dict, default="constant"
+        Learning rate over the training, updated every step. A dict {epoch: factor}
+        multiplies it from these epochs on, counted from 0.
     clip_norm : float or None, default=None
         Largest norm of the gradient.
     early_stopping : bool, default=False

@@ -10,8 +10,8 @@ from skad.utils import _sklearn as sk
 
 __all__ = ["OutlierExposure"]
 
-# Of the paper.
-_STRENGTH = {"mse": 500.0, "kl": 2.0}
+# Of the paper; "kl" in sums over its ten latent dimensions.
+_STRENGTH = {"mse": 500.0, "kl": 0.2}
 
 
 class OutlierExposure(BaseEstimator):
@@ -27,12 +27,12 @@ class OutlierExposure(BaseEstimator):
         Metric in which the outliers shall exceed the background; best the metric that will be
         cut on.
     strength : float, default=None
-        lambda; None takes 500 for "mse" and 2 for "kl".
-    margin : float, default=1.0
-        Gap in nats that is enough, for "kl".
+        lambda; None takes 500 for "mse" and 0.2 for "kl".
+    margin : float, default=10.0
+        Gap in nats that is enough, for "kl"; see Notes.
     annealing : tuple (start, period, n_cycles), default=None
-        lambda is 0 for `start` epochs, then rises linearly from 0 within `period` epochs,
-        `n_cycles` times, and stays. None keeps it constant.
+        lambda is 0 for `start` epochs, then rises linearly from 0 within `period` epochs and stays
+        for as many, `n_cycles` times; the last time it stays for good. None keeps it constant.
 
     See Also
     --------
@@ -49,10 +49,15 @@ class OutlierExposure(BaseEstimator):
               L_\\text{KL-OE} = L + \\lambda \\max(0, \\Delta - g) \\; [= L
               - \\lambda \\min(0, g - \\Delta)].
 
-    Both are L - lambda L_OE with the L_OE of [1]_; the plus in front of it in eq. 11 would pull
-    the outliers into the background. g is taken for pairs of a background event and an outlier of
-    the same batch, the fewer of them repeated. The background alone enters L, the scale, DisCo
-    and `offset_`. lambda is relative to the MSE and so depends on `scaling`.
+    Both are L - lambda L_OE with the L_OE of [1]_ and the sign of its rewritten loss. g is taken
+    for pairs of a background event and an outlier of the same batch, the fewer of them repeated.
+    The background alone enters L, the scale, DisCo and `offset_`. lambda is relative to the MSE
+    and so depends on `scaling`.
+
+    KL is the sum over the latent dimensions, here as in `beta` and in the score. The public code
+    of [1]_ takes the mean of L_OE over its ten latent dimensions with lambda = 2 and a margin of
+    1 for each; in sums these are the defaults here. For another `n_latent` take a margin of as
+    many nats, and 2 / n_latent for lambda.
 
     References
     ----------
@@ -86,7 +91,7 @@ class OutlierExposure(BaseEstimator):
         "annealing": [None, "array-like"],
     }
 
-    def __init__(self, metric="mse", *, strength=None, margin=1.0, annealing=None):
+    def __init__(self, metric="mse", *, strength=None, margin=10.0, annealing=None):
         self.metric = metric
         self.strength = strength
         self.margin = margin

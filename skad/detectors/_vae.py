@@ -16,6 +16,7 @@ from skad.nn._losses import kl_to_standard_normal
 from skad.nn._members import per_event
 from skad.utils import _sklearn as sk
 from skad.utils._columns import resolve_columns
+from skad.utils._event_noise import normals_of_events
 from skad.utils._random import draw_seed
 
 __all__ = ["VAEDetector"]
@@ -47,8 +48,8 @@ class VAEDetector(ReconstructionDetector):
     beta : float, default=0.1
         Strength of the KL divergence, see Notes.
     beta_annealing : tuple (start, period, n_cycles), default=None
-        `beta` is 0 for `start` epochs, then rises linearly from 0 within `period` epochs,
-        `n_cycles` times, and stays. None keeps it constant.
+        `beta` is 0 for `start` epochs, then rises linearly from 0 within `period` epochs and stays
+        for as many, `n_cycles` times; the last time it stays for good. None keeps it constant.
     scaling : {"standard", "robust"} or None, default="standard"
         Scale in which errors are measured, learned from the (background) training events.
 
@@ -58,16 +59,18 @@ class VAEDetector(ReconstructionDetector):
     metric : {"nll", "mse", "kl", "emd", "mss"}, default="nll"
         The anomaly score. It may be changed after the fit.
 
-        - "nll": MSE + KL, without beta.
+        - "nll": MSE + `kl_weight` KL.
         - "mse": MSE.
         - "kl": KL, in nats.
         - "emd": energy mover's distance of a jet to its reconstruction, for X that holds
           constituents; see `skad.metrics.energy_movers_distance`. Needs the package POT.
         - "mss": mean of the squares of the scaled features, which uses no network.
-    n_samples : int, default=None
-        Average MSE and EMD over so many draws of the posterior. They are the same draws of the
-        standard normal for every event and call, so that scores are deterministic. None decodes
-        the posterior mean.
+    kl_weight : float, default=0.1
+        Weight of the KL divergence in the NLL, as `beta` is its weight in the loss. It may be
+        changed after the fit.
+    n_samples : int, default=1
+        Posterior draws per event that MSE and EMD are averaged over, see Notes; 1 is what the
+        training sees, 0 decodes the posterior mean. It may be changed after the fit.
     constituents : {"p4", "log_pt_eta_phi"}, default="p4"
         What the columns are to the metric "emd": E, px, py, pz of each constituent in turn, or
         log(1 + pT), eta, phi.
@@ -89,8 +92,9 @@ class VAEDetector(ReconstructionDetector):
         Peak of the schedule.
     weight_decay : float, default=0.0
         Weight decay of the optimizer.
-    schedule : {"constant", "cosine", "one_cycle"}, default="one_cycle"
-        Learning rate over the training, updated every step.
+    schedule : {"constant", "cosine", "one_cycle"} or dict, default="one_cycle"
+        Learning rate over the training, updated every step. A dict {epoch: factor}
+        multiplies it from these epochs on, counted from 0.
     clip_norm : float or None, default=5.0
         Largest norm of the gradient.
     early_stopping : bool, default=False
@@ -153,12 +157,19 @@ class VAEDetector(ReconstructionDetector):
 
     Notes
     -----
-    KL is the sum over the latent dimensions. The public code [2]_ takes their mean, so its
-    beta = 0.1 is ``beta=0.01`` here with 10 latent dimensions, its KL is a tenth of this one and
-    its NLL weighs it less. As MSE is a mean over d features, a latent dimension pays for itself
-    only if it lowers the MSE by beta times its KL, some nats: with 80 features and beta = 0.1
-    the posterior collapses to few dimensions. In the textbook's evidence lower bound for errors
-    of unit variance, sums of squares over two, this beta is called beta d / 2.
+    KL is the sum over the latent dimensions, in nats, in the loss, in the NLL, as a score and in
+    `OutlierExposure`; MSE is the mean over the features. The public code [2]_ takes the mean of KL
+    everywhere, so with its 10 latent dimensions its beta = 0.1 is ``beta=0.01`` and its NLL
+    ``kl_weight=0.1``. As MSE is a mean over d features, a latent dimension pays for itself only if
+    it lowers the MSE by beta times its KL, some nats: with 80 features and beta = 0.1 the posterior
+    collapses to few dimensions. In the textbook's evidence lower bound for errors of unit
+    variance, sums of squares over two, this beta is called beta d / 2.
+
+    The draws of an event are made from its scaled values, in steps of a thousandth, and from a
+    seed drawn from `random_state` in `fit`. Different events have independent draws; the same
+    event has the same score in every call, chunk, order and company, as float32 or float64. A
+    network trained with `DisCo` can hide what it knows of the column where only the mean of its
+    posterior shows it: it is decorrelated as trained, with one draw.
 
     An event beyond 1e15 in scaled units, where networks saturate and distances lose their
     meaning, scores at least its MSS in every metric.
@@ -193,7 +204,8 @@ class VAEDetector(ReconstructionDetector):
         "beta": [sk.Interval(Real, 0, None, closed="left")],
         "beta_annealing": [None, "array-like"],
         "metric": [sk.StrOptions(set(METRICS))],
-        "n_samples": [None, sk.Interval(Integral, 1, None, closed="left")],
+        "kl_weight": [sk.Interval(Real, 0, None, closed="left")],
+        "n_samples": [sk.Interval(Integral, 0, None, closed="left")],
         "constituents": [sk.StrOptions({"p4", "log_pt_eta_phi"})],
         "decorrelation": [None, DisCo],
         "exposure": [None, OutlierExposure],
@@ -210,7 +222,8 @@ class VAEDetector(ReconstructionDetector):
         beta_annealing=None,
         scaling="standard",
         metric="nll",
-        n_samples=None,
+        kl_weight=0.1,
+        n_samples=1,
         constituents="p4",
         decorrelation=None,
         exposure=None,
@@ -243,6 +256,7 @@ class VAEDetector(ReconstructionDetector):
         self.beta_annealing = beta_annealing
         self.scaling = scaling
         self.metric = metric
+        self.kl_weight = kl_weight
         self.n_samples = n_samples
         self.constituents = constituents
         self.decorrelation = decorrelation
@@ -295,6 +309,7 @@ class VAEDetector(ReconstructionDetector):
         ValueError
             With `exposure`, a y that is not 0 and 1; an annealing that leaves no epoch.
         """
+        continued = self.warm_start and hasattr(self, "trained_")
         for part in (self.decorrelation, self.exposure):
             if part is not None:
                 part._validate_params()
@@ -307,6 +322,8 @@ class VAEDetector(ReconstructionDetector):
                     "None; it is 0 for background, 1 for exposed outliers."
                 )
             X, weight = self._fit(X, sample_weight, X_val, y, y_val)
+        if not continued:
+            self._noise_seed = draw_seed(self.random_state)
         scores = self._scores(X)
         self.offsets_ = {name: self._offset(score, weight) for name, score in scores.items()}
         return self
@@ -341,9 +358,11 @@ class VAEDetector(ReconstructionDetector):
 
     def _objective(self):
         beta = Annealed.read(self.beta, self.beta_annealing, name="beta_annealing")
+        kl_weight = self.kl_weight
         annealed = [beta]
         if self.decorrelation is not None:
-            decorrelation_term = self.decorrelation._term()
+            decorrelation_term, kappa = self.decorrelation._term()
+            annealed.append(kappa)
         if self.exposure is not None:
             exposure_term, strength = self.exposure._term()
             annealed.append(strength)
@@ -361,7 +380,7 @@ class VAEDetector(ReconstructionDetector):
 
         def loss_of_batch(network, batch):
             loss, mse, kl = measures(network, batch)
-            metrics = {"loss": loss, "nll": mse + kl, "mse": mse, "kl": kl}
+            metrics = {"loss": loss, "nll": mse + kl_weight * kl, "mse": mse, "kl": kl}
             weight = batch["weight"] if "weight" in batch else torch.ones_like(loss)
             background = weight
             if "exposed" in batch:
@@ -409,7 +428,7 @@ class VAEDetector(ReconstructionDetector):
     def _scores(self, X):
         """Scores in every metric, "emd" only where it is the present one."""
         mse, kl, mss = self._measures(X).T
-        scores = {"nll": mse + kl, "mse": mse, "kl": kl, "mss": mss}
+        scores = {"nll": mse + self.kl_weight * kl, "mse": mse, "kl": kl, "mss": mss}
         far = mss > LARGEST_SCALED**2
         if self.metric == "emd":
             scores["emd"] = np.full(len(X), np.nan)
@@ -421,11 +440,14 @@ class VAEDetector(ReconstructionDetector):
         """Latent points to decode, shape (n_points, n_events, n_latent), and KL."""
         mean, log_variance = network.posterior(z)
         kl = kl_to_standard_normal(mean.double(), log_variance.double())
-        if self.n_samples is None:
+        if not self.n_samples:
             return mean[None], kl
-        noise = np.random.RandomState(0).normal(size=(self.n_samples, 1, mean.shape[1]))
-        noise = torch.as_tensor(noise, dtype=mean.dtype, device=mean.device)
-        return mean + torch.exp(0.5 * log_variance) * noise, kl
+        shape = (len(z), self.n_samples, mean.shape[1])
+        noise = normals_of_events(
+            z.cpu().numpy(), self.n_samples * mean.shape[1], seed=self._noise_seed
+        )
+        noise = torch.as_tensor(noise, dtype=mean.dtype, device=mean.device).reshape(shape)
+        return mean + torch.exp(0.5 * log_variance) * noise.transpose(0, 1), kl
 
     def _measures(self, X):
         """MSE, KL and MSS of each event."""

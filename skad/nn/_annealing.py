@@ -21,7 +21,7 @@ class Annealed:
     start : int, default=0
         Epochs at zero before the first rise.
     period : int, default=0
-        Epochs of one rise.
+        Epochs of one rise, and of the plateau at the target that follows it.
     n_cycles : int, default=1
         Number of rises, each from zero.
     """
@@ -73,8 +73,8 @@ class Annealed:
 
     @property
     def n_epochs(self) -> int:
-        """Epochs before the target is reached for good."""
-        return self.start + self.period * self.n_cycles
+        """Epochs before the last plateau, which does not end."""
+        return self.start + self.period * (2 * self.n_cycles - 1)
 
     def move_to(self, epoch: int) -> None:
         """Set the value of an epoch, counted from 0."""
@@ -83,4 +83,6 @@ class Annealed:
         elif epoch < self.start:
             self.value = 0.0
         else:
-            self.value = self.target * ((epoch - self.start) % self.period) / self.period
+            risen = (epoch - self.start) % (2 * self.period)
+            # The last epoch of a rise is at the target.
+            self.value = self.target * min(risen / max(self.period - 1, 1), 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,8 +41,9 @@ class Trainer:
     weight_decay : float, default=0.0
     optimizer : {"adam", "adamw"}, default="adam"
         The optimizer; "adamw" decouples the weight decay.
-    schedule : {"constant", "cosine", "one_cycle"}, default="constant"
-        Learning rate over the whole training, updated every step.
+    schedule : {"constant", "cosine", "one_cycle"} or dict, default="constant"
+        Learning rate over the whole training, updated every step. A dict {epoch: factor}
+        multiplies it from these epochs on, counted from 0.
     clip_norm : float or None, default=None
         Largest norm of the gradient of a network; larger ones are scaled down.
     early_stopping : bool, default=False
@@ -68,7 +69,7 @@ class Trainer:
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     optimizer: str = "adam"
-    schedule: str = "constant"
+    schedule: str | Mapping[int, float] = "constant"
     clip_norm: float | None = None
     early_stopping: bool = False
     validation_fraction: float = 0.1

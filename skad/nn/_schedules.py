@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
 
-__all__ = ["SCHEDULES"]
+__all__ = ["SCHEDULES", "schedule_of"]
 
 # The rise of the one-cycle schedule, as in Smith and Topin, arXiv:1708.07120.
 _WARM_UP = 0.3
@@ -36,3 +37,43 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "cosine": _cosine,
     "one_cycle": _one_cycle,
 }
+
+
+def schedule_of(
+    schedule: str | Mapping[int, float], max_epochs: int
+) -> Callable[[float], float] | None:
+    """Return the function of a named schedule or of drops, None for a constant rate.
+
+    Parameters
+    ----------
+    schedule : str or mapping of int to float
+        A key of `SCHEDULES`, or {epoch: factor of the learning rate from it on}.
+    max_epochs : int
+
+    Returns
+    -------
+    schedule : callable or None
+
+    Raises
+    ------
+    ValueError
+        Epochs that are no whole numbers of at least 0, factors that are not positive.
+    """
+    if not isinstance(schedule, Mapping):
+        return None if schedule == "constant" else SCHEDULES[schedule]
+    if not all(
+        isinstance(epoch, Integral) and epoch >= 0 and isinstance(factor, Real) and factor > 0
+        for epoch, factor in schedule.items()
+    ):
+        raise ValueError(
+            "schedule must be a name or {epoch: factor} with epochs >= 0 and factors > 0; "
+            f"got {schedule!r}."
+        )
+    steps = sorted(schedule.items())
+
+    def drops(progress: float) -> float:
+        # The first step of an epoch belongs to it, whatever the rounding.
+        now = progress * max_epochs + 1e-6
+        return next((factor for epoch, factor in reversed(steps) if epoch <= now), 1.0)
+
+    return drops

@@ -25,7 +25,7 @@ class TrainingMixin:
         "learning_rate": [sk.Interval(Real, 0, None, closed="neither")],
         "weight_decay": [sk.Interval(Real, 0, None, closed="left")],
         "optimizer": [sk.StrOptions({"adam", "adamw"})],
-        "schedule": [sk.StrOptions(set(SCHEDULES))],
+        "schedule": [sk.StrOptions(set(SCHEDULES)), dict],
         "clip_norm": [None, sk.Interval(Real, 0, None, closed="neither")],
         "early_stopping": ["boolean"],
         "validation_fraction": [sk.Interval(Real, 0, 1, closed="neither")],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from tqdm import tqdm
 from skad.exceptions import DivergenceError
 from skad.nn._loader import EventLoader
 from skad.nn._members import Members
-from skad.nn._schedules import SCHEDULES
+from skad.nn._schedules import schedule_of
 
 __all__ = ["Record", "Run"]
 
@@ -118,7 +118,7 @@ def _fresh_callbacks(settings: Any) -> list:
     return callbacks
 
 
-def _check_hooks(callback: Callback, schedule: str) -> None:
+def _check_hooks(callback: Callback, schedule: str | Mapping[int, float]) -> None:
     """Refuse what would wait in vain for a call at every batch."""
     kind = type(callback)
     own = [hook for hook in _BATCH_HOOKS if not getattr(kind, hook).__module__.startswith("skorch")]
@@ -177,7 +177,7 @@ class _Net(NeuralNet):
         self.n_steps = len(loader) * settings.max_epochs
         self.i_step = 0
         # A constant rate is left alone: a callback may set it.
-        self.schedule = None if settings.schedule == "constant" else SCHEDULES[settings.schedule]
+        self.schedule = schedule_of(settings.schedule, settings.max_epochs)
         self.lr_factor = 1.0
         self.epoch_loss = {}
         self.best_loss = {}

@@ -21,7 +21,7 @@ from skad.exceptions import DomainError, FiducialWarning, MissingColumnError, No
 from skad.kinematics._four_vectors import invariant_mass, pseudorapidity, rapidity, wrap_angle
 
 TAUS = ["tau1", "tau2", "tau3"]
-CONVENTIONS = ["paper", "code"]
+CONVENTIONS = ["paper", "code", "moments"]
 
 
 @pytest.fixture(scope="module")
@@ -137,11 +137,17 @@ class TestJetFrameInvariance:
         assume(has_clear_axis(framed))
         pt = np.hypot(framed[:, 1], framed[:, 2])
         eta, phi = pseudorapidity(framed), np.arctan2(framed[:, 2], framed[:, 1])
-        if convention == "paper":
+        if convention == "moments":
             assert abs((pt * eta * phi).sum()) < 1e-8 * (pt * phi**2).sum()
             assert (pt * phi**2).sum() >= (pt * eta**2).sum()
-        else:
+        elif convention == "code":
             assert abs(framed[:, 2:].sum(axis=0)).max() < 1e-8 * pt.sum()
+        else:
+            r = np.hypot(eta, phi)
+            across, up = ((framed[:, 0] * x / r).sum() for x in (eta, phi))
+            # Turning the plane changes the energies a little, so it is not vertical to the digit.
+            assert up > 0
+            assert abs(across) < 0.3 * framed[:, 0].sum()
 
 
 def slow_code_frame(p4):
@@ -164,8 +170,8 @@ def slow_code_frame(p4):
     return p4 @ turn.T
 
 
-def slow_paper_frame(p4):
-    """One jet in the "paper" frame, in (pT, eta, phi) and with an eigenvector."""
+def slow_plane_frame(p4, axis_of):
+    """One jet turned in the plane (eta, phi) until an axis is vertical, in (pT, eta, phi)."""
     p4 = p4[p4[:, 0] > 1e-10]
     jet = p4.sum(axis=0)
     y_jet = 0.5 * np.log((jet[0] + jet[3]) / (jet[0] - jet[3]))
@@ -173,18 +179,33 @@ def slow_paper_frame(p4):
     eta = np.arctanh(p4[:, 3] / np.linalg.norm(p4[:, 1:], axis=1)) - y_jet  # massless: eta = y
     phi = np.angle(np.exp(1j * (np.arctan2(p4[:, 2], p4[:, 1]) - np.arctan2(jet[2], jet[1]))))
     points = np.stack([phi, eta], axis=1)
-    axis = np.linalg.eigh((pt[:, None] * points).T @ points)[1][:, -1]
     energy = pt * np.cosh(eta)
     lean = (energy[:, None] * points / np.linalg.norm(points, axis=1)[:, None]).sum(axis=0)
-    axis = axis * np.sign(axis @ lean)
+    axis = axis_of(pt, points, lean)
     phi, eta = points @ axis, points @ [-axis[1], axis[0]]
     return np.stack(
         [pt * np.cosh(eta), pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)], axis=1
     )
 
 
+def slow_paper_frame(p4):
+    """The axis of equation 3: the mean direction weighted with the energy."""
+    return slow_plane_frame(p4, lambda pt, points, lean: lean / np.linalg.norm(lean))
+
+
+def slow_moments_frame(p4):
+    """The first eigenvector of the moments."""
+
+    def axis_of(pt, points, lean):
+        axis = np.linalg.eigh((pt[:, None] * points).T @ points)[1][:, -1]
+        return axis * np.sign(axis @ lean)
+
+    return slow_plane_frame(p4, axis_of)
+
+
 @pytest.mark.parametrize(
-    ("convention", "slow"), [("code", slow_code_frame), ("paper", slow_paper_frame)]
+    ("convention", "slow"),
+    [("code", slow_code_frame), ("paper", slow_paper_frame), ("moments", slow_moments_frame)],
 )
 def test_jet_frame_agrees_with_a_slow_reference(convention, slow, top_jets):
     framed = JetFrame(convention=convention).fit_transform(top_jets).reshape(-1, 20, 4)
@@ -199,10 +220,11 @@ def test_what_each_convention_keeps(top_jets):
     code = JetFrame(convention="code").fit_transform(top_jets)
     after = jet_observables(code, features=["pt", "mass", "n_constituents"])
     assert_allclose(after, before, rtol=1e-6)
-    paper = JetFrame(convention="paper").fit_transform(top_jets).reshape(-1, 20, 4)
     p4 = top_jets.reshape(-1, 20, 4)
-    assert_allclose(np.hypot(paper[..., 1], paper[..., 2]), np.hypot(p4[..., 1], p4[..., 2]))
-    assert abs(invariant_mass(paper)).max() < 1e-3
+    for convention in ("paper", "moments"):
+        plane = JetFrame(convention=convention).fit_transform(top_jets).reshape(-1, 20, 4)
+        assert_allclose(np.hypot(plane[..., 1], plane[..., 2]), np.hypot(p4[..., 1], p4[..., 2]))
+        assert abs(invariant_mass(plane)).max() < 1e-3
 
 
 def test_jet_frame_keeps_other_columns_and_names(top_jets):

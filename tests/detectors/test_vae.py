@@ -1,6 +1,7 @@
 """VAEDetector: metrics by hand, the trade-off of beta, DisCo, outlier exposure, real jets."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import norm
@@ -14,6 +15,7 @@ from skad.coordinates import ConstituentCoordinates, JetFrame
 from skad.datasets import load_jets
 from skad.detectors import DisCo, OutlierExposure, VAEDetector
 from skad.exceptions import MissingColumnError
+from skad.io import score_file
 from skad.metrics import distance_correlation, energy_movers_distance
 from skad.utils import all_estimators
 
@@ -60,8 +62,8 @@ def test_metrics_are_what_they_say(detector):
     for mu, sigma in zip(mean.T, deviation.T, strict=True):
         q = norm(mu[:, None], sigma[:, None])
         kl += np.trapezoid(q.pdf(t) * (q.logpdf(t) - norm.logpdf(t)), t, axis=1)
-    expected = {"mse": mse, "kl": kl, "nll": mse + kl, "mss": (z**2).mean(axis=1)}
-    changed = clone(detector).fit(plane(2000))
+    expected = {"mse": mse, "kl": kl, "nll": mse + 0.3 * kl, "mss": (z**2).mean(axis=1)}
+    changed = clone(detector).set_params(kl_weight=0.3, n_samples=0).fit(plane(2000))
     for metric, value in expected.items():
         np.testing.assert_allclose(
             changed.set_params(metric=metric).anomaly_score(X), value, rtol=1e-4, atol=1e-5
@@ -72,17 +74,53 @@ def test_metrics_are_what_they_say(detector):
     np.testing.assert_allclose(detector.inverse_transform(mean), back, rtol=1e-4)
 
 
-def test_averaging_over_the_posterior_is_deterministic_and_converges(detector):
-    X = plane(20, seed=2)
-    z, mean, deviation, decode = by_hand(detector, X)
-    noise = np.random.RandomState(5).normal(size=(4000, 1, 2))
-    expected = np.mean([((decode(mean + deviation * e) - z) ** 2).mean(1) for e in noise], axis=0)
-    many = clone(detector).set_params(metric="mse", n_samples=2000).fit(plane(2000))
-    scores = many.anomaly_score(X)
-    np.testing.assert_allclose(scores, expected, rtol=0.1)
-    np.testing.assert_array_equal(scores, many.anomaly_score(X))
-    np.testing.assert_allclose(scores[3], many.anomaly_score(X[3:4])[0], rtol=1e-5)
-    assert (scores > many.set_params(n_samples=None).anomaly_score(X)).mean() > 0.9
+def test_scores_are_means_over_independent_draws_of_the_posterior(detector):
+    X = plane(400, seed=2)
+    z, mean, deviation, decode = by_hand(detector, X[:20])
+    noise = np.random.RandomState(5).normal(size=(2000, 20, 2))
+    errors = [((decode(mean + deviation * e) - z) ** 2).mean(1) for e in noise]
+    changed = clone(detector).set_params(metric="mse").fit(plane(2000))
+    one, many, mean_decoded = (
+        changed.set_params(n_samples=n).anomaly_score(X) for n in (1, 1000, 0)
+    )
+    np.testing.assert_allclose(many[:20], np.mean(errors, axis=0), rtol=0.1)
+    assert (many > mean_decoded).mean() > 0.9
+    # One draw: around the mean of many, as wide as those by hand, and each event its own.
+    spread = np.std(errors, axis=0).mean()
+    difference = one - many
+    assert abs(difference.mean()) < 4 * spread / 20
+    assert difference.std() == pytest.approx(spread, rel=0.4)
+    assert abs(np.corrcoef(difference[1:], difference[:-1])[0, 1]) < 0.2
+
+
+@pytest.mark.parametrize("n_samples", [0, 1, 3])
+def test_a_drawn_score_belongs_to_the_event(n_samples):
+    X = plane(300, seed=2).astype(np.float32).astype(np.float64)
+    detector = VAEDetector(**SMALL | {"max_epochs": 3}, metric="mse", n_samples=n_samples).fit(X)
+    scores = detector.anomaly_score(X)
+    order = np.random.RandomState(0).permutation(300)
+    # Alone a product of matrices rounds differently.
+    for rows in (order, slice(3, 4), np.repeat(5, 7)):
+        np.testing.assert_allclose(detector.anomaly_score(X[rows]), scores[rows], rtol=1e-4)
+    as_float32 = detector.anomaly_score(X.astype(np.float32))
+    np.testing.assert_allclose(as_float32, scores, rtol=1e-4)
+    again = VAEDetector(**detector.get_params()).fit(1000 * X)
+    np.testing.assert_allclose(again.anomaly_score(1000 * X), scores, rtol=1e-3)
+    again.set_params(random_state=1).fit(1000 * X)
+    assert (abs(again.anomaly_score(1000 * X) / scores - 1) > 0.01).mean() > 0.5
+
+
+def test_no_part_of_a_file_depends_on_its_batches(tmp_path):
+    X = pd.DataFrame(plane(300, seed=3), columns=list("abcdef"))
+    detector = VAEDetector(**SMALL | {"max_epochs": 3}, metric="mse").fit(X)
+    X.to_parquet(tmp_path / "events.parquet")
+    for batch_size in (7, 300):
+        score_file(
+            detector, tmp_path / "events.parquet", tmp_path / "scored.parquet",
+            batch_size=batch_size, overwrite=True,
+        )  # fmt: skip
+        scored = pd.read_parquet(tmp_path / "scored.parquet").iloc[:, -1]
+        np.testing.assert_allclose(scored, detector.anomaly_score(X), rtol=1e-4)
 
 
 def test_each_metric_has_its_own_threshold():
@@ -153,6 +191,20 @@ def test_disco_decorrelates(metric):
     assert correlation[100.0] < 0.5 * correlation[0.0]
 
 
+def test_a_network_is_decorrelated_as_it_was_trained():
+    """With the small beta of jets the mean shows the mass that no drawn score shows."""
+    train, test = massive(2000), massive(2000, seed=1)
+    disco = DisCo(-1, metric="mse", strength=100.0, annealing=(2, 3, 2))
+    options = SMALL | {"hidden_layer_sizes": (64,), "n_latent": 6, "max_epochs": 30}
+    detector = VAEDetector(**options, beta=1e-3, metric="mse", decorrelation=disco).fit(train)
+    correlation = {
+        n: distance_correlation(test[:, -1], detector.set_params(n_samples=n).anomaly_score(test))
+        for n in (0, 1)
+    }
+    assert correlation[1] < 0.2
+    assert correlation[1] < 0.5 * correlation[0]
+
+
 def test_the_decorrelated_column_is_not_seen_but_kept():
     X = massive(300)
     detector = VAEDetector(**SMALL | {"max_epochs": 2}, decorrelation=DisCo(6)).fit(X)
@@ -182,7 +234,8 @@ def test_exposed_outliers_and_their_like_become_anomalous(metric):
     test = np.concatenate([plane(500, seed=2), outliers(500, 3)])
     truth = np.repeat([0, 1], 500)
     plain = VAEDetector(**SMALL, metric=metric).fit(background)
-    exposure = OutlierExposure(metric, annealing=(2, 3, 2))
+    strength = {"mse": 500.0, "kl": 1.0}[metric]
+    exposure = OutlierExposure(metric, strength=strength, margin=2.0, annealing=(2, 3, 2))
     exposed = VAEDetector(**SMALL, metric=metric, exposure=exposure).fit(X, y)
     auc = {
         name: roc_auc_score(truth, d.anomaly_score(test))
@@ -223,7 +276,7 @@ def test_parameter_objects_are_no_estimators_but_have_parameters():
     )
     copy = clone(detector).set_params(decorrelation__strength=5.0, exposure__margin=2.0)
     assert (copy.decorrelation.strength, copy.exposure.margin) == (5.0, 2.0)
-    assert (detector.decorrelation.strength, detector.exposure.margin) == (100.0, 1.0)
+    assert (detector.decorrelation.strength, detector.exposure.margin) == (100.0, 10.0)
 
     def independence(detector, X, y=None):
         return -distance_correlation(X[:, -1], detector.anomaly_score(X))
@@ -258,6 +311,8 @@ def test_annealing_is_checked(annealing):
         VAEDetector(beta_annealing=annealing).fit(plane(20))
     with pytest.raises(ValueError, match=r"annealing of OutlierExposure must be \(start, period"):
         VAEDetector(exposure=OutlierExposure(annealing=annealing)).fit(plane(20), np.arange(20) % 2)
+    with pytest.raises(ValueError, match=r"annealing of DisCo must be \(start, period, n_cycles\)"):
+        VAEDetector(decorrelation=DisCo(0, annealing=annealing)).fit(plane(20))
 
 
 def assert_most_anomalous_and_ordered(detector, X, column, sign):
@@ -286,7 +341,7 @@ def test_extreme_events_are_most_anomalous_in_every_metric(activation, dtype):
             **SMALL | {"max_epochs": 3, "activation": activation, "batch_size": batch_size}
         ).fit(X)
         for metric in ("nll", "mse", "kl", "mss"):
-            for n_samples in (None, 2):
+            for n_samples in (0, 2):
                 detector.set_params(metric=metric, n_samples=n_samples)
                 for column, sign in ((0, 1), (3, -1)):
                     assert_most_anomalous_and_ordered(detector, X, column, sign)
@@ -325,9 +380,11 @@ def test_jets_of_tops_are_anomalous_in_every_metric(jets):
     for metric in ("nll", "mse", "kl", "emd", "mss"):
         scores[metric] = detector.set_params(metric=metric).anomaly_score(X)
         assert roc_auc_score(y, scores[metric]) > 0.6, metric
+    mean_decoded = detector.set_params(metric="emd", n_samples=0).anomaly_score(X)
     np.testing.assert_allclose(
-        scores["emd"], energy_movers_distance(X, detector.reconstruct(X)), rtol=1e-6
+        mean_decoded, energy_movers_distance(X, detector.reconstruct(X)), rtol=1e-6
     )
+    detector.set_params(n_samples=1)
     detector.set_params(metric="emd")
     for column in (0, 3):  # an energy, which the distance does not see, and a momentum
         assert_most_anomalous_and_ordered(detector, X[:200], column, 1)
@@ -339,7 +396,7 @@ def test_emd_in_other_coordinates(jets):
     coordinates = ConstituentCoordinates(relative=False).fit(X)
     Z = coordinates.transform(X[:1000])
     detector = papers.vae(random_state=0).set_params(
-        max_epochs=3, batch_size=200, constituents="log_pt_eta_phi"
+        max_epochs=3, batch_size=200, constituents="log_pt_eta_phi", n_samples=0
     )
     detector.fit(Z)
     scores = detector.set_params(metric="emd").anomaly_score(Z[:100])

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from skad import papers
 from skad.nn._annealing import Annealed
 from skad.nn._engine import Trainer
 from skad.nn._mlp import MLP
@@ -14,17 +15,32 @@ def build(k):
     return MLP(2, (4,))
 
 
-def test_rises_from_zero_in_cycles_and_stays():
-    coefficient = Annealed(2.0, start=2, period=4, n_cycles=2)
+def values_of(coefficient, n_epochs):
     values = []
-    for epoch in range(12):
+    for epoch in range(n_epochs):
         coefficient.move_to(epoch)
         values.append(coefficient.value)
-    rise = [0.0, 0.5, 1.0, 1.5]
-    assert values == [0.0, 0.0, *rise, *rise, 2.0, 2.0]
-    assert coefficient.n_epochs == 10
+    return values
+
+
+def test_rises_from_zero_in_cycles_with_plateaus_and_stays():
+    coefficient = Annealed(3.0, start=2, period=4, n_cycles=2)
+    cycle = [0.0, 1.0, 2.0, 3.0, *[3.0] * 4]
+    assert values_of(coefficient, 20) == pytest.approx([0.0, 0.0, *cycle, *cycle, 3.0, 3.0])
+    assert coefficient.n_epochs == 14
+    assert values_of(Annealed(3.0, start=1, period=1), 4) == [0.0, 0.0, 3.0, 3.0]
     assert Annealed(3.0).value == 3.0
     assert Annealed(3.0).n_epochs == 0
+
+
+def test_the_annealing_of_the_public_code_of_disco():
+    """Zero to epoch 10, ninths of the way from 11 to 19, full to 29; the same again from 30 on."""
+    rise = [i / 9 for i in range(10)]
+    expected = [0.0] * 10 + rise + [1.0] * 10 + rise + [1.0] * 60
+    coefficient = Annealed(1.0, *papers.vae_disco("mass").decorrelation.annealing)
+    assert values_of(coefficient, 100) == pytest.approx(expected)
+    # Outlier exposure counts its patience from epoch 35 on, when the last rise is over.
+    assert Annealed(1.0, *papers.vae_outlier_exposure().exposure.annealing).n_epochs == 35
 
 
 def test_the_objective_sees_it_and_only_full_strength_counts():
@@ -42,7 +58,7 @@ def test_the_objective_sees_it_and_only_full_strength_counts():
         )
 
     best = fit(max_epochs=4, select="best")
-    assert seen[::2] == [0.0, 0.0, 0.5, 1.0]
+    assert seen[::2] == [0.0, 0.0, 1.0, 1.0]
     assert best.histories[0][0]["valid_loss"] == 0
     last = fit(max_epochs=4, select="last", validation_fraction=0.1, early_stopping=True)
     for a, b in zip(
@@ -54,7 +70,7 @@ def test_the_objective_sees_it_and_only_full_strength_counts():
 
 
 def test_annealing_that_never_ends_is_an_error():
-    with pytest.raises(ValueError, match=r"takes 10 epochs, .* max_epochs=10"):
+    with pytest.raises(ValueError, match=r"takes 15 epochs, .* max_epochs=10"):
         Trainer(max_epochs=10).fit(
             build,
             lambda network, batch: network(batch["x"]).squeeze(-1),

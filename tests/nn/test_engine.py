@@ -14,7 +14,7 @@ from skad.nn._engine import Trainer
 from skad.nn._loader import EventData, EventLoader
 from skad.nn._members import Members, per_event
 from skad.nn._mlp import MLP, Standardize
-from skad.nn._schedules import SCHEDULES
+from skad.nn._schedules import SCHEDULES, schedule_of
 from skad.nn._trained import log_mean_exp
 
 N = 600
@@ -414,6 +414,16 @@ def test_a_part_of_every_network(tensors):
 def test_log_mean_exp_of_large_values():
     values = torch.tensor([[1e4, -1e4], [1e4 + np.log(3), -1e4]], dtype=torch.float64)
     torch.testing.assert_close(log_mean_exp(values), values[0] + torch.tensor([np.log(2), 0.0]))
+
+
+def test_drops_of_the_rate_begin_with_their_epoch():
+    n_epochs, n_batches = 7, 3
+    drops = schedule_of({4: 0.01, 2: 0.1}, n_epochs)
+    rates = [drops(step / (n_epochs * n_batches)) for step in range(n_epochs * n_batches)]
+    assert rates == [1.0] * 6 + [0.1] * 6 + [0.01] * 9
+    for wrong in ({-1: 0.1}, {1.5: 0.1}, {1: 0.0}):
+        with pytest.raises(ValueError, match=r"schedule must be a name or \{epoch: factor\}"):
+            schedule_of(wrong, n_epochs)
 
 
 def test_schedules_start_peak_and_end():
