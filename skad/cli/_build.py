@@ -103,8 +103,8 @@ class _Builder:
         if name not in self.known:
             raise self.settings.error(
                 [*keys, "name"],
-                f"{_dotted(keys)} has the name {name!r}, which neither skad nor scikit-learn has"
-                f"{nearest(name, self.known)}.",
+                f"{_dotted(keys)} has the name {name!r}, which neither skad nor scikit-learn has."
+                f"{nearest(name, self.known)}",
             )
         cls = self.known[name]
         allowed = [
@@ -119,7 +119,7 @@ class _Builder:
             if key not in allowed:
                 raise self.settings.error(
                     [*keys, key],
-                    f"{_dotted([*keys, key])} is no parameter of {name}{nearest(key, allowed)}. It "
+                    f"{_dotted([*keys, key])} is no parameter of {name}.{nearest(key, allowed)} It "
                     f"takes: {', '.join(allowed) or 'none'}.",
                 )
             parameters[key] = self._value([*keys, key], key, item, cls)
