@@ -9,6 +9,7 @@ import numpy as np
 from skad.cli._build import build, check_parameters
 from skad.cli._settings import nearest
 from skad.exceptions import SettingsError
+from skad.utils import _sklearn as sk
 
 __all__ = [
     "Events",
@@ -98,13 +99,8 @@ def _read_options(settings, table, read_events):
         if name == "filters" and isinstance(value, list):
             value = [tuple(each) if isinstance(each, list) else each for each in value]
         options[name] = value
-    constraints = getattr(read_events, "_skl_parameter_constraints", {})
-
-    class Reader:
-        _parameter_constraints = constraints
-
-    Reader.__name__ = "read_events"
-    return check_parameters(settings, ["input"], Reader, options)
+    constraints = sk.function_constraints(read_events)
+    return check_parameters(settings, ["input"], "read_events", constraints, options)
 
 
 def _paths(settings, keys, value):

@@ -183,7 +183,8 @@ def fetch(name, listed, output, as_json):
 def features(source, target, kind, features, unit, keep, key, overwrite, as_json):
     """Compute observables of collider events.
 
-    Those of SOURCE files are written to TARGET.     The events stream through memory batch by batch. "-" is CSV on standard input or output.
+    Those of SOURCE files are written to TARGET. The events stream through memory batch by batch.
+    "-" is CSV on standard input or output.
     """
     from skad.cli._features import write_features
 
@@ -268,7 +269,8 @@ def _write_settings(init, events, resonance, overwrite):
 def fit(source, detector, coordinates, label, key, output, overwrite, as_json):
     """Fit a detector and store it in a model file.
 
-    It is fitted to the events of SOURCE files.     SOURCE may be a settings file instead; its [features], [coordinates] and [detector] become one
+    It is fitted to the events of SOURCE files. SOURCE may be a settings file instead; its
+    [features], [coordinates] and [detector] become one
     model, which scores files of the same columns. Model files run no code when they are loaded.
     """
     from skad.cli._compare import settings_of
@@ -299,7 +301,8 @@ def fit(source, detector, coordinates, label, key, output, overwrite, as_json):
 def score(options, model, source, target, method, keep, key, as_json, **settings):
     """Score event files with a stored model.
 
-    The scores of SOURCE files by MODEL are written to TARGET.     Files larger than memory stream through; after an interruption the same command goes on where it
+    The scores of SOURCE files by MODEL are written to TARGET. Files larger than memory stream
+    through; after an interruption the same command goes on where it
     stopped. "-" is CSV on standard input or output.
     """
     from skad.cli._models import score_events

@@ -63,7 +63,8 @@ def build_hunt(settings):
         table["checkpoint"] = settings.path(table["checkpoint"])
     # A result that cannot be repeated is none.
     table.setdefault("random_state", 0)
-    parameters = check_parameters(settings, ["search"], BumpHunt, table)
+    constraints = BumpHunt._parameter_constraints
+    parameters = check_parameters(settings, ["search"], "BumpHunt", constraints, table)
     return BumpHunt(_detector(settings), **parameters)
 
 
@@ -287,6 +288,18 @@ def load_search(folder):
     -------
     report : SearchReport
     settings : Settings
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder holds no results.
+
+    Examples
+    --------
+    >>> from skad.cli import load_search
+    >>> load_search("nowhere")
+    Traceback (most recent call last):
+    FileNotFoundError: nowhere holds no results of a search: nowhere/search.json does not exist.
     """
     from skad.report import SearchReport
 
@@ -315,6 +328,13 @@ def repeat_search(folder, *, verbose=0):
     -------
     differences : list of str
         What is not bitwise the same; empty where all is.
+
+    Examples
+    --------
+    >>> from skad.cli import repeat_search
+    >>> repeat_search("nowhere")
+    Traceback (most recent call last):
+    FileNotFoundError: nowhere holds no results of a search: nowhere/search.json does not exist.
     """
     report, settings = load_search(folder)
     again, _ = _search(settings, verbose)
