@@ -56,6 +56,8 @@ ROOMS = [
     "inspection",
     "plotting",
     "papers",
+    "report",
+    "cli",
     "nn",
     "base",
     "utils",

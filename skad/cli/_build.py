@@ -55,12 +55,11 @@ def build(settings, keys, *, skip=()):
     return _Builder(settings, known_classes()).build(list(keys), value, skip)
 
 
-def check_parameters(settings, keys, cls, parameters):
-    """Check values against the constraints of a class, each at its own line; return them.
+def check_parameters(settings, keys, owner, constraints, parameters):
+    """Check values against the constraints of their owner, each at its own line; return them.
 
     A list is turned into a tuple, and "none" into None, where only that is allowed.
     """
-    constraints = getattr(cls, "_parameter_constraints", {})
     checked = {}
     for name, value in parameters.items():
         constraint = constraints.get(name, "no_validation")
@@ -73,7 +72,7 @@ def check_parameters(settings, keys, cls, parameters):
         for candidate in candidates:
             try:
                 sk.validate_parameter_constraints(
-                    {name: constraint}, {name: candidate}, caller_name=cls.__name__
+                    {name: constraint}, {name: candidate}, caller_name=owner
                 )
             except ValueError as exc:
                 problem = problem or exc
@@ -103,8 +102,8 @@ class _Builder:
         if name not in self.known:
             raise self.settings.error(
                 [*keys, "name"],
-                f"{_dotted(keys)} has the name {name!r}, which neither skad nor scikit-learn has"
-                f"{nearest(name, self.known)}.",
+                f"{_dotted(keys)} has the name {name!r}, which neither skad nor scikit-learn has."
+                f"{nearest(name, self.known)}",
             )
         cls = self.known[name]
         allowed = [
@@ -119,11 +118,12 @@ class _Builder:
             if key not in allowed:
                 raise self.settings.error(
                     [*keys, key],
-                    f"{_dotted([*keys, key])} is no parameter of {name}{nearest(key, allowed)}. It "
+                    f"{_dotted([*keys, key])} is no parameter of {name}.{nearest(key, allowed)} It "
                     f"takes: {', '.join(allowed) or 'none'}.",
                 )
             parameters[key] = self._value([*keys, key], key, item, cls)
-        parameters = check_parameters(self.settings, keys, cls, parameters)
+        constraints = getattr(cls, "_parameter_constraints", {})
+        parameters = check_parameters(self.settings, keys, name, constraints, parameters)
         try:
             return cls(**parameters)
         except (TypeError, ValueError, SkadError) as exc:

@@ -9,8 +9,16 @@ import numpy as np
 from skad.cli._build import build, check_parameters
 from skad.cli._settings import nearest
 from skad.exceptions import SettingsError
+from skad.utils import _sklearn as sk
 
-__all__ = ["Events", "fingerprint", "looks_like_truth", "read_input"]
+__all__ = [
+    "Events",
+    "check_column",
+    "feature_transformer",
+    "fingerprint",
+    "looks_like_truth",
+    "read_input",
+]
 
 # Keys of [input] beside the parameters of `read_events`.
 _OWN = ("path", "simulation", "label")
@@ -32,7 +40,7 @@ def looks_like_truth(name):
     return str(name).lower() in _TRUTH
 
 
-def read_input(settings, *, truth=False):
+def read_input(settings, *, truth=False, features=True):
     """Read the events that the table [input] names, and compute [features].
 
     Parameters
@@ -40,6 +48,8 @@ def read_input(settings, *, truth=False):
     settings : Settings
     truth : bool, default=False
         Whether the column `label` is wanted.
+    features : bool, default=True
+        Whether [features] are computed; else the columns stay as they are in the files.
 
     Returns
     -------
@@ -69,7 +79,7 @@ def read_input(settings, *, truth=False):
         y = np.repeat([1, 0], [len(frame), len(simulation)])
         frame = pd.concat([frame, simulation], ignore_index=True)
         files = [*files, *more]
-    transformer = _transformer(settings)
+    transformer = feature_transformer(settings) if features else None
     if transformer is not None:
         frame = transformer.set_output(transform="pandas").fit_transform(frame)
     return Events(frame, y, values if truth else None, files)
@@ -89,13 +99,8 @@ def _read_options(settings, table, read_events):
         if name == "filters" and isinstance(value, list):
             value = [tuple(each) if isinstance(each, list) else each for each in value]
         options[name] = value
-    constraints = getattr(read_events, "_skl_parameter_constraints", {})
-
-    class Reader:
-        _parameter_constraints = constraints
-
-    Reader.__name__ = "read_events"
-    return check_parameters(settings, ["input"], Reader, options)
+    constraints = sk.function_constraints(read_events)
+    return check_parameters(settings, ["input"], "read_events", constraints, options)
 
 
 def _paths(settings, keys, value):
@@ -110,7 +115,7 @@ def _take(settings, frame, label):
     if label not in frame:
         raise settings.error(
             ["input", "label"],
-            f"the files have no column {label!r}{nearest(label, frame.columns)}.",
+            f"the files have no column {label!r}.{nearest(label, frame.columns)}",
         )
     return frame.pop(label).to_numpy()
 
@@ -126,7 +131,8 @@ def _refuse_truth(settings, frame):
             )
 
 
-def _transformer(settings):
+def feature_transformer(settings):
+    """Return the unfitted transformer that [features] describes, or None."""
     value = settings.values.get("features")
     if value is None:
         return None
@@ -154,7 +160,7 @@ def check_column(settings, keys, name, X):
     if isinstance(name, str) and name not in X.columns:
         raise settings.error(
             keys,
-            f"{'.'.join(keys)} is {name!r}, which is no column{nearest(name, X.columns)}. There "
+            f"{'.'.join(keys)} is {name!r}, which is no column.{nearest(name, X.columns)} There "
             f"are: {', '.join(map(str, X.columns))}.",
         )
     if isinstance(name, bool) or not isinstance(name, (str, int)):

@@ -35,7 +35,7 @@ def fetch_data(name, output=None):
 
     if name not in DATASETS:
         raise DataFileError(
-            f"there is no data set {name!r}{nearest(name, DATASETS)}. There are: "
+            f"there is no data set {name!r}.{nearest(name, DATASETS)} There are: "
             f"{', '.join(sorted(DATASETS))}."
         )
     bunch = getattr(datasets, DATASETS[name])(as_frame=True)

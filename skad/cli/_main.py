@@ -30,7 +30,14 @@ A search in three commands:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
+class _Group(click.Group):
+    def list_commands(self, context):
+        """In the order of an analysis, not of the alphabet."""
+        return list(self.commands)
+
+
 @click.group(
+    cls=_Group,
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -174,9 +181,10 @@ def fetch(name, listed, output, as_json):
 @click.option("--overwrite", is_flag=True, help="Replace the target.")
 @json_option
 def features(source, target, kind, features, unit, keep, key, overwrite, as_json):
-    """Compute observables of SOURCE files and write them to TARGET.
+    """Compute observables of collider events.
 
-    The events stream through memory batch by batch. "-" is CSV on standard input or output.
+    Those of SOURCE files are written to TARGET. The events stream through memory batch by batch.
+    "-" is CSV on standard input or output.
     """
     from skad.cli._features import write_features
 
@@ -204,8 +212,9 @@ def features(source, target, kind, features, unit, keep, key, overwrite, as_json
 @json_option
 @click.pass_obj
 def search(options, settings, init, events, resonance, output, overwrite, as_json):
-    """Run the search of a SETTINGS file; a folder of results is run again and compared.
+    """Run a search from its settings file.
 
+    A folder of results in place of SETTINGS is run again and compared, number by number.
     `skad search --init search.toml --input events.parquet` writes a settings file to begin with.
     "-" reads the settings from standard input.
     """
@@ -249,6 +258,121 @@ def _write_settings(init, events, resonance, overwrite):
 
 
 @cli.command()
+@click.argument("source", nargs=-1, required=True)
+@click.option("-d", "--detector", help='The detector: "IsolationForest{n_estimators = 200}".')
+@click.option("--coordinates", help="A transformer before it, for example RobustScaler.")
+@click.option("--label", help="Column of the truth, which is left out.")
+@click.option("--key", help="Tree or dataset, where a file has several.")
+@click.option("-o", "--output", default="model.skad", show_default=True, help="The model file.")
+@click.option("--overwrite", is_flag=True, help="Replace a model that is there.")
+@json_option
+def fit(source, detector, coordinates, label, key, output, overwrite, as_json):
+    """Fit a detector and store it in a model file.
+
+    It is fitted to the events of SOURCE files. SOURCE may be a settings file instead; its
+    [features], [coordinates] and [detector] become one
+    model, which scores files of the same columns. Model files run no code when they are loaded.
+    """
+    from skad.cli._compare import settings_of
+    from skad.cli._models import fit_model
+
+    detectors = [] if detector is None else [detector]
+    settings = settings_of(
+        source, detectors, label=label, key=key, coordinates=coordinates, single=True
+    )
+    done = fit_model(settings, output, overwrite=overwrite)
+    _print(done, as_json, f"{done['model']}: {done['kind']}, {done['n_events']} events")
+
+
+@cli.command()
+@click.argument("model", type=click.Path(exists=True))
+@click.argument("source", nargs=-1, required=True)
+@click.argument("target")
+@click.option("--method", multiple=True, help="What to write; default: the anomaly score.")
+@click.option("--keep", default="", help="Columns to copy, with commas between them.")
+@click.option("--key", help="Tree or dataset, where a file has several.")
+@click.option("--batch-size", type=int, default=100_000, show_default=True)
+@click.option("--n-jobs", type=int, default=1, show_default=True, help="-1 means all cores.")
+@click.option("--keep-nan", is_flag=True, help="Events with NaN get the score NaN.")
+@click.option("--overwrite", is_flag=True, help="Replace the target.")
+@click.option("--restart", is_flag=True, help="Throw away what an interrupted call left.")
+@json_option
+@click.pass_obj
+def score(options, model, source, target, method, keep, key, as_json, **settings):
+    """Score event files with a stored model.
+
+    The scores of SOURCE files by MODEL are written to TARGET. Files larger than memory stream
+    through; after an interruption the same command goes on where it
+    stopped. "-" is CSV on standard input or output.
+    """
+    from skad.cli._models import score_events
+
+    done = score_events(
+        model,
+        source,
+        target,
+        method=list(method) or None,
+        keep=_split(keep) or [],
+        key=key,
+        verbose=options["verbose"],
+        **settings,
+    )
+    if target != "-":
+        _print(done, as_json, f"{done['n_events']} events scored into {target}")
+
+
+@cli.command()
+@click.argument("source", nargs=-1, required=True)
+@click.option(
+    "-d",
+    "--detector",
+    "detectors",
+    multiple=True,
+    help='A detector to compare, with parameters in braces: "IsolationForest{n_estimators = 200}".',
+)
+@click.option(
+    "--coordinates", help="A transformer before every detector, for example RobustScaler."
+)
+@click.option("--label", help="Column of the truth; default: the one that looks like it.")
+@click.option("--key", help="Tree or dataset, where a file has several.")
+@click.option("-o", "--output", default="comparison.html", show_default=True, help="The report.")
+@json_option
+@click.pass_obj
+def compare(options, source, detectors, coordinates, label, key, output, as_json):
+    """Compare detectors side by side on the same events.
+
+    Every detector is fitted without labels to half of the events and scores the other half, on
+    several splits. With a column of truth (1 = signal) the report ranks them; without one it shows
+    how far they agree. SOURCE may be a settings file with tables [detectors.NAME] instead. The
+    numbers go to a .json file beside the report.
+    """
+    from skad.cli._compare import run_comparison, settings_of
+
+    settings = settings_of(source, detectors, label=label, key=key, coordinates=coordinates)
+    made = run_comparison(settings, verbose=options["verbose"])
+    path = made.write_html(output)
+    path.with_suffix(".json").write_text(made.json(), encoding="utf-8")
+    if as_json:
+        click.echo(made.json(), nl=False)
+        return
+    click.echo(_text_table(made.content))
+    click.echo(made.content["answer"]["text"])
+    click.echo(path)
+
+
+def _text_table(content):
+    """Return the detectors of a comparison as lines of text."""
+    columns = [("max_sic", "max SIC"), ("auc", "AUC")] if content["labelled"] else []
+    columns += [("fit_seconds", "fit [s]"), ("score_seconds", "score [s]")]
+    width = max(len(row["name"]) for row in content["detectors"])
+    lines = ["  ".join([" " * width, *(f"{title:>9}" for _, title in columns)])]
+    for row in content["detectors"]:
+        cells = ["–" if row[name] is None else f"{row[name]:.3f}" for name, _ in columns]
+        lines.append("  ".join([f"{row['name']:<{width}}", *(f"{cell:>9}" for cell in cells)]))
+    return "\n".join(lines)
+
+
+@cli.command()
 @click.argument("results", type=click.Path(exists=True))
 @click.option(
     "--format",
@@ -260,8 +384,9 @@ def _write_settings(init, events, resonance, overwrite):
 @click.option("-o", "--output", help='File to write, "-" for standard output.')
 @click.option("--open", "opened", is_flag=True, help="Show it in the browser.")
 def report(results, kind, output, opened):
-    """Write the report of RESULTS, a folder of `skad search` or a file of `skad compare --json`.
+    """Write the report of a search or comparison.
 
+    RESULTS is a folder of `skad search` or a .json file of `skad compare`.
     Without an output it is report.html (.md, .json) in the folder.
     """
     from skad.report import read_report

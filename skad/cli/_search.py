@@ -63,7 +63,8 @@ def build_hunt(settings):
         table["checkpoint"] = settings.path(table["checkpoint"])
     # A result that cannot be repeated is none.
     table.setdefault("random_state", 0)
-    parameters = check_parameters(settings, ["search"], BumpHunt, table)
+    constraints = BumpHunt._parameter_constraints
+    parameters = check_parameters(settings, ["search"], "BumpHunt", constraints, table)
     return BumpHunt(_detector(settings), **parameters)
 
 
@@ -182,10 +183,10 @@ def _search(settings, verbose):
     from skad.report import SearchReport
 
     hunt = build_hunt(settings)
-    timings, clock = {}, _Clock()
+    timings, lap = {}, clock()
     events = read_input(settings)
     check_column(settings, ["search", "resonance"], hunt.resonance, events.X)
-    timings["read"] = clock.lap()
+    timings["read"] = lap()
     _logger.info("%d events with %s", len(events.X), ", ".join(map(str, events.X.columns)))
     if verbose and "verbose" not in settings.table("search"):
         hunt.set_params(verbose=verbose)
@@ -195,7 +196,7 @@ def _search(settings, verbose):
             hunt.fit(events.X, events.y)
         except (TypeError, ValueError) as exc:
             raise _located(settings, exc) from exc
-    timings["search"] = clock.lap()
+    timings["search"] = lap()
     options = settings.table("report")
     report = SearchReport.from_hunt(
         hunt,
@@ -206,17 +207,8 @@ def _search(settings, verbose):
         unit=options.get("unit"),
         n_events=options.get("n_events", 20),
         record={
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "settings": settings.text,
-            "settings_name": Path(settings.name).name,
-            "folder": str(settings.folder),
+            **described(settings, events),
             "seed": hunt.random_state,
-            "data": {
-                "files": [_relative(path, settings.folder) for path in events.files],
-                "n_events": len(events.X),
-                "columns": [str(name) for name in events.X.columns],
-                "sha256": fingerprint(events.X, events.y),
-            },
             "scores_sha256": _digest(hunt),
             "warnings": gathered(caught),
             "timings": timings,
@@ -231,14 +223,30 @@ def _relative(path, folder):
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 
-class _Clock:
-    def __init__(self):
-        self.last = time.perf_counter()
+def described(settings, events):
+    """Return what a result has to remember of its settings and events."""
+    return {
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "settings": settings.text,
+        "folder": str(settings.folder),
+        "data": {
+            "files": [_relative(path, settings.folder) for path in events.files],
+            "n_events": len(events.X),
+            "columns": [str(name) for name in events.X.columns],
+            "sha256": fingerprint(events.X, events.y),
+        },
+    }
 
-    def lap(self):
-        now = time.perf_counter()
-        self.last, seconds = now, now - self.last
-        return round(seconds, 2)
+
+def clock():
+    """Return a function that gives the seconds since it was last called."""
+    last = [time.perf_counter()]
+
+    def lap():
+        before, last[0] = last[0], time.perf_counter()
+        return round(last[0] - before, 2)
+
+    return lap
 
 
 def gathered(caught):
@@ -280,6 +288,18 @@ def load_search(folder):
     -------
     report : SearchReport
     settings : Settings
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder holds no results.
+
+    Examples
+    --------
+    >>> from skad.cli import load_search
+    >>> load_search("nowhere")
+    Traceback (most recent call last):
+    FileNotFoundError: nowhere holds no results of a search: nowhere/search.json does not exist.
     """
     from skad.report import SearchReport
 
@@ -308,6 +328,13 @@ def repeat_search(folder, *, verbose=0):
     -------
     differences : list of str
         What is not bitwise the same; empty where all is.
+
+    Examples
+    --------
+    >>> from skad.cli import repeat_search
+    >>> repeat_search("nowhere")
+    Traceback (most recent call last):
+    FileNotFoundError: nowhere holds no results of a search: nowhere/search.json does not exist.
     """
     report, settings = load_search(folder)
     again, _ = _search(settings, verbose)

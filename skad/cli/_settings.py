@@ -17,7 +17,9 @@ TABLES = {
     "features": None,
     "coordinates": None,
     "detector": None,
+    "detectors": None,
     "search": None,
+    "compare": ("n_repeats", "test_size", "fraction", "n_jobs", "random_state"),
     "report": ("labels", "unit", "n_events"),
     "output": ("folder",),
 }
@@ -72,8 +74,8 @@ class Settings:
             if key not in allowed:
                 raise self.error(
                     [*keys, key],
-                    f"{'.'.join([*map(str, keys), key])} is not known to {owner}"
-                    f"{nearest(key, allowed)}. It takes: {', '.join(allowed)}.",
+                    f"{'.'.join([*map(str, keys), key])} is not known to {owner}."
+                    f"{nearest(key, allowed)} It takes: {', '.join(allowed)}.",
                 )
 
     def path(self, path):
@@ -82,12 +84,12 @@ class Settings:
 
 
 def nearest(name, allowed):
-    """Return the words that propose the nearest right name, or nothing."""
+    """Return the sentence that proposes the nearest right name, or nothing."""
     close = difflib.get_close_matches(str(name), list(map(str, allowed)), n=1, cutoff=0.6)
     if not close:
         lower = {str(each).lower(): str(each) for each in allowed}
         close = [lower[found] for found in difflib.get_close_matches(str(name).lower(), lower, n=1)]
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def read_settings(path):

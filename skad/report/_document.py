@@ -54,6 +54,11 @@ class Report:
     def __init__(self, content):
         self.content = content
 
+    @functools.cached_property
+    def _drawn(self):
+        """The document with its figures, which take a second to draw."""
+        return self._document(figures=True)
+
     def __repr__(self):
         return f"{type(self).__name__}({self.content['title']!r})"
 
@@ -73,7 +78,7 @@ class Report:
         -------
         page : str
         """
-        return _template("report.html").render(document=self._document(figures=True))
+        return _template("report.html").render(document=self._drawn)
 
     def write_html(self, path):
         """Write the report as one HTML page.
@@ -127,8 +132,7 @@ class Report:
         -------
         figures : list
         """
-        sections = self._document(figures=True).sections
-        return [figure for section in sections for figure in section.figures]
+        return [figure for section in self._drawn.sections for figure in section.figures]
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """Figures of the reports, as SVG with a text that says what they show."""
 
 import base64
+import functools
 import io
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ __all__ = ["Figure", "new_figure", "search_figures"]
 _BLUE, _ORANGE, _GREEN = "#0072B2", "#D55E00", "#009E73"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Figure:
     """One figure: its name, a heading, a caption, a text for those who do not see it, and itself.
 
@@ -29,7 +30,7 @@ class Figure:
     alt: str
     drawn: object
 
-    @property
+    @functools.cached_property
     def svg(self):
         """The figure as SVG; text is drawn as outlines, so that it looks the same everywhere."""
         rc_context = import_optional(

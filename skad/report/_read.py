@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+from skad.report._comparison_content import COMPARISON_SCHEMA
+from skad.report._comparison_report import ComparisonReport
 from skad.report._search_content import SCHEMA
 from skad.report._search_report import SearchReport
 
 __all__ = ["read_report"]
 
-_REPORTS = {SCHEMA: SearchReport}
+_REPORTS = {SCHEMA: SearchReport, COMPARISON_SCHEMA: ComparisonReport}
 
 
 def read_report(path):

@@ -216,7 +216,8 @@ def _range(values):
 
 def _features_of(hunt, values, names, m, shown, labels, unit):
     """Histograms of every feature: events of the window, and those that pass the cut."""
-    if shown is None:
+    if shown is None or hunt.results_["efficiency"][shown] == 1:
+        # Without a cut nothing is selected.
         return {"features": []}
     region = hunt.regions_[int(hunt.results_["window"][shown])]
     inside = region.mask(m)

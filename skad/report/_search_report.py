@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skad.report._document import Document, Report, Section, Table
 from skad.report._figures import search_figures
+from skad.report._record import record_sections
 from skad.report._search_content import SCHEMA, search_content
 from skad.utils._children import requires_y, rows_of
 from skad.utils._labels import read_labels
@@ -194,7 +195,7 @@ class SearchReport(Report):
                 events["rows"],
             )
             sections.append(Section("Most anomalous events", tables=[table]))
-        sections += _record_sections(content)
+        sections += record_sections(content)
         answer = content["answer"]
         return Document(
             title=content["title"],
@@ -208,32 +209,3 @@ class SearchReport(Report):
 
 def _section(figure):
     return Section(figure.heading, figures=[figure])
-
-
-def _record_sections(content):
-    """Settings, data, warnings, versions, timings, how to cite."""
-    record = content["record"]
-    sections = []
-    if record.get("warnings"):
-        rows = [[each["category"], each["count"], each["message"]] for each in record["warnings"]]
-        table = Table("Warnings of the search", ["kind", "times", "message"], rows)
-        sections.append(Section("Warnings", tables=[table]))
-    if record.get("settings"):
-        sections.append(Section("Settings", code=record["settings"].rstrip()))
-    tables = []
-    for name, caption in (("data", "Data"), ("timings", "Seconds")):
-        if record.get(name):
-            rows = [[key, value] for key, value in record[name].items()]
-            tables.append(Table(caption, ["what", "value"], [_flat(row) for row in rows]))
-    rows = [[name, version] for name, version in content["versions"].items()]
-    if "seed" in record:
-        rows.append(["random_state", record["seed"]])
-    tables.append(Table("Versions and seed", ["what", "value"], rows))
-    sections.append(Section("Data, versions, timings", tables=tables))
-    cite = [f"skad {content['versions']['skad']} (see CITATION.cff)", *content["citations"]]
-    sections.append(Section("How to cite", text=cite))
-    return sections
-
-
-def _flat(row):
-    return [", ".join(map(str, value)) if isinstance(value, list) else value for value in row]

@@ -31,6 +31,12 @@ def versions():
     -------
     versions : dict of str to str
         Of the packages that are installed.
+
+    Examples
+    --------
+    >>> from skad.report import versions
+    >>> list(versions())[:3]
+    ['skad', 'python', 'numpy']
     """
     found = {"skad": skad.__version__, "python": platform.python_version()}
     for name in _PACKAGES:
@@ -47,6 +53,12 @@ def environment():
     Returns
     -------
     environment : dict
+
+    Examples
+    --------
+    >>> from skad.report import environment
+    >>> environment()["devices"][0]
+    'cpu'
     """
     import threadpoolctl
     import torch

@@ -35,6 +35,7 @@ __all__ = [
     "column_transformer_parts",
     "fit_context",
     "metric_of_tree",
+    "function_constraints",
     "num_samples",
     "power_transformer_scale",
     "power_transformer_scaler",
@@ -149,6 +150,11 @@ def column_transformer_parts(transformer):
         if not (isinstance(part, str) and part == "drop")
         and len(transformer._transformer_to_input_indices[name])
     ]
+
+
+def function_constraints(function):
+    """Return the constraints that `validate_params` gave a function; none for others."""
+    return getattr(function, "_skl_parameter_constraints", {})
 
 
 def power_transformer_scaler(transformer):

@@ -1,0 +1,253 @@
+"""The commands do what the functions behind them do, and end with the exit codes they document."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skad.cli import load_search, main, read_settings, repeat_search, run_search
+from skad.cli._events import read_input
+from skad.cli._search import build_hunt
+from skad.coordinates import DijetCoordinates
+from skad.datasets import load_dijets
+from skad.io import read_events, write_events
+
+
+@pytest.fixture(scope="module")
+def results(analysis):
+    """Results of the small search, written once."""
+    run_search(analysis / "search.toml", analysis / "results")
+    return analysis / "results"
+
+
+def test_help_is_quick_and_loads_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from skad.cli import main\n"
+        "try:\n    main(['--help'])\n"
+        "except SystemExit:\n    pass\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    seconds = []
+    for _ in range(3):
+        started = time.process_time()
+        before = time.perf_counter()
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        seconds.append(time.perf_counter() - before)
+        assert time.process_time() - started < 1
+    loaded = set(json.loads(run.stdout.splitlines()[-1].replace("'", '"')))
+    assert loaded.isdisjoint({"numpy", "sklearn", "torch", "pandas", "matplotlib", "jinja2"})
+    # 0.3 s on a machine that does nothing else; the tests share it.
+    assert min(seconds) < 1.0
+
+
+def test_every_command_has_a_help(skad):
+    code, out, _ = skad("--help")
+    assert code == 0 and "Exit codes" in out
+    for name in ("search", "report", "compare", "fit", "score", "features", "fetch", "info"):
+        assert f"  {name} " in out
+        code, text, _ = skad(name, "--help")
+        assert code == 0 and text.startswith(f"Usage: skad {name}")
+
+
+def test_search_is_the_bump_hunt_of_its_settings(analysis, results):
+    settings = read_settings(analysis / "search.toml")
+    events = read_input(settings, truth=True)
+    assert list(events.X.columns) == ["m", "x1", "x2"] and events.truth.sum() == 40
+    hunt = build_hunt(settings).fit(events.X)
+    table = pd.read_csv(results / "results.csv")
+    for name in ("n_observed", "background", "z_local", "p_local"):
+        np.testing.assert_allclose(table[name], hunt.results_[name], rtol=1e-12)
+    content = json.loads((results / "search.json").read_text())
+    assert content["p_global"] == hunt.p_global_
+    assert [row["z_local"] for row in content["results"]] == hunt.results_["z_local"].tolist()
+
+
+def test_results_remember_what_they_rest_on(analysis, results):
+    record = load_search(results)[0].content["record"]
+    assert record["settings"] == (analysis / "search.toml").read_text()
+    assert (results / "settings.toml").read_text() == record["settings"]
+    assert record["seed"] == 1 and record["data"]["n_events"] == 4040
+    assert record["data"]["columns"] == ["m", "x1", "x2"] and len(record["data"]["sha256"]) == 64
+    assert record["data"]["files"] == ["events.csv"]
+    assert set(record["timings"]) == {"read", "search"}
+    assert {"skad", "python", "numpy", "scikit-learn"} <= set(
+        load_search(results)[0].content["versions"]
+    )
+    assert {path.suffix for path in (results / "figures").iterdir()} == {".pdf", ".svg"}
+
+
+def test_repeated_search_is_bitwise_the_same(results, skad):
+    code, out, _ = skad("-q", "search", results)
+    assert (code, out.strip()) == (0, "bitwise the same")
+
+
+def test_repeated_search_finds_other_numbers(results, tmp_path, analysis, skad):
+    changed = tmp_path / "results"
+    changed.mkdir()
+    content = json.loads((results / "search.json").read_text())
+    content["results"][1]["n_observed"] += 1
+    content["versions"]["numpy"] = "1.0"
+    (changed / "search.json").write_text(json.dumps(content))
+    code, out, _ = skad("-q", "search", changed, "--json")
+    assert code == 4
+    found = json.loads(out)
+    assert not found["same"]
+    assert [line.partition(":")[0] for line in found["differences"]] == [
+        "row 1, n_observed",
+        "version of numpy",
+    ]
+    # Other events are noticed by their fingerprint.
+    content["record"]["folder"] = str(tmp_path)
+    events = read_events(analysis / "events.csv")
+    events.loc[0, "x1"] += 1e-9
+    write_events(events, tmp_path / "events.csv")
+    (changed / "search.json").write_text(json.dumps(content))
+    assert repeat_search(changed)[0].startswith("data: ")
+
+
+def test_search_prints_its_answer(analysis, write, skad):
+    code, out, err = skad("search", write(), "--output", analysis / "other", "--json")
+    answer = json.loads(out)
+    assert code == 0 and answer["verdict"] in out and answer["n_tests"] == 4
+    assert "held-out scores" in err and "4040 events" in err
+    code, _, err = skad("-q", "search", analysis / "changed.toml", "--output", analysis / "other")
+    assert code == 3 and "--overwrite" in err
+
+
+def test_settings_from_standard_input(analysis, monkeypatch, skad, tmp_path):
+    text = (analysis / "search.toml").read_text()
+    monkeypatch.chdir(analysis)
+    monkeypatch.setattr("sys.stdin.read", lambda: text, raising=False)
+    import io
+
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    code, out, _ = skad("-q", "search", "-", "-o", tmp_path / "from-input")
+    assert code == 0 and (tmp_path / "from-input" / "report.html").exists()
+    assert "expected" in out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('path = "events.csv"', 'path = "event.csv"', "event.csv"),
+        ('resonance = "m"', 'resonance = "mm"', "Did you mean 'm'?"),
+        ("[[3.1, 3.5], [3.3, 3.7]]", "[[31.0, 35.0]]", "outside the data"),
+        ('label = "label"', 'label = "lable"', "Did you mean 'label'?"),
+        ('label = "label"', "", "looks like truth labels"),
+    ],
+)
+def test_wrong_inputs_are_refused(write, skad, old, new, message):
+    code, _, err = skad("-q", "search", write((old, new)))
+    assert code in (2, 3) and message in err and "Traceback" not in err
+
+
+def test_init_writes_settings_for_a_file(analysis, tmp_path, skad):
+    target = tmp_path / "new.toml"
+    code, out, _ = skad("search", "--init", target, "--input", analysis / "events.csv")
+    assert code == 0 and str(target) in out
+    assert read_settings(target).values["search"]["resonance"] == "m"
+    code, _, err = skad("search", "--init", target)
+    assert code == 3 and "--overwrite" in err
+    code, out, _ = skad("search", "--init", "-")
+    assert code == 0 and out.startswith("# Settings of a search")
+
+
+def test_report_in_every_format(results, tmp_path, skad):
+    for kind, beginning in [
+        ("html", "<!DOCTYPE html>"),
+        ("markdown", "# A small search"),
+        ("json", "{"),
+    ]:
+        code, out, _ = skad("report", results, "--format", kind, "-o", "-")
+        assert code == 0 and out.startswith(beginning)
+    code, out, _ = skad("report", results, "--format", "markdown", "-o", tmp_path / "r.md")
+    assert Path(out.strip()).read_text().startswith("# A small search")
+
+
+def test_features_are_those_of_the_transformer(tmp_path, skad, monkeypatch):
+    dijets = load_dijets(n_background=300, n_signal=20, random_state=0, as_frame=True)
+    source, target = tmp_path / "jets.csv", tmp_path / "features.parquet"
+    write_events(dijets.data.assign(truth=dijets.target), source)
+    code, out, _ = skad(
+        *["features", source, target, "--features", "mjj,tau21_j1", "--keep", "truth"]
+    )
+    assert code == 0 and out.strip() == "320 events with mjj, tau21_j1, truth"
+    found = read_events(target)
+    expected = DijetCoordinates(features=("mjj", "tau21_j1")).fit_transform(dijets.data)
+    np.testing.assert_allclose(found[["mjj", "tau21_j1"]], expected, rtol=1e-12)
+    assert found["truth"].sum() == 20
+    code, out, _ = skad("features", source, "-", "--features", "mjj", "--unit", "GeV")
+    assert out.splitlines()[0] == "mjj"
+    np.testing.assert_allclose(float(out.splitlines()[1]), 1000 * expected[0, 0])
+    code, _, err = skad("features", source, target, "--keep", "trut", "--overwrite")
+    assert code == 3 and "no column 'trut'" in err
+
+
+def test_comparison_ranks_with_labels(analysis, tmp_path, skad):
+    target = tmp_path / "comparison.html"
+    code, out, _ = skad(
+        *["-q", "compare", analysis / "events.csv", "-o", target],
+        *["-d", "IsolationForest{n_estimators = 10}", "-d", "IsolationForest"],
+    )
+    assert code == 0 and "max SIC" in out and "IsolationForest 2" in out
+    content = json.loads(target.with_suffix(".json").read_text())
+    assert content["n_signal"] == 40 and content["record"]["seed"] == 0
+    code, out, _ = skad("report", target.with_suffix(".json"), "--format", "markdown", "-o", "-")
+    assert out.startswith("# Comparison of detectors")
+
+
+def test_comparison_from_settings(analysis, tmp_path, skad):
+    path = analysis / "compare.toml"
+    path.write_text(
+        '[input]\npath = "events.csv"\nlabel = "label"\n[detectors.few]\n'
+        'name = "IsolationForest"\nn_estimators = 5\n[detectors.more]\nname = "IsolationForest"\n'
+        "[compare]\nn_repeats = 1\n"
+    )
+    code, out, _ = skad("-q", "compare", path, "--json", "-o", tmp_path / "c.html")
+    assert code == 0 and {row["name"] for row in json.loads(out)["detectors"]} == {"few", "more"}
+    path.write_text(path.read_text().replace("n_repeats", "repeats"))
+    code, _, err = skad("-q", "compare", path)
+    assert code == 2 and "line 10" in err and "Did you mean 'n_repeats'?" in err
+
+
+def test_info_for_machines(skad):
+    code, out, _ = skad("info", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["versions"]["numpy"] == np.__version__ and "cpu" in found["devices"]
+    code, out, _ = skad("info")
+    assert f"numpy          {np.__version__}" in out
+
+
+def test_fetch_finds_what_is_shipped(tmp_path, skad):
+    code, out, _ = skad("fetch", "jets", "-o", tmp_path / "jets.csv")
+    assert code == 0 and "truth" in read_events(out.strip()).columns
+    code, _, err = skad("fetch", "lhco")
+    assert code == 3 and "Did you mean 'lhco-rd'?" in err
+
+
+def test_bugs_show_their_traceback(monkeypatch, skad):
+    monkeypatch.setattr("skad.report.environment", lambda: 1 / 0)
+    code, _, err = skad("info")
+    assert code == 1 and "Traceback" in err
+
+
+def test_interrupt_has_its_exit_code(monkeypatch, skad):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skad.report.environment", interrupt)
+    code, _, err = skad("info")
+    assert code == 130 and "interrupted" in err
+
+
+def test_usage_is_explained(skad):
+    assert skad("search")[0] == 2
+    assert skad("serch")[0] == 2
+    with pytest.raises(SystemExit):
+        main(["--version"])

@@ -1,0 +1,314 @@
+"""Reports: the numbers of the hunt, one page that needs nothing, looked at in a real browser."""
+
+import json
+import re
+import warnings
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from browser import find_browser, look_at
+from sklearn.covariance import EllipticEnvelope
+from sklearn.ensemble import IsolationForest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from skad.datasets import make_resonance
+from skad.exceptions import SkadWarning
+from skad.report import ComparisonReport, SearchReport, read_report
+from skad.resonant import SignalRegion
+from skad.search import BumpHunt, SignificanceCalibration
+
+HOSTILE = "<img src=x onerror=alert(1)>|x"
+
+
+@pytest.fixture(scope="module")
+def hunted():
+    X, _ = make_resonance(5000, 60, n_features=3, random_state=0, return_X_y=True)
+    X = pd.DataFrame(X, columns=["mjj", "mj1", HOSTILE, "tau21_j1"])
+    hunt = BumpHunt(
+        IsolationForest(n_estimators=10),
+        SignalRegion.scan(3.0, 4.0, width=0.4, step=0.3),
+        efficiencies=(1.0, 0.1, 0.02),
+        n_folds=2,
+        n_parameters=3,
+        sculpting_alpha=1e-4,
+        calibration=SignificanceCalibration(0.1, 1.1, 60),
+        random_state=0,
+    )
+    with warnings.catch_warnings():
+        # The report says what they say.
+        warnings.simplefilter("ignore", SkadWarning)
+        return hunt.fit(X), X
+
+
+@pytest.fixture(scope="module")
+def report(hunted):
+    hunt, X = hunted
+    record = {
+        "settings": "title = '<b>'\n",
+        "seed": 0,
+        "data": {"files": ["events.csv"], "n_events": len(X)},
+        "warnings": [{"category": "SculptingWarning", "message": "a <cut>", "count": 2}],
+        "timings": {"search": 1.5},
+    }
+    return SearchReport.from_hunt(hunt, X, title="A <search>", record=record)
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    X, y = make_resonance(2000, 200, n_features=2, random_state=0, return_X_y=True)
+    detectors = {
+        "forest": make_pipeline(FunctionTransformer(np.log1p), IsolationForest(n_estimators=10)),
+        "ellipse": EllipticEnvelope(),
+    }
+    return ComparisonReport.from_detectors(
+        detectors, np.abs(X), y, n_repeats=2, random_state=0, title="Two <detectors>"
+    )
+
+
+def test_content_is_that_of_the_hunt(hunted, report):
+    hunt, _ = hunted
+    content = report.content
+    assert [row["p_local"] for row in content["results"]] == hunt.results_["p_local"].tolist()
+    assert content["best"] == hunt.best_ and content["p_global"] == hunt.p_global_
+    best = hunt.results_.loc[hunt.best_]
+    assert content["answer"]["z_local"] == best["z_local"]
+    assert f"{best['n_observed']:.0f} events" in content["answer"]["text"]
+    fit = hunt.fits_[3]
+    np.testing.assert_allclose(content["spectra"][3]["expected"], fit.expected())
+    assert content["mass"] == {"name": "mjj", "label": "$m_{jj}$ [TeV]", "unit": "TeV"}
+    assert content["calibration"][0] == {
+        "efficiency": 1.0,
+        "mean": 0.1,
+        "std": 1.1,
+        "n_experiments": 60,
+    }
+
+
+def test_sculpting_is_tested_as_in_the_hunt(hunted, report):
+    hunt, _ = hunted
+    for row, test in zip(hunt.results_.itertuples(), report.content["sculpting"], strict=True):
+        if row.efficiency < 1:
+            assert test["p_value"] == pytest.approx(row.sculpting_p)
+            assert test["spread"] == pytest.approx(row.sculpting_spread)
+
+
+def test_most_anomalous_events_are_those_of_the_scores(hunted, report):
+    hunt, X = hunted
+    window = int(hunt.results_["window"][report.content["shown"]])
+    inside = hunt.regions_[window].mask(X["mjj"])
+    scores = np.where(inside, hunt.scores_[window], -np.inf)
+    rows = report.content["events"]["rows"]
+    assert [row[0] for row in rows[:5]] == np.argsort(-scores)[:5].tolist()
+    np.testing.assert_allclose(rows[0][2:], X.iloc[rows[0][0]])
+    scored = report.content["scores"]
+    assert sum(scored["region"]) == inside.sum()
+
+
+def test_features_compare_what_passes(hunted, report):
+    hunt, X = hunted
+    shown = report.content["shown"]
+    window = int(hunt.results_["window"][shown])
+    inside = hunt.regions_[window].mask(X["mjj"])
+    passed = hunt.selected_[shown]
+    for feature in report.content["features"]:
+        assert sum(feature["window"]) == inside.sum()
+        assert sum(feature["selected"]) == (passed & inside).sum()
+        assert sum(feature["sidebands"]) == (passed & ~inside).sum()
+    shifts = [feature["shift"] for feature in report.content["features"]]
+    assert shifts == sorted(shifts, reverse=True) and len(shifts) == 3
+
+
+def test_json_round_trip_gives_the_same_page(report, comparison, tmp_path):
+    for made, cls in ((report, SearchReport), (comparison, ComparisonReport)):
+        path = tmp_path / "report.json"
+        path.write_text(made.json())
+        again = read_report(path)
+        assert type(again) is cls and again.json() == made.json()
+        assert again.markdown() == made.markdown()
+    assert "NaN" not in report.json()
+    with pytest.raises(ValueError, match="holds the schema None"):
+        path.write_text("{}")
+        read_report(path)
+    with pytest.raises(ValueError, match="must be of the schema"):
+        SearchReport({"schema": "other"})
+
+
+def test_markdown_says_the_answer_first_and_keeps_its_tables(report):
+    lines = report.markdown().splitlines()
+    assert lines[0] == "# A <search>" and lines[2].startswith("Is there a resonance in mjj")
+    assert report.content["answer"]["text"] in lines[4]
+    tables = [line for line in lines if line.startswith("|")]
+    header = next(line for line in tables if line.startswith("| event "))
+    cells = re.split(r"(?<!\\)\|", header)
+    row = tables[tables.index(header) + 2]
+    assert len(re.split(r"(?<!\\)\|", row)) == len(cells) == 8
+
+
+class Page(HTMLParser):
+    """Collects the elements of a page, and complains where they are not nested."""
+
+    VOID = {"meta", "link", "img", "br", "input"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.found = [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+@pytest.mark.parametrize("which", ["report", "comparison"])
+def test_page_is_one_small_accessible_file(which, request):
+    made = request.getfixturevalue(which)
+    text = made.html()
+    assert len(text.encode()) < 3_000_000
+    page = Page(text)
+    images = page.all("img")
+    assert len(images) >= (8 if which == "report" else 2)
+    for image in images:
+        assert image["src"].startswith("data:image/svg+xml;base64,") and len(image["alt"]) > 30
+    assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", text)
+    assert not re.search(r"@import|url\(", text)
+    ids = [attributes["id"] for _, attributes in page.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = [link["href"][1:] for link in page.all("a")]
+    assert set(links) <= set(ids)
+    assert page.all("html")[0]["lang"] == "en" and len(page.all("h1")) == 1
+    # A hostile name of a column or a title is text.
+    assert "<img src=x" not in text and "<search>" not in text and "<detectors>" not in text
+
+
+def test_figures_say_what_they_show(report):
+    names = [figure.name for figure in report.figures()]
+    assert names == [
+        "p-values",
+        "before",
+        "after",
+        "closure",
+        "sculpting",
+        "calibration",
+        "scores",
+        "features",
+    ]
+    shown = report.content["results"][report.content["shown"]]
+    assert f"{shown['n_observed']} events" in report.figures()[2].alt
+    assert all(figure.svg.startswith("<?xml") for figure in report.figures())
+
+
+def test_notebooks_show_the_page_in_a_frame_of_its_own(report):
+    frame = report._repr_html_()
+    assert frame.startswith("<iframe srcdoc=") and 'sandbox="allow-scripts"' in frame
+    page = Page(frame)
+    assert page.all("iframe")[0]["srcdoc"] == report.html()
+
+
+def test_search_without_a_trusted_test_says_nothing(hunted):
+    hunt, X = hunted
+    strict = BumpHunt(**(hunt.get_params(deep=False) | {"fit_alpha": 1.0, "calibration": None}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SkadWarning)
+        strict.fit(X)
+    report = SearchReport.from_hunt(strict, X)
+    assert report.content["answer"]["verdict"] == "no statement"
+    assert "None of the 9 tests can be trusted" in report.content["answer"]["text"]
+    assert "does not describe the sidebands" in report.content["cautions"][0]
+    assert "No statement" in report.markdown()
+    assert len(report.html()) > 10_000
+
+
+def test_one_window_without_a_cut():
+    X = make_resonance(2000, 0, random_state=0).data
+    hunt = BumpHunt(IsolationForest(), [(3.3, 3.7)], efficiencies=(1.0,), random_state=0).fit(X)
+    report = SearchReport.from_hunt(hunt, X)
+    assert [figure.name for figure in report.figures()] == ["after", "closure"]
+    assert report.content["scores"] is None and report.content["events"]["rows"] == []
+
+
+def test_simulation_is_left_out_of_the_events(hunted):
+    hunt, X = hunted
+    with pytest.raises(ValueError, match="must hold the 5060 data events"):
+        SearchReport.from_hunt(hunt, X.iloc[:-1])
+
+
+def test_comparison_measures_what_it_says(comparison):
+    content = comparison.content
+    rows = {row["name"]: row for row in content["detectors"]}
+    assert content["detectors"][0]["name"] == content["answer"]["verdict"]
+    for row in rows.values():
+        assert row["max_sic_low"] <= row["max_sic"] <= row["max_sic_high"]
+        assert 0.3 < row["auc"] < 1
+        # At a background efficiency of 1 everything passes.
+        assert row["sic"][-1] == pytest.approx(1.0)
+    (shared,) = content["shared"]
+    assert 0 <= shared["shared"] <= 1
+
+
+def test_comparison_fits_see_no_truth_and_scores_are_held_out():
+    X, y = make_resonance(1000, 100, n_features=2, random_state=0, return_X_y=True)
+    detectors = {"ellipse": EllipticEnvelope(random_state=0)}
+    options = {"n_repeats": 1, "random_state": 3}
+    one = ComparisonReport.from_detectors(detectors, X, y, **options)
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import train_test_split
+
+    from skad.utils._random import draw_seeds
+
+    seed = draw_seeds(3, 1)[0]
+    train, test = train_test_split(np.arange(len(X)), test_size=0.5, random_state=seed, stratify=y)
+    scores = -EllipticEnvelope(random_state=0).fit(X[train]).score_samples(X[test])
+    assert one.content["detectors"][0]["auc"] == pytest.approx(roc_auc_score(y[test], scores))
+    unlabelled = ComparisonReport.from_detectors(detectors, X, **options)
+    assert unlabelled.content["answer"]["verdict"] == "no labels"
+    assert json.loads(unlabelled.json())["n_signal"] is None
+    with pytest.raises(ValueError, match="truth must be 1 for signal"):
+        ComparisonReport.from_detectors(detectors, X, y + 1)
+
+
+@pytest.mark.skipif(find_browser() is None, reason="no browser is installed")
+@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize("which", ["report", "comparison"])
+def test_in_a_browser(which, width, request, tmp_path):
+    made = request.getfixturevalue(which)
+    found = look_at(made.html(), width, tmp_path)
+    assert found["width"] == width
+    assert found["errors"] == [] and found["loaded"] == []
+    assert found["overflow"] == [] and found["scroll"] <= width
+    assert all(natural > 0 and alt for natural, alt in found["images"])
+    assert found["sorted"]
+    for _head, up, down, directions in found["sorted"]:
+        assert directions == ["ascending", "descending"]
+        number = r"-?\d+(\.\d+)?(e[+-]?\d+)?"
+        numbers = [float(value) for value in up if re.fullmatch(number, value)]
+        if len(numbers) == len([value for value in up if value]):
+            assert numbers == sorted(numbers)
+            back = [float(value) for value in down if value]
+            assert back == sorted(numbers, reverse=True)
+        # What is missing stays at the end, whichever way.
+        for values in (up, down):
+            empty = [value == "" for value in values]
+            assert empty == sorted(empty)
+
+
+@pytest.mark.skipif(find_browser() is None, reason="no browser is installed")
+def test_browser_notices_what_is_wrong(tmp_path):
+    page = """<!DOCTYPE html><html><head><meta http-equiv="Content-Security-Policy"
+    content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"></head>
+    <body><p style="width:900px">wide</p><img src="http://127.0.0.1:9/x.png" alt="">
+    <script>nothing.there();</script></body></html>"""
+    found = look_at(page, 360, tmp_path)
+    assert any("nothing is not defined" in error for error in found["errors"])
+    assert any("127.0.0.1" in error for error in found["errors"])
+    assert found["overflow"] and found["scroll"] > 360
