@@ -214,8 +214,12 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         a cut would pass other fractions of both.
         """
         self.training_scores_ = np.full(len(data), np.nan)
-        events = self._features(check_events(self, X, dtype=np.float64, reset=False)[data])
-        self.training_scores_[data] = self.detector_.scores_of_one_fold(events)
+        others = data.copy()
+        others[trained[trained >= 0]] = False
+        if others.any():
+            events = check_events(self, X, dtype=np.float64, reset=False)[others]
+            scores = self.detector_.scores_of_one_fold(self._features(events))
+            self.training_scores_[others] = scores
         seen = trained >= 0
         seen[seen] = data[trained[seen]]
         self.training_scores_[trained[seen]] = self.detector_.training_scores_[seen]

@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from joblib import parallel_config
 from scipy.special import expit
+from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import roc_auc_score
 
 from skad.detectors import NetworkClassifier, TreeEnsembleClassifier
+from skad.detectors._tree_ensemble import _bin_edges, _neighbours_together
+from skad.utils._random import draw_seeds
 
 
 def events(n, seed=0):
@@ -83,7 +87,8 @@ def test_averaging_over_splits_is_steadier_than_one_split():
 def test_halves_are_fresh_stratified_and_weighted():
     X, y = events(3000)
     classifier = TreeEnsembleClassifier(3, n_forest_trees=0, random_state=0).fit(X, y)
-    scores = [member.decision_function(X) for member in classifier.estimators_]
+    bins = classifier._codes(X)
+    scores = [member.decision_function(bins) for member in classifier.estimators_]
     assert np.abs(scores[0] - scores[1]).max() > 0
     np.testing.assert_allclose(classifier.decision_function(X), np.mean(scores, 0))
     weight = np.where(X[:, 0] > 0, 0.0, 1.0)
@@ -99,9 +104,58 @@ def test_forest_and_boosted_trees_share_the_log_odds():
     X, y = events(3000)
     both = TreeEnsembleClassifier(2, n_forest_trees=20, random_state=0).fit(X, y)
     boosted = TreeEnsembleClassifier(2, n_forest_trees=0, random_state=0).fit(X, y)
-    p = both.forest_.predict_proba(X)[:, 1]
+    p = np.mean([tree.predict(X) for tree in both.forest_], axis=0)
     expected = 0.5 * (boosted.decision_function(X) + np.log(p / (1 - p)))
     np.testing.assert_allclose(both.decision_function(X), expected)
+
+
+def test_the_forest_is_that_of_scikit_learn():
+    X, y = events(3000)
+    weight = np.random.RandomState(1).uniform(0, 2, len(y)) * (X[:, 0] > -1)
+    settings = {"min_samples_leaf": 40, "random_state": 0}
+    classifier = TreeEnsembleClassifier(1, n_forest_trees=10, class_weight=None, **settings)
+    classifier.fit(X, y, weight)
+    order = _neighbours_together(classifier._codes(X))
+    seed = draw_seeds(0, 1)[0]
+    forest = ExtraTreesClassifier(
+        10, min_samples_leaf=40, max_features=None, bootstrap=True, random_state=seed
+    ).fit(X[order], y[order], sample_weight=weight[order] / weight[weight > 0].mean())
+    p = np.mean([tree.predict(X) for tree in classifier.forest_], axis=0)
+    np.testing.assert_allclose(p, forest.predict_proba(X)[:, 1], rtol=1e-12)
+
+
+def test_bins_hold_equal_weights_and_few_values_their_own():
+    rng = np.random.RandomState(0)
+    x, weight = rng.normal(size=20_000), rng.uniform(0, 2, 20_000)
+    edges = _bin_edges(x, weight, 20)
+    sums = np.bincount(np.searchsorted(edges, x), weights=weight)
+    np.testing.assert_allclose(sums / weight.sum(), 1 / 20, rtol=0.005)
+    np.testing.assert_allclose(_bin_edges(np.array([3.0, 1.0, 1.0, 2.0]), None, 20), [1.5, 2.5])
+
+
+def test_events_in_any_order_and_any_number_of_jobs_score_the_same():
+    X, y = events(3000)
+    classifier = TreeEnsembleClassifier(2, n_forest_trees=10, random_state=0).fit(X, y)
+    scores = classifier.decision_function(X)
+    np.testing.assert_array_equal(classifier.decision_function(X[::-1])[::-1], scores)
+    np.testing.assert_array_equal(
+        [classifier.decision_function(X[i : i + 1])[0] for i in range(5)], scores[:5]
+    )
+    with parallel_config(backend="threading"):
+        classifier.set_params(n_jobs=2).fit(X, y)
+        np.testing.assert_array_equal(classifier.decision_function(X), scores)
+
+
+def test_neighbours_follow_each_other():
+    rng = np.random.RandomState(0)
+    codes = rng.randint(127, size=(4096, 2)).astype(float)
+    order = _neighbours_together(codes)
+    assert sorted(order) == list(range(4096))
+    steps = np.abs(np.diff(codes[order], axis=0)).sum(axis=1)
+    assert np.median(steps) < 4 < np.median(np.abs(np.diff(codes, axis=0)).sum(axis=1))
+    # Of more features than the key has bits, the first ones decide.
+    wide = rng.randint(127, size=(50, 40)).astype(float)
+    np.testing.assert_array_equal(np.diff(wide[_neighbours_together(wide), 0] >= 64) >= 0, True)
 
 
 def test_few_events_are_fitted_without_a_split():
