@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-import os
 import sys
 import time
 import warnings
+from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
 
@@ -14,10 +14,13 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
-from skad.exceptions import SkadWarning
+from skad.exceptions import CheckpointWarning, SkadWarning
+from skad.search._checkpoint import VERSIONS
 from skad.search._pseudo_data import METHODS, background_generator
 from skad.utils._children import seeded_child
 from skad.utils._random import draw_seeds
+from skad.utils._replacing import locked, replacing
+from skad.utils._tasks import outer_stacklevel, progress
 
 __all__ = ["pseudo_experiments"]
 
@@ -54,7 +57,8 @@ def pseudo_experiments(
     folder : None or path, default=None
         Every finished experiment is saved there, and a later call with the same search, data and
         seed runs only those that are missing, also of a larger `n_experiments`. Needs an int
-        `random_state` and a `generate` that can be pickled. Workers on other machines must see it.
+        `random_state` and a `generate` that can be pickled. One call at a time writes there;
+        workers on other machines must see it.
     n_jobs : int, default=None
         Experiments at a time, with any backend of joblib; the results are the same.
     random_state : None, int or RandomState, default=None
@@ -78,7 +82,7 @@ def pseudo_experiments(
 
     Warns
     -----
-    SkadWarning
+    CheckpointWarning
         A file in `folder` is damaged; its experiment is run again.
 
     Notes
@@ -111,13 +115,6 @@ def pseudo_experiments(
     seconds = getattr(hunt, "_core_seconds", None)
     hunt = clone(hunt).set_params(**_RUN_ONLY)
     seeds = draw_seeds(random_state, n_experiments)
-    archive = None if folder is None else _Archive(folder, hunt, generate, random_state)
-    tables = {}
-    for number, seed in enumerate(seeds if archive else ()):
-        table = archive.load(number, seed)
-        if table is not None:
-            tables[number] = table
-    missing = [number for number in range(n_experiments) if number not in tables]
 
     def say(text):
         if verbose:
@@ -125,25 +122,28 @@ def pseudo_experiments(
 
     if name != "given":
         say(_described(generate))
-    if tables:
-        say(f"{len(tables)} of {n_experiments} are in {folder}.")
-    if missing and seconds is None:
-        start = time.perf_counter()
-        first = missing.pop(0)
-        tables[first] = _experiment(hunt, generate, seeds[first], first, archive)[1]
-        seconds = time.perf_counter() - start
-    if missing:
-        at_a_time = min(joblib.effective_n_jobs(n_jobs), len(missing))
-        rounds = -(-len(missing) // at_a_time)
-        say(
-            f"{len(missing)} experiments of {_duration(seconds)}, {at_a_time} at a time: about "
-            f"{_duration(rounds * seconds)}."
+    with _open_archive(folder, hunt, generate, random_state) as archive:
+        tables = {} if archive is None else archive.load(seeds)
+        if tables:
+            say(f"{len(tables)} of {n_experiments} are in {folder}.")
+        missing = [number for number in range(n_experiments) if number not in tables]
+        if missing and seconds is None:
+            start = time.perf_counter()
+            first = missing.pop(0)
+            tables[first] = _experiment(hunt, generate, seeds[first], first, archive)[1]
+            seconds = time.perf_counter() - start
+        if missing:
+            at_a_time = min(joblib.effective_n_jobs(n_jobs), len(missing))
+            rounds = -(-len(missing) // at_a_time)
+            say(
+                f"{len(missing)} experiments of {_duration(seconds)}, {at_a_time} at a time: "
+                f"about {_duration(rounds * seconds)}."
+            )
+        finished = Parallel(n_jobs=n_jobs, return_as=_return_as())(
+            delayed(_experiment)(hunt, generate, seeds[number], number, archive)
+            for number in missing
         )
-    finished = Parallel(n_jobs=n_jobs, return_as=_return_as())(
-        delayed(_experiment)(hunt, generate, seeds[number], number, archive) for number in missing
-    )
-    bar = tqdm(finished, total=len(missing), unit="experiment", disable=not verbose)
-    tables.update(bar)
+        tables.update(progress(finished, len(missing), "pseudo_experiments", verbose=verbose))
     results = pd.concat(
         [tables[number].assign(experiment=number) for number in range(n_experiments)],
         ignore_index=True,
@@ -188,84 +188,98 @@ def _duration(seconds):
     return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
+@contextmanager
+def _open_archive(folder, hunt, generate, random_state):
+    """Yield the archive of a folder, which nobody else can write meanwhile; None without one."""
+    if folder is None:
+        yield None
+        return
+    if not isinstance(random_state, Integral):
+        raise ValueError(
+            "folder needs an int random_state, or a later call makes other experiments; got "
+            f"random_state={random_state!r}."
+        )
+    try:
+        identity = joblib.hash((hunt, generate, int(random_state), VERSIONS))
+    except Exception as error:
+        raise ValueError(
+            f"folder needs a generate that can be pickled, to know it again: {error}"
+        ) from error
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / "experiments"):
+        archive = _Archive(folder, identity)
+        archive.claim(repr(hunt))
+        yield archive
+
+
 class _Archive:
     """Folder of finished experiments, one JSON file each, and of what search they are."""
 
-    def __init__(self, folder, hunt, generate, random_state):
-        if not isinstance(random_state, Integral):
-            raise ValueError(
-                "folder needs an int random_state, or a later call makes other experiments; got "
-                f"random_state={random_state!r}."
-            )
-        self.folder = Path(folder)
-        try:
-            self.identity = joblib.hash((hunt, generate, int(random_state)))
-        except Exception as error:
-            raise ValueError(
-                "folder needs a search and a generate that can be pickled, to know them again: "
-                f"{error}"
-            ) from error
-        self.folder.mkdir(parents=True, exist_ok=True)
-        name = self.folder / "search.json"
-        known = self._read(name, required=("identity",)) if name.exists() else None
+    def __init__(self, folder, identity):
+        self.folder = folder
+        self.identity = identity
+
+    def claim(self, search):
+        """Write what search the folder is of, or refuse that of another one."""
+        path = self.folder / "search.json"
+        known = self._read(path)
         if known is None:
-            _write(name, {"identity": self.identity, "search": repr(hunt)})
+            self._write(path, {"search": search})
         elif known["identity"] != self.identity:
             raise ValueError(
-                f"{self.folder} holds pseudo-experiments of another search, other data or another "
-                "random_state; take an empty folder, or make the call that began it. "
-                f"Its search: {known.get('search')}"
+                f"{self.folder} holds pseudo-experiments of another search, other data, another "
+                "random_state or version; take an empty folder, or make the call that began it. "
+                f"Its search: {known['content']['search']}"
             )
 
-    def load(self, number, seed):
-        """Return the table of a finished experiment, or None."""
+    def load(self, seeds):
+        """Return the tables of the experiments that are there, by number."""
         import pandas as pd
 
-        path = self._path(number)
-        if not path.exists():
-            return None
-        content = self._read(path, required=("identity", "seed", "table", "sha256"))
-        if content is None:
-            return None
-        if (content["identity"], content["seed"]) != (self.identity, seed):
-            raise ValueError(f"{path} is of another search; remove it or take another folder.")
-        if content["sha256"] != _digest(content["table"]):
-            self._damaged(path, "its check sum is wrong")
-            return None
-        return pd.DataFrame(content["table"])
+        tables = {}
+        for number, seed in enumerate(seeds):
+            found = self._read(self._path(number))
+            if found is None:
+                continue
+            if (found["identity"], found["content"]["seed"]) != (self.identity, seed):
+                raise ValueError(
+                    f"{self._path(number)} is of another search; remove it or take another folder."
+                )
+            tables[number] = pd.DataFrame(found["content"]["table"])
+        return tables
 
     def save(self, number, seed, table):
         # Python's own numbers: JSON writes them so that they are read to the bit.
         table = {column: values.tolist() for column, values in table.items()}
-        content = {"identity": self.identity, "seed": seed, "sha256": _digest(table)}
-        _write(self._path(number), content | {"table": table})
+        self._write(self._path(number), {"seed": seed, "table": table})
 
     def _path(self, number):
         return self.folder / f"experiment_{number:05d}.json"
 
-    def _read(self, path, required):
+    def _write(self, path, content):
+        whole = {"identity": self.identity, "sha256": _digest(content), "content": content}
+        with replacing(path, lock=False) as part:
+            part.write_text(json.dumps(whole))
+
+    def _read(self, path):
+        """Return what a file holds; None where there is none, or a damaged one."""
+        if not path.exists():
+            return None
         try:
-            content = json.loads(path.read_text())
-            missing = [key for key in required if key not in content]
-        except (ValueError, TypeError) as error:
-            self._damaged(path, error)
-            return None
-        if missing:
-            self._damaged(path, f"it lacks {missing}")
-            return None
-        return content
-
-    @staticmethod
-    def _damaged(path, why):
-        warnings.warn(f"{path} is damaged ({why}) and is written again.", SkadWarning, stacklevel=5)
-
-
-def _digest(table):
-    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+            whole = json.loads(path.read_text())
+            if whole["sha256"] == _digest(whole["content"]):
+                return whole
+            why = "its checksum is another one"
+        except (ValueError, TypeError, KeyError) as error:
+            why = f"{type(error).__name__}: {error}"
+        warnings.warn(
+            f"{path} is damaged ({why}); what it held is computed again.",
+            CheckpointWarning,
+            stacklevel=outer_stacklevel(),
+        )
+        return None
 
 
-def _write(path, content):
-    # An interrupt must not leave half a file under the final name.
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(content))
-    part.replace(path)
+def _digest(content):
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

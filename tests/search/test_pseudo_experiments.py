@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn.base import clone
 
 from skad.datasets import make_resonance
-from skad.exceptions import LowStatisticsWarning, SkadWarning, SpectrumFitWarning
+from skad.exceptions import CheckpointWarning, LowStatisticsWarning, SpectrumFitWarning
 from skad.resonant import GivenReference, SignalRegion, TemplateDetector
 from skad.search import (
     BumpHunt,
@@ -185,7 +185,7 @@ def test_what_is_finished_is_never_run_again(tmp_path, monkeypatch, capsys):
     damaged.write_text(damaged.read_text()[:-40])
     changed = tmp_path / "experiment_00001.json"
     changed.write_text(changed.read_text().replace('"z_local": [', '"z_local": [1'))
-    with pytest.warns(SkadWarning) as caught:
+    with pytest.warns(CheckpointWarning) as caught:
         again = pseudo_experiments(hunt, 4, folder=tmp_path, **options | {"verbose": 1})
     assert sorted(calls) == [0, 0, 1, 1, 2, 2, 3]
     said = " ".join(str(warning.message) for warning in caught)
