@@ -92,7 +92,7 @@ def describe(table):
 def coverage(name, hunt, n_experiments, n_jobs, seed=0):
     """Coverage of one method at every efficiency."""
     start = time.perf_counter()
-    table = pseudo_experiments(hunt, Generate(), n_experiments, n_jobs=n_jobs, random_state=seed)
+    table = pseudo_experiments(hunt, n_experiments, Generate(), n_jobs=n_jobs, random_state=seed)
     seconds = time.perf_counter() - start
     report = {
         f"{efficiency:g}": describe(group) for efficiency, group in table.groupby("efficiency")
@@ -107,7 +107,7 @@ def power(name, hunt, n_experiments, n_jobs, seed=1):
     report = {}
     for n_signal in N_SIGNAL:
         table = pseudo_experiments(
-            hunt, Generate(n_signal), n_experiments, n_jobs=n_jobs, random_state=seed
+            hunt, n_experiments, Generate(n_signal), n_jobs=n_jobs, random_state=seed
         )
         for efficiency, group in table.groupby("efficiency"):
             report.setdefault(f"{efficiency:g}", {})[n_signal] = {

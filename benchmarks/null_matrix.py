@@ -201,7 +201,7 @@ def report(measured):
 
 
 def measure(hunt, generate, n_experiments, n_jobs):
-    table = pseudo_experiments(hunt, generate, n_experiments, n_jobs=n_jobs, random_state=0)
+    table = pseudo_experiments(hunt, n_experiments, generate, n_jobs=n_jobs, random_state=0)
     return claims(table)
 
 

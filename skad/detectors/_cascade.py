@@ -43,7 +43,7 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
     ----------
     classifier : estimator, default=None
         Classifier of the first stage, with `predict_proba`. None is
-        ``TreeEnsembleClassifier(5, n_forest_trees=30, min_samples_leaf=40)``, whose trees the
+        ``TreeEnsembleClassifier(3, n_forest_trees=15, min_samples_leaf=40)``, whose trees the
         folds multiply.
     final_classifier : estimator, default=None
         Classifier of the second stage. None takes `classifier` again or, where that is None too,
@@ -157,7 +157,7 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
         if final is None:
             final = _trees(20, 100) if first is None else first
         if first is None:
-            first = _trees(5, 30)
+            first = _trees(3, 15)
         rng = check_random_state(self.random_state)
         self.estimators_ = [
             _TwoStages(first, final, self.fraction, self.cv, self.n_jobs, copy).fit(

@@ -8,7 +8,7 @@ from skad.search._background import (
     sideband_background,
 )
 from skad.search._bump_hunt import BumpHunt
-from skad.search._calibration import SignificanceCalibration, pseudo_experiments
+from skad.search._calibration import GlobalCalibration, SignificanceCalibration
 from skad.search._functions import dijet_function
 from skad.search._p_values import (
     HistogramScan,
@@ -20,6 +20,8 @@ from skad.search._p_values import (
     z_to_p,
 )
 from skad.search._poisson import poisson_interval, poisson_significance
+from skad.search._pseudo_data import BackgroundGenerator, background_generator
+from skad.search._pseudo_experiments import pseudo_experiments
 from skad.search._sculpting import SculptingTest, sideband_sculpting_test
 from skad.search._spectrum import SpectrumFit, fit_spectrum
 from skad.search._spurious_signal import spurious_signal
@@ -46,6 +48,9 @@ __all__ = [
     "scan_histogram",
     "z_to_p",
     "BumpHunt",
-    "SignificanceCalibration",
+    "BackgroundGenerator",
+    "background_generator",
     "pseudo_experiments",
+    "SignificanceCalibration",
+    "GlobalCalibration",
 ]

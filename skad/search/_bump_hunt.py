@@ -1,11 +1,13 @@
 """The bump hunt: select with a detector in every window, estimate the background, test."""
 
 import os
+import time
 import warnings
 from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
+from joblib import effective_n_jobs
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import KFold
@@ -20,7 +22,7 @@ from skad.exceptions import (
 )
 from skad.resonant._region import check_region
 from skad.search._background import fit_region, sculpting_message
-from skad.search._calibration import SignificanceCalibration
+from skad.search._calibration import GlobalCalibration, SignificanceCalibration, calibrated
 from skad.search._checkpoint import open_store
 from skad.search._fit_range import check_fit_range, restrict_sidebands
 from skad.search._folds import (
@@ -144,6 +146,9 @@ class BumpHunt(BaseEstimator):
     calibration : None, SignificanceCalibration or dict, default=None
         Applied to every significance, or a dict with one for each of `efficiencies`, as
         `SignificanceCalibration.by_efficiency` makes it from `pseudo_experiments`.
+    global_calibration : None or GlobalCalibration, default=None
+        Gives the global p-values in place of `n_global_toys`, as
+        `GlobalCalibration.from_experiments` makes it from `pseudo_experiments`.
     checkpoint : None or path, default=None
         Folder in which fitted detectors and scores are kept, named after a hash of everything
         that determines them, the versions of skad, scikit-learn and torch included; a later fit
@@ -174,6 +179,8 @@ class BumpHunt(BaseEstimator):
         `z_global`, for a scan over the trusted rows at that efficiency.
     p_global_, z_global_ : float
         For the scan over all trusted rows; NaN without any, and `reason` says why.
+    p_global_error_ : float
+        Binomial error of `p_global_` with `global_calibration`; NaN without.
     best_ : int or None
         Trusted row of `results_` with the smallest `p_local`.
     correlation_ : ndarray, shape (n_rows, n_rows)
@@ -257,6 +264,7 @@ class BumpHunt(BaseEstimator):
         "fit_alpha": [sk.Interval(Real, 0, 1, closed="both")],
         "sculpting_alpha": [sk.Interval(Real, 0, 1, closed="both")],
         "calibration": [None, SignificanceCalibration, dict],
+        "global_calibration": [None, GlobalCalibration],
         "checkpoint": [None, str, os.PathLike],
         "n_jobs": [None, Integral],
         "random_state": ["random_state"],
@@ -286,6 +294,7 @@ class BumpHunt(BaseEstimator):
         fit_alpha=FIT_ALPHA,
         sculpting_alpha=0.01,
         calibration=None,
+        global_calibration=None,
         checkpoint=None,
         n_jobs=None,
         random_state=None,
@@ -311,6 +320,7 @@ class BumpHunt(BaseEstimator):
         self.fit_alpha = fit_alpha
         self.sculpting_alpha = sculpting_alpha
         self.calibration = calibration
+        self.global_calibration = global_calibration
         self.checkpoint = checkpoint
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -337,6 +347,7 @@ class BumpHunt(BaseEstimator):
         -------
         self : BumpHunt
         """
+        start = time.perf_counter()
         efficiencies = self._check_efficiencies()
         cuts = min(efficiencies) < 1
         if cuts:
@@ -368,6 +379,9 @@ class BumpHunt(BaseEstimator):
             check_mass_unit(m, self.sqrt_s)
         for region in regions:
             self._spurious_fraction(region)
+        if self.global_calibration is not None:
+            n_rows = len(regions) * len(efficiencies)
+            self.global_calibration.check(n_rows, efficiencies, self.calibration)
         fitted = [self._fitted_region(region, m, weight) for region in regions]
         if cuts:
             with open_store(self.checkpoint, (values, y, all_weights, self.detector)) as store:
@@ -383,6 +397,9 @@ class BumpHunt(BaseEstimator):
             for efficiency in efficiencies:
                 rows.append(self._test(i, region, fitted[i], m, weight, folds[i], efficiency, rng))
         self._summarise(rows, rng)
+        # What pseudo-experiments are made from, and how long one takes.
+        self._events = values, y, all_weights
+        self._core_seconds = (time.perf_counter() - start) * effective_n_jobs(self.n_jobs)
         return self
 
     def _fit_options(self):
@@ -635,10 +652,7 @@ class BumpHunt(BaseEstimator):
         counts = [count / row["scale"] for count in counts]
         usable = counts[1] > 0 and np.isfinite(counts[2])
         z_raw = float(local_significance(*counts)) if usable else np.nan
-        calibration = self.calibration
-        if isinstance(calibration, dict):
-            calibration = calibration[row["efficiency"]]
-        z_local = z_raw if calibration is None else calibration.apply(z_raw)
+        z_local = calibrated(z_raw, row["efficiency"], self.calibration)
         local = {"z_raw": z_raw, "p_local": float(z_to_p(z_local)), "z_local": z_local}
         if self.n_toys:
             local["p_toys"] = np.nan
@@ -663,23 +677,26 @@ class BumpHunt(BaseEstimator):
         def smallest(rows):
             return int(rows[p_local[rows].argmin()]) if len(rows) else None
 
-        def scan(rows):
+        def scan(rows, efficiency=None):
             if not len(rows):
-                return np.nan
+                return np.nan, np.nan
+            if self.global_calibration is not None:
+                return self.global_calibration.p_value(p_local[rows].min(), efficiency)
+            correlation = self.correlation_[np.ix_(rows, rows)]
             return global_p_value(
                 p_local[rows],
-                correlation=self.correlation_[np.ix_(rows, rows)],
+                correlation=correlation,
                 n_toys=self.n_global_toys,
                 random_state=rng,
-            )
+            ), np.nan
 
         self.best_ = smallest(trusted)
-        self.p_global_ = scan(trusted)
+        self.p_global_, self.p_global_error_ = scan(trusted)
         self.z_global_ = float(p_to_z(self.p_global_))
         scans = []
         for efficiency, group in results.groupby("efficiency", sort=False):
             rows = np.intersect1d(group.index, trusted)
-            p_global, best = scan(rows), smallest(rows)
+            p_global, best = scan(rows, efficiency)[0], smallest(rows)
             scans.append(
                 {
                     "efficiency": efficiency,

@@ -1,17 +1,15 @@
-"""Pseudo-experiments of a whole bump hunt, and the calibration of its significances with them."""
+"""Calibration of the significances and of the global p-value of a bump hunt."""
 
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.utils import check_random_state
-from sklearn.utils.parallel import Parallel, delayed
 
-from skad.exceptions import LowStatisticsWarning, SkadWarning
-from skad.utils._children import seeded_child
-from skad.utils._random import draw_seeds
+from skad.exceptions import LowStatisticsWarning
+from skad.search._p_values import z_to_p
+from skad.search._trust import LEARNED
 
-__all__ = ["SignificanceCalibration", "pseudo_experiments"]
+__all__ = ["GlobalCalibration", "SignificanceCalibration", "calibrated"]
 
 # Fewer experiments know the width of the null distribution to worse than about 10 %.
 _MIN_EXPERIMENTS = 50
@@ -51,7 +49,7 @@ class SignificanceCalibration:
         Parameters
         ----------
         significances : array-like
-            Local significances without signal, one per pseudo-experiment; NaN are left out.
+            Local significances without signal, one per pseudo-experiment, all finite.
 
         Returns
         -------
@@ -70,14 +68,9 @@ class SignificanceCalibration:
                 f"{n_bad} are NaN or infinite. A test that fails in some experiments cannot be "
                 "calibrated: raise its efficiency, or leave it out."
             )
-        if len(z) < _MIN_EXPERIMENTS:
-            warnings.warn(
-                f"a calibration from {len(z)} pseudo-experiments knows the width of the null "
-                f"distribution only to {1 / np.sqrt(2 * len(z)):.0%}; throw at least "
-                f"{_MIN_EXPERIMENTS}.",
-                LowStatisticsWarning,
-                stacklevel=2,
-            )
+        _warn_few(
+            len(z), f"the width of the null distribution only to {1 / np.sqrt(2 * len(z)):.0%}"
+        )
         return cls(float(z.mean()), float(z.std(ddof=1)), len(z))
 
     @classmethod
@@ -111,61 +104,154 @@ class SignificanceCalibration:
         return (significance - self.mean) / self.std
 
 
-def pseudo_experiments(hunt, generate, n_experiments, *, n_jobs=None, random_state=None, verbose=0):
-    """Run a bump hunt on generated data sets, everything retrained each time.
+def calibrated(z, efficiency, calibration):
+    """Return a local significance after the `calibration` of a search: None, one, or a dict."""
+    if isinstance(calibration, dict):
+        calibration = calibration[efficiency]
+    return z if calibration is None else calibration.apply(z)
 
-    Without signal the local p-values must be uniform (coverage); with signal the significances
-    are the power of the search.
 
-    Parameters
+@dataclass(frozen=True)
+class GlobalCalibration:
+    """Global p-value from how often searches without signal claim as much.
+
+    The smallest local p-value of the trusted rows of a search is compared with those of
+    background-only pseudo-experiments. It needs no model of how windows and cuts are correlated,
+    but it cannot tell p-values apart that are smaller than one in the number of experiments.
+
+    Attributes
     ----------
-    hunt : BumpHunt
-        The search; it is cloned, without its checkpoint.
-    generate : callable
-        ``generate(random_state)`` returns the events X of one experiment, or (X, y);
-        `random_state` is a fresh RandomState.
-    n_experiments : int
-    n_jobs : int, default=None
-        Experiments at a time; `generate` must be picklable unless it is 1.
-    random_state : None, int or RandomState, default=None
-    verbose : int, default=0
-
-    Returns
-    -------
-    results : DataFrame
-        `hunt.results_` of every experiment with the columns `experiment` and `p_global`.
-        The warnings of single experiments are left to the columns (`sculpting_p`, NaN).
+    minima : dict of float or None to tuple of float
+        Smallest trusted local p-value of every experiment, for each efficiency and, under None, for
+        the whole search; 1 where an experiment has no trusted row and so claims nothing.
+    n_rows : int
+        Rows of a search.
+    calibration : None, SignificanceCalibration or dict
+        Local calibration that the p-values passed first.
 
     Examples
     --------
-    >>> from sklearn.ensemble import IsolationForest
-    >>> from skad.datasets import make_resonance
-    >>> from skad.search import BumpHunt, pseudo_experiments
-    >>> hunt = BumpHunt(
-    ...     IsolationForest(n_estimators=5), efficiencies=(0.1,), n_folds=2
-    ... )
-    >>> def background(random_state):
-    ...     return make_resonance(2000, 0, random_state=random_state).data
-    >>> table = pseudo_experiments(hunt, background, 3, random_state=0)
-    >>> table["experiment"].tolist()
-    [0, 1, 2]
+    >>> import pandas as pd
+    >>> from skad.search import GlobalCalibration
+    >>> table = pd.DataFrame({"experiment": range(99), "z_raw": [0.02 * k for k in range(99)]})
+    >>> table = table.assign(window=0, efficiency=0.1, trusted=True, reason="")
+    >>> calibration = GlobalCalibration.from_experiments(table)
+    >>> p, error = calibration.p_value(0.0455)  # z = 1.69, passed by 14 of 99
+    >>> round(p, 3), round(error, 3)
+    (0.15, 0.036)
     """
-    import pandas as pd
 
-    seeds = draw_seeds(random_state, n_experiments)
-    tables = Parallel(n_jobs=n_jobs, verbose=verbose)(
-        delayed(_experiment)(hunt, generate, seed, number) for number, seed in enumerate(seeds)
-    )
-    return pd.concat(
-        [table.assign(experiment=i) for i, table in enumerate(tables)], ignore_index=True
-    )
+    minima: dict
+    n_rows: int
+    calibration: object = None
+
+    @classmethod
+    def from_experiments(cls, results, calibration=None):
+        """Take the smallest trusted p-values of background-only pseudo-experiments.
+
+        Parameters
+        ----------
+        results : DataFrame
+            What `pseudo_experiments` returns.
+        calibration : None, SignificanceCalibration or dict, default=None
+            The local calibration of the search, applied to the experiments too. With one, rows
+            count that nothing but a learned background keeps from being trusted.
+
+        Returns
+        -------
+        calibration : GlobalCalibration
+            For the parameter `global_calibration` of `BumpHunt`.
+
+        Raises
+        ------
+        ValueError
+            A trusted row without a finite significance, experiments of different searches, or no
+            trusted row in more than half of the experiments.
+
+        Warns
+        -----
+        LowStatisticsWarning
+            Fewer than 50 experiments.
+        """
+        sizes = results.groupby("experiment").size()
+        if not len(sizes) or sizes.nunique() > 1:
+            raise ValueError(
+                "a global calibration needs experiments of one search, with as many rows each; got "
+                f"{len(sizes)} experiments with {sorted(set(sizes))} rows."
+            )
+        trusted = results["trusted"].to_numpy(dtype=bool)
+        if calibration is not None:
+            trusted = trusted | (results["reason"] == LEARNED).to_numpy()
+        z = np.array(
+            [
+                calibrated(*row, calibration)
+                for row in zip(results["z_raw"], results["efficiency"], strict=True)
+            ]
+        )
+        n_bad = np.count_nonzero(trusted & ~np.isfinite(z))
+        if n_bad:
+            raise ValueError(f"{n_bad} trusted rows have no finite z_raw.")
+        p_value = results[["experiment", "efficiency"]].assign(
+            p=np.where(trusted, z_to_p(z), 1.0), trusted=trusted
+        )
+        claimed = p_value.groupby("experiment")["trusted"].any()
+        if claimed.mean() < 0.5:
+            raise ValueError(
+                f"only {claimed.sum()} of {len(claimed)} experiments have a trusted row: this "
+                "search rarely claims anything. Raise its efficiencies, or look at `reason`."
+            )
+        _warn_few(len(sizes), f"no global p-value below {1 / (1 + len(sizes)):.2g}")
+        parts = {None: p_value} | {float(e): part for e, part in p_value.groupby("efficiency")}
+        minima = {
+            key: tuple(float(p) for p in part.groupby("experiment")["p"].min())
+            for key, part in parts.items()
+        }
+        return cls(minima, int(sizes.iloc[0]), calibration)
+
+    def p_value(self, p_local, efficiency=None):
+        """Return the global p-value of a smallest local one, and its binomial error.
+
+        Parameters
+        ----------
+        p_local : float
+            Smallest local p-value of the trusted rows, NaN without any.
+        efficiency : float, default=None
+            Of the rows; None for those of all.
+
+        Returns
+        -------
+        p_value : float
+            ``(1 + experiments with a smaller one) / (1 + experiments)``.
+        error : float
+            ``sqrt(p (1 - p) / experiments)``.
+        """
+        minima = np.array(self.minima[efficiency])
+        if np.isnan(p_local):
+            return np.nan, np.nan
+        p = (1 + np.count_nonzero(minima <= p_local)) / (1 + len(minima))
+        return float(p), float(np.sqrt(p * (1 - p) / len(minima)))
+
+    def check(self, n_rows, efficiencies, calibration):
+        """Refuse a search that is not that of the experiments."""
+        own = sorted(key for key in self.minima if key is not None)
+        if n_rows != self.n_rows or sorted(efficiencies) != own:
+            raise ValueError(
+                f"global_calibration is of a search with {self.n_rows} rows at the efficiencies "
+                f"{own}; this one has {n_rows} at {sorted(efficiencies)}. Run the "
+                "pseudo-experiments with the windows and efficiencies of the search."
+            )
+        if calibration != self.calibration:
+            raise ValueError(
+                "global_calibration was made with another local calibration than this search has; "
+                "pass it to GlobalCalibration.from_experiments."
+            )
 
 
-def _experiment(hunt, generate, seed, number):
-    data = generate(check_random_state(seed))
-    hunt = seeded_child(hunt, seed, copy=number)
-    hunt.set_params(n_jobs=1, checkpoint=None, verbose=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SkadWarning)
-        hunt.fit(*data) if isinstance(data, tuple) else hunt.fit(data)
-    return hunt.results_.assign(p_global=hunt.p_global_)
+def _warn_few(n_experiments, what):
+    if n_experiments < _MIN_EXPERIMENTS:
+        warnings.warn(
+            f"a calibration from {n_experiments} pseudo-experiments knows {what}; throw at least "
+            f"{_MIN_EXPERIMENTS}.",
+            LowStatisticsWarning,
+            stacklevel=3,
+        )

@@ -14,12 +14,12 @@ import skad
 from skad.exceptions import CheckpointWarning
 from skad.utils._replacing import locked, replacing
 
-__all__ = ["Store", "open_store"]
+__all__ = ["VERSIONS", "Store", "open_store"]
 
 # In front of each file: the SHA-256 of the rest.
 _DIGEST = 32
 # Pickles are read by the versions that wrote them.
-_VERSIONS = skad.__version__, sklearn.__version__, torch.__version__
+VERSIONS = skad.__version__, sklearn.__version__, torch.__version__
 
 
 @contextmanager
@@ -56,7 +56,7 @@ class Store:
     def __init__(self, folder, base):
         self.folder = None if folder is None else Path(folder)
         if self.folder is not None:
-            self.base = joblib.hash((base, _VERSIONS))
+            self.base = joblib.hash((base, VERSIONS))
 
     def key(self, *parts):
         return None if self.folder is None else joblib.hash((self.base, parts))

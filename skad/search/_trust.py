@@ -2,10 +2,11 @@
 
 import numpy as np
 
-__all__ = ["FIT_ALPHA", "why_untrusted"]
+__all__ = ["FIT_ALPHA", "LEARNED", "why_untrusted"]
 
 # A background function that describes the sidebands worse than this is none.
 FIT_ALPHA = 0.01
+LEARNED = "the background is learned, and without a calibration nobody knows how well"
 # Passing events in the sidebands below which a fit knows too little.
 _FEW_PASSED = 25
 
@@ -41,8 +42,6 @@ def why_untrusted(
         return "too few events pass to estimate the background"
     if n_sideband < _FEW_PASSED:
         return f"{n_sideband:.0f} events pass in the sidebands, fewer than {_FEW_PASSED}"
-    if is_learned:
-        return "the background is learned, and without a calibration nobody knows how well"
     if sculpting is not None and sculpting.p_value < sculpting_alpha:
         return f"the cut sculpts the spectrum in the sidebands (p = {sculpting.p_value:.1e})"
     if fit is not None and not fit.converged:
@@ -50,4 +49,5 @@ def why_untrusted(
     if fit is not None and not fit.p_value >= fit_alpha:
         bad = f"the {fit.function} function does not describe the sidebands"
         return f"{bad} (p = {fit.p_value:.1e})"
-    return ""
+    # Last: with a calibration nothing else is wrong.
+    return LEARNED if is_learned else ""

@@ -1,0 +1,343 @@
+"""Background-only data sets like the one that a bump hunt was fitted on."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy import stats
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skad.exceptions import RegionError
+from skad.search._spectrum import SpectrumFit, fit_spectrum
+from skad.utils._statistics import bin_of, equal_population_edges
+
+__all__ = ["METHODS", "BackgroundGenerator", "background_generator"]
+
+METHODS = ("auto", "resampled", "morphed")
+# Bins of m and of a feature in the test of independence.
+_TEST_BINS = 10
+# A feature below moves with m; what is left of that after the morph must not, below the other.
+_DEPENDENT, _REFUSED = 0.05, 0.01
+# Quantiles of a feature that are followed in m, by a polynomial of this degree, and bins of m.
+_LEVELS = np.linspace(0.01, 0.99, 21)
+_DEGREE = 2
+_FEW_VALUES = 50
+_MORPH_BINS = 24
+# Cells of one bin of the spectrum, between which m is drawn evenly.
+_CELLS = 32
+
+
+@dataclass(frozen=True)
+class BackgroundGenerator:
+    """Draws data sets without signal that are otherwise like those of a search.
+
+    What `background_generator` returns and `pseudo_experiments` makes of a fitted search. Called
+    with a `random_state` it returns X, or (X, y) where the detector needs simulation.
+
+    - m follows the smooth function of the search, fitted to all events of its range but those of
+      the window with the smallest local p-value; the number of events is Poisson. Events outside
+      of the range are drawn from those of the data there.
+    - The features x are those of the data events, dealt out to the new masses at random, each event
+      once before any is dealt again: repeated events widen the significances. Those of a signal
+      come to lie at all masses, where they are no bump. With the method "morphed", each feature is
+      moved to its new mass along its quantiles, smooth functions of m fitted outside of the window.
+    - Simulated events stay as they are.
+
+    Attributes
+    ----------
+    method : {"resampled", "morphed"}
+        How x is drawn given m.
+    independence_p : float
+        Chance of features that seem to depend on m as much as those of the data without depending
+        on it, see `background_generator`.
+    morphed_p : float
+        The same for what the morph leaves of a dependence; NaN for "resampled".
+    window : (float, float)
+        Edges of the window that is left out of the fits and of the test of independence.
+    fit : SpectrumFit
+        Of the spectrum.
+
+    Examples
+    --------
+    >>> from sklearn.ensemble import IsolationForest
+    >>> from skad.datasets import make_resonance
+    >>> from skad.search import BumpHunt, background_generator
+    >>> X = make_resonance(4000, 0, random_state=0).data
+    >>> hunt = BumpHunt(IsolationForest(n_estimators=5), [(3.3, 3.7)], efficiencies=(0.1,))
+    >>> generate = background_generator(hunt.fit(X))
+    >>> generate.method, generate(0).shape[1]
+    ('resampled', 3)
+    """
+
+    method: str
+    independence_p: float
+    morphed_p: float
+    window: tuple
+    fit: SpectrumFit
+    _feature: int = field(repr=False)
+    _names: object = field(repr=False)
+    _donors: np.ndarray = field(repr=False)
+    _outside: np.ndarray = field(repr=False)
+    _simulation: np.ndarray | None = field(repr=False)
+    _morph: object = field(repr=False)
+
+    def __call__(self, random_state=None):
+        """Draw one data set.
+
+        Parameters
+        ----------
+        random_state : None, int or RandomState, default=None
+
+        Returns
+        -------
+        X : ndarray of float64, shape (n_events, n_features), or DataFrame
+            As the search was fitted on.
+        y : ndarray of int, shape (n_events,)
+            1 = data, 0 = simulation; only where the detector needs it.
+        """
+        rng = check_random_state(random_state)
+        m = self._draw_masses(rng)
+        rounds = -(-len(m) // len(self._donors))
+        dealt = np.concatenate([rng.permutation(len(self._donors)) for _ in range(rounds)])
+        X = self._donors[dealt[: len(m)]]
+        if self._morph is not None:
+            X = self._morph(X, m)
+        X[:, self._feature] = m
+        n_outside = rng.poisson(len(self._outside))
+        outside = self._outside[rng.randint(max(len(self._outside), 1), size=n_outside)]
+        X = np.concatenate([X, outside])[rng.permutation(len(X) + n_outside)]
+        if self._simulation is None:
+            return self._framed(X)
+        y = np.repeat([1, 0], [len(X), len(self._simulation)])
+        return self._framed(np.concatenate([X, self._simulation])), y
+
+    def _draw_masses(self, rng):
+        edges = np.unique(
+            np.linspace(self.fit.edges[:-1], self.fit.edges[1:], _CELLS + 1).ravel(order="F")
+        )
+        expected = self.fit.expected(edges)
+        counts = rng.poisson(expected)
+        cell = np.repeat(np.arange(len(counts)), counts)
+        # Within the half-open cell, whatever the rounding.
+        m = rng.uniform(edges[cell], edges[cell + 1])
+        return np.minimum(m, np.nextafter(edges[cell + 1], -np.inf))
+
+    def _framed(self, X):
+        if self._names is None:
+            return X
+        import pandas as pd
+
+        return pd.DataFrame(X, columns=self._names)
+
+
+def background_generator(hunt, method="auto"):
+    """Return a generator of background-only data sets like the one a search was fitted on.
+
+    Parameters
+    ----------
+    hunt : BumpHunt
+        Fitted.
+    method : {"auto", "resampled", "morphed"}, default="auto"
+        - "resampled": the features of data events, at random masses. Right where they do not
+          depend on m; refused where they do.
+        - "morphed": each feature moves with m along its quantiles. Refused where the features
+          still depend on m when that is undone.
+        - "auto": the first where the features show no dependence on m (p of 5 % or more), else
+          the second.
+
+    Returns
+    -------
+    generator : BackgroundGenerator
+
+    Raises
+    ------
+    ValueError
+        The function of the search does not describe the spectrum, or the features depend on m
+        in a way that the method does not know. Then give `pseudo_experiments` a generator of your
+        own: simulation, or a model of your data.
+
+    Notes
+    -----
+    Independence is tested outside of the window: every feature, and every product of the ranks of
+    two, in ten bins of equal population against ten of m, by chi-square, and by Spearman's rank
+    correlation; the smallest p-value, times the number of tests.
+
+    A learned density is no method: it draws smoother events than the data, which the same kind of
+    density learns again too easily. Where the background of the search is learned, its errors
+    show only as far as the features are kept, as they are here.
+
+    Examples
+    --------
+    >>> from sklearn.ensemble import IsolationForest
+    >>> from skad.datasets import make_resonance
+    >>> from skad.search import BumpHunt, background_generator
+    >>> X = make_resonance(20_000, 0, dependence=0.5, random_state=0).data
+    >>> hunt = BumpHunt(IsolationForest(n_estimators=5), [(3.3, 3.7)], efficiencies=(1.0,))
+    >>> generate = background_generator(hunt.fit(X))
+    >>> generate.method, generate.independence_p < 1e-6, generate.morphed_p > 0.01
+    ('morphed', True, True)
+    """
+    check_is_fitted(hunt, "results_")
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {METHODS}; got {method!r}.")
+    values, y, weight = hunt._events
+    if weight is not None and np.ptp(weight) > 0:
+        raise ValueError(
+            "the search was fitted with sample_weight: data drawn from weighted events have other "
+            "fluctuations. Give generate=, a callable that draws unweighted events."
+        )
+    data = values if y is None else values[y == 1]
+    region = _claimed_window(hunt)
+    fit = _fit_spectrum(hunt, region, data[:, region.feature])
+    m = data[:, region.feature]
+    inside = (m >= fit.edges[0]) & (m < fit.edges[-1])
+    donors = data[inside]
+    beside = data[inside & ~region.mask(m)]
+    features = np.delete(np.arange(data.shape[1]), region.feature)
+    generator = BackgroundGenerator(
+        method="resampled",
+        independence_p=independence_p_value(beside[:, region.feature], beside[:, features]),
+        morphed_p=np.nan,
+        window=(region.low, region.high),
+        fit=fit,
+        _feature=region.feature,
+        _names=getattr(hunt, "feature_names_in_", None),
+        _donors=donors,
+        _outside=data[~inside],
+        _simulation=None if y is None else values[y == 0],
+        _morph=None,
+    )
+    dependent = generator.independence_p < _DEPENDENT
+    if method == "resampled" and dependent:
+        raise ValueError(
+            "the features depend on the resonant one (p = "
+            f"{generator.independence_p:.1e}): events cannot be dealt out to other masses. Take "
+            "'auto' or 'morphed', or a generator of your own."
+        )
+    if method == "resampled" or (method == "auto" and not dependent):
+        return generator
+    morph = _Morph.fitted(beside, region.feature, features)
+    undone = morph(beside, np.full(len(beside), np.median(beside[:, region.feature])))
+    left = independence_p_value(beside[:, region.feature], undone[:, features])
+    if left < _REFUSED:
+        raise ValueError(
+            "the features depend on the resonant one in a way that their quantiles do not tell "
+            f"(p = {left:.1e} when these are followed): no background-only data can be made of "
+            "the data alone. Give generate=, a callable that draws them from simulation or from a "
+            "model of your data."
+        )
+    return replace(generator, method="morphed", morphed_p=left, _morph=morph)
+
+
+def _claimed_window(hunt):
+    """Return the window with the smallest local p-value, of a trusted row where there is one."""
+    results = hunt.results_
+    row = hunt.best_
+    if row is None:
+        row = int(np.nan_to_num(results["p_local"].to_numpy(), nan=2.0).argmin())
+    return hunt.regions_[results["window"][row]]
+
+
+def _fit_spectrum(hunt, region, m):
+    """Fit the spectrum where any window fits it, without the events of the region."""
+    low, high = hunt.results_["fit_low"].min(), hunt.results_["fit_high"].max()
+    region = region.with_sidebands((region.low - low, high - region.high))
+    edges = region.bin_edges(m, bins_per_region=hunt.bins_per_region)
+    options = hunt._fit_options()
+    try:
+        fit = fit_spectrum(np.histogram(m, edges)[0], edges, exclude=region, **options)
+    except RegionError as error:
+        raise ValueError(f"no m can be drawn for background-only data: {error}") from error
+    if not (fit.converged and not fit.p_value < hunt.fit_alpha):
+        raise ValueError(
+            f"the {fit.function} function does not describe the spectrum between {edges[0]:g} and "
+            f"{edges[-1]:g} (p = {fit.p_value:.1e}), so no m can be drawn from it. Take another "
+            "function or fit_range in the search, or give generate=."
+        )
+    return fit
+
+
+def independence_p_value(m, X):
+    """Chance of features that depend on m as much as these by chance, see `background_generator`.
+
+    Parameters
+    ----------
+    m : ndarray of shape (n_events,)
+    X : ndarray of shape (n_events, n_features)
+    """
+    ranks = [stats.rankdata(column) / len(column) - 0.5 for column in X.T]
+    pairs = [a * b for i, a in enumerate(ranks) for b in ranks[:i]]
+    rows = _bins(m, _TEST_BINS)
+    p_values = []
+    for values in [*ranks, *pairs]:
+        columns = _bins(values, _TEST_BINS)
+        if columns.max() == 0 or rows.max() == 0:
+            continue
+        table = np.zeros((rows.max() + 1, columns.max() + 1))
+        np.add.at(table, (rows, columns), 1)
+        table = table[:, table.any(axis=0)]
+        p_values.append(stats.chi2_contingency(table).pvalue)
+        p_values.append(stats.spearmanr(m, values).pvalue)
+    return float(min(1.0, len(p_values) * min(p_values))) if p_values else 1.0
+
+
+def _bins(values, n_bins):
+    return bin_of(values, equal_population_edges(values, n_bins))
+
+
+@dataclass(frozen=True)
+class _Morph:
+    """Moves features from one mass to another along their quantiles.
+
+    `coefficients` of the polynomials in the standardised m, shape (degree + 1, features, levels).
+    """
+
+    feature: int
+    features: np.ndarray
+    center: float
+    scale: float
+    coefficients: np.ndarray
+
+    @classmethod
+    def fitted(cls, X, feature, features):
+        m = X[:, feature]
+        center, scale = m.mean(), m.std()
+        position = _bins(m, _MORPH_BINS)
+        middle, quantiles = [], []
+        for k in range(position.max() + 1):
+            part = X[position == k]
+            middle.append((part[:, feature].mean() - center) / scale)
+            quantiles.append(np.quantile(part[:, features], _LEVELS, axis=0).T)
+        quantiles = np.array(quantiles)
+        flat = quantiles.reshape(len(quantiles), -1)
+        degree = min(_DEGREE, len(middle) - 1)
+        coefficients = np.polynomial.polynomial.polyfit(middle, flat, degree)
+        shape = (degree + 1, *quantiles.shape[1:])
+        coefficients = coefficients.reshape(shape)
+        # Moved, the few values of a discrete feature would be others; the test sees what is left.
+        discrete = [len(np.unique(X[:, column])) < _FEW_VALUES for column in features]
+        coefficients[1:, discrete] = 0.0
+        return cls(feature, features, center, scale, coefficients)
+
+    def __call__(self, X, m):
+        """Return the events X as they would be at the masses m."""
+        moved = X.copy()
+        powers = [
+            np.vander((mass - self.center) / self.scale, len(self.coefficients), increasing=True)
+            for mass in (X[:, self.feature], m)
+        ]
+        for k, column in enumerate(self.features):
+            before, after = (power @ self.coefficients[:, k] for power in powers)
+            moved[:, column] += _interpolated(X[:, column], before, after - before)
+        return moved
+
+
+def _interpolated(x, knots, values):
+    """Interpolate row by row: one x, its knots and values there; constant beyond the knots."""
+    knots = np.maximum.accumulate(knots, axis=1)
+    rows = np.arange(len(x))
+    right = np.clip((knots < x[:, None]).sum(axis=1), 1, knots.shape[1] - 1)
+    low, high = knots[rows, right - 1], knots[rows, right]
+    width = np.where(high > low, high - low, 1.0)
+    share = np.clip((x - low) / width, 0.0, 1.0)
+    return (1 - share) * values[rows, right - 1] + share * values[rows, right]
