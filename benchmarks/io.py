@@ -1,9 +1,10 @@
-"""Events per second and peak memory of reading, streaming and scoring a Parquet file.
+"""Events per second and peak memory of reading, streaming and scoring Parquet, and reading CSV.
 
 Usage: python benchmarks/io.py [--events 10000000] [--repeats 3] [--tasks NAME ...] [--folder F]
 
 Every measurement runs in a fresh process, the tasks in turn, repeated. The limit is what pyarrow
-needs to read the same columns, or what the model needs to score a batch in memory. Both wall and
+needs to read the same columns, or what the model needs to score a batch in memory; CSV files of a
+tenth of the events are compared with pandas too. Both wall and
 processor time are kept; fractions compare processor time, which other load on the machine hardly
 changes. Results are merged by task into benchmarks/results/io.json, and io.md is made from it.
 """
@@ -44,6 +45,15 @@ def make_events(path, n_events):
             yield frame.iloc[rows] * noise
 
     write_events(batches(), path)
+
+
+def make_csv(path, folder, n_events):
+    """Write a tenth of the events as text, with a label of whole numbers."""
+    from skad.io import read_events
+
+    events = read_events(path, rows=slice(0, n_events // 10))
+    events["label"] = np.arange(len(events)) % 2
+    events.to_csv(folder / f"events_{n_events}.csv", index=False)
 
 
 def fit_models(folder):
@@ -100,6 +110,31 @@ def skad_selection(path, folder, columns):
     read_events(path, FEATURES, filters=[("mj1", ">", 400.0), ("mj2", ">", 400.0)])
 
 
+def csv_pandas(path, folder, columns):
+    import pandas as pd
+
+    return len(pd.read_csv(path.with_suffix(".csv"), usecols=columns))
+
+
+def csv_pyarrow(path, folder, columns):
+    import pyarrow.csv as pacsv
+
+    options = pacsv.ConvertOptions(include_columns=columns)
+    return len(pacsv.read_csv(path.with_suffix(".csv"), convert_options=options))
+
+
+def csv_whole(path, folder, columns):
+    from skad.io import read_events
+
+    return len(read_events(path.with_suffix(".csv"), columns))
+
+
+def csv_stream(path, folder, columns):
+    from skad.io import iter_events
+
+    return sum(len(batch) for batch in iter_events(path.with_suffix(".csv"), columns=columns))
+
+
 def score_in_memory(path, folder, method, model):
     """Score without files: the cost of the model alone. Returns the number of events."""
     from skad.io import iter_events
@@ -127,6 +162,13 @@ TASKS = {
     "pyarrow, streamed, 6 columns": (pyarrow_stream, [FEATURES]),
     "iter_events, 6 columns": (skad_stream, [FEATURES]),
     "read_events, 6 columns, filters": (skad_selection, [FEATURES]),
+    "CSV, pandas, 15 columns": (csv_pandas, [None]),
+    "CSV, pyarrow, 15 columns": (csv_pyarrow, [None]),
+    "CSV, read_events, 15 columns": (csv_whole, [None]),
+    "CSV, iter_events, 15 columns": (csv_stream, [None]),
+    "CSV, pandas, 6 columns": (csv_pandas, [FEATURES]),
+    "CSV, read_events, 6 columns": (csv_whole, [FEATURES]),
+    "CSV, iter_events, 6 columns": (csv_stream, [FEATURES]),
     "MLP alone": (score_in_memory, ["predict_proba", "mlp"]),
     "score_file, MLP": (score_to_file, ["predict_proba", "mlp"]),
     "MAF alone": (score_in_memory, ["score_samples", "maf"]),
@@ -137,6 +179,11 @@ LIMITS = {
     "iter_events, 14 columns": "pyarrow, streamed, 14 columns",
     "iter_events, 6 columns": "pyarrow, streamed, 6 columns",
     "read_events, 6 columns, filters": "pyarrow, streamed, 6 columns",
+    "CSV, pandas, 15 columns": "CSV, pyarrow, 15 columns",
+    "CSV, read_events, 15 columns": "CSV, pyarrow, 15 columns",
+    "CSV, iter_events, 15 columns": "CSV, pyarrow, 15 columns",
+    "CSV, read_events, 6 columns": "CSV, pandas, 6 columns",
+    "CSV, iter_events, 6 columns": "CSV, pandas, 6 columns",
     "score_file, MLP": "MLP alone",
     "score_file, MAF": "MAF alone",
 }
@@ -228,13 +275,14 @@ def report(runs, bytes_per_event):
     RESULTS.mkdir(exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n")
     lines = [
-        "# Reading, streaming and scoring Parquet",
+        "# Reading, streaming and scoring files",
         "",
         "`OMP_NUM_THREADS=1 python benchmarks/io.py`: a file of 14 float32 columns, "
         f"{result['bytes_per_event']:.0f} bytes per event (zstd, row groups of {ROW_GROUP:,} "
         f"events), {result['cpus']} CPUs. Medians over fresh processes. "
         "Fraction: rate per processor second over that of the limit, which is pyarrow "
-        "reading the same columns, or the model scoring a batch in memory. Extra memory: largest "
+        "reading the same columns (for 6 columns of CSV: pandas), or the model scoring a batch in "
+        "memory. Extra memory: largest "
         "resident size beyond that before the task. Load: of the machine, which slows the wall "
         "clock.",
         "",
@@ -273,6 +321,8 @@ def main():
         path = folder / f"events_{arguments.events}.parquet"
         if not path.exists():
             make_events(path, arguments.events)
+        if not path.with_suffix(".csv").exists():
+            make_csv(path, folder, arguments.events)
         if not (folder / "maf.joblib").exists():
             fit_models(folder)
         runs = measure(arguments.tasks, folder, arguments.repeats, arguments.events)

@@ -90,8 +90,9 @@ def _meets(values, symbol, value):
 
 
 def _compare(values, symbol, value):
-    met = np.asarray(_COMPARE[symbol](values, value))
-    # NumPy answers "==" between a number and a text with one False.
+    # A value beyond the range of the column is infinite there.
+    with np.errstate(over="ignore"):
+        met = np.asarray(_COMPARE[symbol](values, value))
     if met.dtype != bool or met.shape != np.shape(values):
         raise TypeError(f"{values.dtype} cannot be compared with {value!r}")
     return met

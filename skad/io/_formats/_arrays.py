@@ -101,6 +101,13 @@ class ArraySource(Source):
         if self._close is not None:
             self._close()
 
+    def stored_chunks(self):
+        """Whether all chunks of HDF5 are there; missing ones are read as zeros."""
+        return all(
+            block.array.id.get_num_chunks() == -(-block.n_rows // block.array.chunks[0])
+            for block in self._blocks
+        )
+
     def chunks(self, columns, start, stop, batch_size, filters=None):
         compared = [] if filters is None else filters.columns
         for first in range(start, stop, batch_size):
@@ -209,7 +216,8 @@ def blocks_of(path, arrays, column_names):
             words = kind if is_number(kind) else f"a matrix of {kind}"
             blocks.append(Matrix(array, names, words))
         else:
-            blocks.append(Matrix(array, list(column_names or [name]), kind))
+            lone = column_names is not None and len(arrays) == 1
+            blocks.append(Matrix(array, list(column_names) if lone else [name], kind))
     names = [name for block in blocks for name in block.names]
     if len(set(names)) < len(names):
         raise DataFileError(

@@ -55,8 +55,9 @@ def _source(file, path, key, column_names, h5py):
     else:
         blocks, names = blocks_of(path, _arrays(node, path, h5py), column_names), None
     for block in blocks:
-        _check_dataset(block.array, path, h5py)
-        _mark_booleans(block, h5py)
+        if isinstance(block.array, h5py.Dataset):  # not the stand-in for a block without rows
+            _check_dataset(block.array, path, h5py)
+            _mark_booleans(block, h5py)
     return ArraySource(path, blocks, names=names, close=file.close)
 
 
@@ -210,16 +211,17 @@ class HDF5Writer(Writer):
 
     def _verify(self):
         """Read the file back, because PyTables goes on when the disk is full."""
-        with open_hdf5(self._path) as source:
-            if source.n_rows != self._n_rows:
-                raise OSError(f"{source.n_rows} of {self._n_rows} rows arrived")
-            for block in source._blocks:
-                block_id = block.array.id
-                rows = block.array.chunks[0]
-                if block_id.get_num_chunks() != -(-self._n_rows // rows):
-                    raise OSError("chunks are missing")
-                for start in range(0, self._n_rows, 1 << 18):
-                    block.array[start : start + (1 << 18)]
+        try:
+            with open_hdf5(self._path) as source:
+                n_rows = source.n_rows
+                chunks = source.chunks(source.names, 0, n_rows, 1 << 18)
+                n_read = sum(len(chunk[source.names[0]]) for _, chunk, _ in chunks)
+                stored = source.stored_chunks()
+        except SkadError as exc:
+            raise OSError(f"it cannot be read back; is the disk full? {exc}") from exc
+        # Chunks that never arrived are read as zeros.
+        if not n_read == n_rows == self._n_rows or not stored:
+            raise OSError(f"{n_read} of {self._n_rows} rows arrived; is the disk full?")
 
 
 HDF5 = Format(
