@@ -23,13 +23,15 @@ __all__ = [
     "plotting",
     "resonant",
     "search",
+    "serving",
     "utils",
     "load_model",
     "save_model",
+    "to_onnx",
 ]
 
 # Functions that are offered here too, and the rooms that hold them.
-_FUNCTIONS = {"load_model": "io", "save_model": "io"}
+_FUNCTIONS = {"load_model": "io", "save_model": "io", "to_onnx": "serving"}
 
 
 def __getattr__(name):

@@ -188,12 +188,10 @@ class DijetCoordinates(TransformerMixin, BaseEstimator):
             self, X, reset=False, dtype=[np.float64, np.float32], ensure_all_finite=False
         )
         self._check_values(X)
-        jets = _Jets(X, self.columns_, self.order == "mass")
         Z = np.empty((len(X), len(self.features)), dtype=X.dtype)
         with np.errstate(divide="ignore", invalid="ignore"):
-            for position, name in enumerate(self.features):
-                scale = _GEV_PER_UNIT[self.unit] if name in _WITH_UNIT else 1.0
-                Z[:, position] = _FEATURES[name][1](jets, self.regulariser) / scale
+            for position, values in enumerate(self._observables(X)):
+                Z[:, position] = values
         check_finite(
             Z,
             list(self.features),
@@ -222,6 +220,13 @@ class DijetCoordinates(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         sk.check_feature_names_in(self, input_features, generate_names=False)
         return np.asarray(self.features, dtype=object)
+
+    def _observables(self, X):
+        """Yield the observables of validated events, one after another."""
+        jets = _Jets(X, self.columns_, self.order == "mass")
+        for name in self.features:
+            scale = _GEV_PER_UNIT[self.unit] if name in _WITH_UNIT else 1.0
+            yield _FEATURES[name][1](jets, self.regulariser) / scale
 
     def _check_parameters(self):
         features = list(self.features)

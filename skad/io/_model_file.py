@@ -21,7 +21,7 @@ from skad.io._model_types import name_of_class
 from skad.utils import _sklearn as sk
 from skad.utils._replacing import replacing
 
-__all__ = ["load_model", "model_info", "save_model"]
+__all__ = ["load_model", "model_info", "save_model", "score_convention"]
 
 FORMAT = 1
 _MANIFEST = "manifest.json"
@@ -359,11 +359,11 @@ def _describe(model, units):
         "n_features": None if n_features is None else int(n_features),
         "feature_names": names,
         "units": units,
-        "scores": _score_convention(model),
+        "scores": score_convention(model),
     }
 
 
-def _score_convention(model):
+def score_convention(model):
     """Say which way the scores point."""
     last = model.steps[-1][1] if hasattr(model, "steps") else model
     meanings = {}

@@ -10,12 +10,12 @@ from torch import nn
 
 from skad.nn._mlp import Standardize, mlp_layers
 
-__all__ = ["LARGEST_SCALED", "Autoencoder", "VariationalAutoencoder"]
+__all__ = ["LARGEST_SCALED", "LOG_VARIANCES", "Autoencoder", "VariationalAutoencoder"]
 
 # Beyond it, in scaled units, a network in float32 would overflow to NaN; it sees this value.
 LARGEST_SCALED = 1e15
 # Posterior variances are kept within exp(-30) and exp(20), whatever the event.
-_MIN_LOG_VARIANCE, _MAX_LOG_VARIANCE = -30.0, 20.0
+LOG_VARIANCES = -30.0, 20.0
 
 
 class Autoencoder(nn.Module):
@@ -100,7 +100,7 @@ class VariationalAutoencoder(Autoencoder):
     def posterior(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and log variance of the latent point of scaled features."""
         mean, log_variance = self.encoder(self._cast(z)).chunk(2, dim=-1)
-        return mean, log_variance.clamp(_MIN_LOG_VARIANCE, _MAX_LOG_VARIANCE)
+        return mean, log_variance.clamp(*LOG_VARIANCES)
 
     def latent(self, z: torch.Tensor) -> torch.Tensor:
         """Return the posterior mean."""

@@ -5,12 +5,20 @@ from collections.abc import Callable
 import torch
 from nflows.transforms.autoregressive import AutoregressiveTransform
 from nflows.transforms.base import Transform
-from nflows.transforms.permutations import RandomPermutation, ReversePermutation
+from nflows.transforms.permutations import Permutation, RandomPermutation, ReversePermutation
 from torch import Tensor, nn
 
 from skad.nn._conditioners import MADE, ConditionerNet
 
-__all__ = ["Transform", "autoregressive", "coupling"]
+__all__ = [
+    "Autoregressive",
+    "BatchNorm",
+    "Coupling",
+    "Permutation",
+    "Transform",
+    "autoregressive",
+    "coupling",
+]
 
 _PERMUTATIONS = {"reverse": ReversePermutation, "random": RandomPermutation}
 

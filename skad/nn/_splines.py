@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["rational_quadratic_spline"]
+__all__ = ["MIN_BIN", "MIN_SLOPE", "UNIT_SLOPE", "rational_quadratic_spline"]
 
-_MIN_BIN = 1e-3  # smallest width and height of a bin, in units of the whole interval
-_MIN_SLOPE = 1e-3
-# softplus(_UNIT_SLOPE) + _MIN_SLOPE = 1, so that parameters of zero give the identity.
-_UNIT_SLOPE = math.log(math.expm1(1 - _MIN_SLOPE))
+MIN_BIN = 1e-3  # smallest width and height of a bin, in units of the whole interval
+MIN_SLOPE = 1e-3
+# softplus(UNIT_SLOPE) + MIN_SLOPE = 1, so that parameters of zero give the identity.
+UNIT_SLOPE = math.log(math.expm1(1 - MIN_SLOPE))
 
 
 def rational_quadratic_spline(
@@ -45,7 +45,7 @@ def rational_quadratic_spline(
     raw_widths, raw_heights, raw_slopes = params.split([n_bins, n_bins, n_bins - 1], dim=-1)
     x_knots = _knots(raw_widths, bound)
     y_knots = _knots(raw_heights, bound)
-    slopes = F.pad(_MIN_SLOPE + F.softplus(raw_slopes + _UNIT_SLOPE), (1, 1), value=1.0)
+    slopes = F.pad(MIN_SLOPE + F.softplus(raw_slopes + UNIT_SLOPE), (1, 1), value=1.0)
 
     inside = x.abs() < bound
     clamped = x.clamp(-bound, bound)[..., None]
@@ -86,6 +86,6 @@ def rational_quadratic_spline(
 def _knots(raw: Tensor, bound: float) -> Tensor:
     """Return the K + 1 knots in [-bound, bound] of K raw bin sizes."""
     n_bins = raw.shape[-1]
-    sizes = _MIN_BIN + (1 - _MIN_BIN * n_bins) * raw.softmax(dim=-1)
+    sizes = MIN_BIN + (1 - MIN_BIN * n_bins) * raw.softmax(dim=-1)
     inner = 2 * bound * sizes[..., :-1].cumsum(dim=-1) - bound
     return F.pad(F.pad(inner, (1, 0), value=-bound), (0, 1), value=bound)

@@ -37,6 +37,7 @@ __all__ = [
     "metric_of_tree",
     "num_samples",
     "power_transformer_scale",
+    "power_transformer_scaler",
     "routing_enabled",
     "tree_class",
     "validate_parameter_constraints",
@@ -148,6 +149,11 @@ def column_transformer_parts(transformer):
         if not (isinstance(part, str) and part == "drop")
         and len(transformer._transformer_to_input_indices[name])
     ]
+
+
+def power_transformer_scaler(transformer):
+    """Return the scaler behind a fitted PowerTransformer, or None."""
+    return transformer._scaler if transformer.standardize else None
 
 
 def power_transformer_scale(transformer):
