@@ -56,6 +56,7 @@ ROOMS = [
     "inspection",
     "plotting",
     "papers",
+    "serving",
     "nn",
     "base",
     "utils",
