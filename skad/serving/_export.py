@@ -13,13 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 
 import skad
 from skad.exceptions import ModelFileError
-from skad.io._formats import replacing
 from skad.io._model_file import score_meanings
 from skad.nn._trained import TrainedMembers
 from skad.serving._graph import Graph
 from skad.serving._models import outputs_of
 from skad.utils import _sklearn as sk
 from skad.utils._optional import import_optional
+from skad.utils._replacing import replacing
 
 __all__ = ["to_onnx"]
 
