@@ -58,6 +58,7 @@ ROOMS = [
     "papers",
     "report",
     "cli",
+    "serving",
     "nn",
     "base",
     "utils",

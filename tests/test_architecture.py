@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "skad"
 FLOORS = [
     ("cli", "report", "demo"),
     ("papers",),
-    ("plotting", "inspection"),
+    ("plotting", "inspection", "serving"),
     ("search",),
     ("resonant",),
     ("detectors",),

@@ -12,6 +12,7 @@ from sklearn.utils import get_tags
 from skad.datasets import make_resonance
 from skad.density import FlowDensity
 from skad.detectors import AutoencoderDetector, NetworkClassifier, VAEDetector
+from skad.io import load_model, save_model
 from skad.resonant import ANODE, CATHODE, CURTAINS, FETA, SALAD, LaCATHODE, ResidualANODE
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
@@ -74,6 +75,19 @@ def test_pickle_of_a_gpu_model_scores_on_the_cpu(events, name):
     assert loaded.trained_.device.type == "cpu"
     assert fitted.trained_.device.type == "cuda"
     np.testing.assert_allclose(scores(loaded, X), scores(fitted, X), rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_model_file_of_a_gpu_model_scores_on_the_cpu(events, name, tmp_path):
+    X, y = events
+    fitted = on("cuda", NETWORKS[name]).fit(X, y)
+    save_model(fitted, tmp_path / "model.skad")
+    loaded = load_model(tmp_path / "model.skad")
+    assert loaded.trained_.device.type == "cpu"
+    assert fitted.trained_.device.type == "cuda"
+    # What a pickle, and so a copy on the CPU, gives.
+    copied = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(scores(loaded, X), scores(copied, X))
 
 
 @pytest.mark.parametrize("kind", ["nsf", "nsf_coupling", "maf"])

@@ -21,7 +21,7 @@ from skad.io._model_types import name_of_class
 from skad.utils import _sklearn as sk
 from skad.utils._replacing import replacing
 
-__all__ = ["load_model", "model_info", "save_model", "score_convention"]
+__all__ = ["load_model", "model_info", "save_model", "score_meanings"]
 
 FORMAT = 1
 _MANIFEST = "manifest.json"
@@ -359,12 +359,12 @@ def _describe(model, units):
         "n_features": None if n_features is None else int(n_features),
         "feature_names": names,
         "units": units,
-        "scores": score_convention(model),
+        "scores": {k: v for k, v in score_meanings(model).items() if hasattr(model, k)},
     }
 
 
-def score_convention(model):
-    """Say which way the scores point."""
+def score_meanings(model):
+    """Say what the score methods of a model mean, and which way they point."""
     last = model.steps[-1][1] if hasattr(model, "steps") else model
     meanings = {}
     if isinstance(last, ScoreMixin) or is_outlier_detector(last):
@@ -384,4 +384,4 @@ def score_convention(model):
             "predict_proba": "probability of each class, in the order of classes_",
             "decision_function": "higher is more probably the second class",
         }
-    return {name: meaning for name, meaning in meanings.items() if hasattr(model, name)}
+    return meanings

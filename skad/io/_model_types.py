@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import re
+from dataclasses import is_dataclass
 from itertools import takewhile
 
 import numpy as np
@@ -20,13 +21,11 @@ WAY_OUT = (
     "such a file only if you trust whoever wrote it: a pickle is code."
 )
 
-# Classes of skad that estimators hold and that are none: the name in a file, and the place.
+# Private classes of skad that estimators hold: the name in a file, and the place.
 _OWN = {
     "skad.AnomalyScorer": "skad.metrics._scorers:AnomalyScorer",
     "skad.AnomalyScorers": "skad.metrics._scorers:AnomalyScorers",
     "skad.MassSpectrum": "skad.resonant._masses:MassSpectrum",
-    "skad.SignalRegion": "skad.resonant._region:SignalRegion",
-    "skad.SpectrumFit": "skad.search._spectrum:SpectrumFit",
     "skad.Spline": "skad.coordinates._empirical:_Spline",
     "skad.TrainedMembers": "skad.nn._trained:TrainedMembers",
     "skad.TwoStages": "skad.detectors._cascade:_TwoStages",
@@ -124,7 +123,7 @@ def _resolved(name):
     if module != room and room in _ROOMS:
         package = importlib.import_module(module)
         found = getattr(package, attribute, None) if attribute in package.__all__ else None
-        return found if _is_estimator(found) else None
+        return found if _is_estimator(found) or is_dataclass(found) else None
     if _OF_SKLEARN.fullmatch(name):
         found = _attribute(module, attribute)
         return found if _is_estimator(found) or _is_part(found) else None

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 import skad
 from skad.exceptions import ModelFileError
-from skad.io._model_file import score_convention
+from skad.io._model_file import score_meanings
 from skad.nn._trained import TrainedMembers
 from skad.serving._graph import Graph
 from skad.serving._models import outputs_of
@@ -180,11 +180,12 @@ def _metadata(model, values, expected, units):
     reference = {name: scores[:n].tolist() for name, scores in expected.items()}
     versions = {name: importlib.metadata.version(name) for name in ("onnx", "torch", "numpy")}
     versions |= {"skad": skad.__version__, "python": platform.python_version()}
+    meanings = score_meanings(model)
     described = {
         "model": type(model).__name__,
         "feature_names": None if names is None else list(names),
         "units": units or {},
-        "scores": score_convention(model),
+        "scores": {name: meanings[name] for name in expected},
         "versions": versions,
         "reference_X": values[:n].tolist(),
         "reference_scores": reference,

@@ -38,7 +38,7 @@ from sklearn.svm import SVC, OneClassSVM
 
 from skad.coordinates import LogTransformer
 from skad.density import FlowDensity
-from skad.detectors import AutoencoderDetector, CWoLaDetector
+from skad.detectors import AutoencoderDetector, CWoLaDetector, DisCo, VAEDetector
 
 X, Y = make_events()
 
@@ -70,6 +70,12 @@ def _others():
             max_epochs=2,
         ),
         "conditional flow": FlowDensity("nsf_coupling", condition_features=["c"], max_epochs=1),
+        "variational autoencoder": VAEDetector(
+            hidden_layer_sizes=(8,),
+            n_latent=2,
+            max_epochs=1,
+            decorrelation=DisCo("c", strength=0.1),
+        ),
         "continuous flow": FlowDensity("cnf", hidden_layer_sizes=(8,), max_epochs=1),
         "forest": IsolationForest(n_estimators=3, max_features=2),
         "gaussian process": GaussianProcessClassifier(RBF() + WhiteKernel()),

@@ -35,6 +35,8 @@ from skad.density import FlowDensity
 from skad.detectors import AutoencoderDetector, NetworkClassifier
 from skad.exceptions import ModelFileError, UnknownTypeError, VersionWarning
 from skad.io import _model_types, load_model, model_info, save_model
+from skad.resonant import SignalRegion
+from skad.search import SignificanceCalibration
 from skad.utils import _sklearn as sk
 
 HERE = Path(__file__).parent
@@ -178,6 +180,8 @@ def test_values_keep_their_types(tmp_path):
         "dates": np.array(["2026-11-26"], dtype="datetime64[D]"),
         "frame": frame,
         "series": pd.Series([1, 2], name="s", index=["a", "b"]),
+        "region": SignalRegion(3.3, 3.7),
+        "calibration": SignificanceCalibration(mean=0.5, std=1.25, n_experiments=300),
         "levels": pd.MultiIndex.from_tuples([(1, "a"), (2, "b")]),
     }
     model = AffineTransformer().fit(X)
