@@ -23,6 +23,7 @@ __all__ = [
     "SculptingWarning",
     "SpectrumFitWarning",
     "VersionWarning",
+    "SlowWarning",
 ]
 
 
@@ -113,3 +114,7 @@ class VersionWarning(SkadWarning, InconsistentVersionWarning):
         Exception.__init__(self, message)
 
     __str__ = Exception.__str__
+
+
+class SlowWarning(SkadWarning):
+    """A computation takes time that grows faster than the number of events."""

@@ -1,13 +1,19 @@
 """Weighted distance correlation: zero only for independent variables."""
 
+import warnings
+
 import numpy as np
 from scipy.spatial.distance import cdist
 from sklearn import get_config
 from sklearn.utils import check_array, check_consistent_length, gen_batches
 
+from skad.exceptions import SlowWarning
 from skad.metrics._checks import check_weight
 
 __all__ = ["distance_correlation"]
+
+# Vectors of more events take longer than half a minute.
+_MANY = 50_000
 
 
 def distance_correlation(x, y, *, sample_weight=None, power=1):
@@ -36,8 +42,8 @@ def distance_correlation(x, y, *, sample_weight=None, power=1):
 
     Notes
     -----
-    One-dimensional variables take O(n log n) time. Others take O(n^2) time, in blocks of rows that
-    keep within scikit-learn's ``working_memory``.
+    One-dimensional variables take O(n log n) time. Others take O(n^2) time, with a warning for more
+    than 50 000 events, in blocks of rows that keep within scikit-learn's ``working_memory``.
 
     References
     ----------
@@ -65,6 +71,13 @@ def distance_correlation(x, y, *, sample_weight=None, power=1):
     if x.shape[1] == y.shape[1] == 1:
         products = _sorted_products(x[:, 0], y[:, 0], weight)
     else:
+        if len(x) > _MANY:
+            warnings.warn(
+                f"distance_correlation of vectors takes time of the square of the {len(x)} events; "
+                f"take a random part of them, say {_MANY}, or variables of one column.",
+                SlowWarning,
+                stacklevel=2,
+            )
         products = _pairwise_products(x, y, weight)
     covariance, x_variance, y_variance = products
     if min(x_variance, y_variance) <= 0:
@@ -91,7 +104,7 @@ def _centred(product, a, b, weight):
 
 def _sorted_products(x, y, weight):
     a, b = _row_means(x, weight), _row_means(y, weight)
-    squares = [2 * (weight @ v**2 - (weight @ v) ** 2) for v in (x, y)]
+    squares = [_squares(v[:, None], weight) for v in (x, y)]
     if min(squares) <= 0:
         return 0.0, 0.0, 0.0
     # sum |dx||dy| is twice the sum of dx dy over concordant pairs less that over all pairs.
@@ -102,6 +115,11 @@ def _sorted_products(x, y, weight):
         _centred(squares[0], a, a, weight),
         _centred(squares[1], b, b, weight),
     )
+
+
+def _squares(values, weight):
+    """Return sum_jk w_j w_k |v_j - v_k|^2."""
+    return 2 * (weight @ (values**2).sum(axis=1) - ((weight @ values) ** 2).sum())
 
 
 def _row_means(values, weight):
@@ -148,17 +166,15 @@ def _concordant_sum(x, y, weight):
 def _pairwise_products(x, y, weight):
     n = len(x)
     a, b = np.empty(n), np.empty(n)
-    products = np.zeros(3)
-    # Four blocks of distances and their products live at a time.
-    rows = max(1, int(get_config()["working_memory"] * 2**20 // (4 * 8 * n)))
+    product = 0.0
+    # Three blocks of distances live at a time.
+    rows = max(1, int(get_config()["working_memory"] * 2**20 // (3 * 8 * n)))
     for batch in gen_batches(n, rows):
         dx, dy = cdist(x[batch], x), cdist(y[batch], y)
         a[batch], b[batch] = dx @ weight, dy @ weight
-        products += [
-            weight[batch] @ ((first * second) @ weight)
-            for first, second in ((dx, dy), (dx, dx), (dy, dy))
-        ]
-    return tuple(
-        _centred(product, first, second, weight)
-        for product, (first, second) in zip(products, ((a, b), (a, a), (b, b)), strict=True)
+        product += weight[batch] @ (np.multiply(dx, dy, out=dx) @ weight)
+    return (
+        _centred(product, a, b, weight),
+        _centred(_squares(x, weight), a, a, weight),
+        _centred(_squares(y, weight), b, b, weight),
     )
