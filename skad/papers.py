@@ -3,9 +3,10 @@
 Every setting is that of the paper or of its public code; `set_params` changes single ones.
 """
 
-from sklearn.preprocessing import MinMaxScaler
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from skad.coordinates import LogitTransformer
+from skad.coordinates import LogitTransformer, NormalCDFTransformer, TanhTransformer
 from skad.density import FlowDensity
 from skad.detectors import (
     AutoencoderDetector,
@@ -33,6 +34,7 @@ from skad.resonant import (
 )
 
 __all__ = [
+    "coordinate_frames",
     "coordinate_autoencoder",
     "coordinate_flow",
     "coordinate_classifier",
@@ -52,13 +54,38 @@ __all__ = [
 ]
 
 
+def coordinate_frames():
+    """Frames of the Gaussian study of arXiv:2209.06225 (Kasieczka et al.), section 4.
+
+    x, its normal distribution function Phi(x), and tanh(x + 2); as in the public code, the last is
+    then standardised on the events that the detector is fitted to, which matters to the
+    autoencoder.
+
+    Returns
+    -------
+    frames : dict of str to transformer
+        For `skad.inspection.coordinate_study`.
+
+    Examples
+    --------
+    >>> from skad import papers
+    >>> list(papers.coordinate_frames())
+    ['x', 'Phi(x)', 'tanh(x+2)']
+    """
+    return {
+        "x": None,
+        "Phi(x)": NormalCDFTransformer(),
+        "tanh(x+2)": make_pipeline(TanhTransformer(shift=2.0), StandardScaler()),
+    }
+
+
 def coordinate_autoencoder(*, random_state=None):
     """Autoencoder of arXiv:2209.06225 (Kasieczka et al.), section 3.
 
     50-20-10 hidden units around a bottleneck of one, Adam at 1e-3, at most 500 epochs of batches of
     10 000 events, patience of 10 epochs on the validation loss of 20 % of the events. As in the
-    public code, the encoder has no bias and nothing is scaled, which the code does for the tanh
-    coordinates only.
+    public code, the encoder has no bias and nothing is scaled; the code standardises the tanh
+    coordinates alone, and so does `coordinate_frames`.
 
     Parameters
     ----------
@@ -381,12 +408,7 @@ def cwola_hunting(region=None, *, resonance=0, random_state=None):
     >>> papers.cwola_hunting(region=(3300.0, 3700.0)).template.region.sidebands
     ((3100.0, 3300.0), (3700.0, 3900.0))
     """
-    if region is None:
-        region = SignalRegion(0.4, 0.6, quantile=True)
-    elif not isinstance(region, SignalRegion):
-        region = SignalRegion(*region)
-    if region.sideband_width is None:
-        region = region.with_sidebands(0.5 * region.width)
+    region = _with_sidebands(region, 0.5, 0.5)
     network = NetworkClassifier(
         (64, 64, 64, 64),
         dropout=0.1,
@@ -578,13 +600,15 @@ def curtains(region=None, *, loss="likelihood", resonance=0, random_state=None):
     is that of `interplay`. As first published, the transport is four coupling layers of 2x32,
     trained by optimal transport in batches of 100 for 200 epochs, and the classifier has 3x32 units
     and 20 epochs. All rates fall as a cosine. Adam without weight decay stands for AdamW, and a
-    polynomial for the three-parameter function of the spectrum.
+    polynomial for the three-parameter function of the spectrum. Flows for flows have sidebands of
+    one and a half and two widths of the region, 2.7 to 4.5 TeV for 3.3 to 3.7 TeV, and draw four
+    events per sideband event.
 
     Parameters
     ----------
     region : None, (low, high) or SignalRegion, default=None
-        Signal region; the first paper has sidebands as wide as it. None means the central fifth of
-        the events.
+        Signal region; one with a `sideband_width` keeps it. The first paper has sidebands as wide
+        as the region. None means the central fifth of the events.
     loss : {"likelihood", "optimal_transport"}, default="likelihood"
         Flows for flows, or the loss that was published first.
     resonance : int or str, default=0
@@ -608,8 +632,8 @@ def curtains(region=None, *, loss="likelihood", resonance=0, random_state=None):
     'nsf_coupling'
     """
     if loss == "likelihood":
-        template, network = _curtains_template(region, resonance), _interplay_network()
-    elif loss == "optimal_transport":
+        return _interplay_detector(_curtains_template(region, resonance), random_state)
+    if loss == "optimal_transport":
         transport = FlowDensity(
             "nsf_coupling",
             n_transforms=4,
@@ -622,7 +646,7 @@ def curtains(region=None, *, loss="likelihood", resonance=0, random_state=None):
         )
         template = CURTAINS(
             transport=transport,
-            region=region,
+            region=_with_sidebands(region, 1.0, 1.0),
             resonance=resonance,
             loss=loss,
             oversampling=4.0,
@@ -630,9 +654,8 @@ def curtains(region=None, *, loss="likelihood", resonance=0, random_state=None):
         network = NetworkClassifier(
             (32, 32, 32), max_epochs=20, batch_size=128, learning_rate=1e-3, schedule="cosine"
         )
-    else:
-        raise ValueError(f"loss must be 'likelihood' or 'optimal_transport'; got {loss!r}.")
-    return TemplateDetector(template, network, random_state=random_state)
+        return TemplateDetector(template, network, random_state=random_state)
+    raise ValueError(f"loss must be 'likelihood' or 'optimal_transport'; got {loss!r}.")
 
 
 def feta(region=None, *, resonance=0, random_state=None):
@@ -641,9 +664,9 @@ def feta(region=None, *, resonance=0, random_state=None):
     The density of the simulation is one autoregressive spline flow with 15 residual blocks of 128
     units and a dropout of 5 %, 100 epochs at 1e-4; the transport is eight coupling layers of 2x32,
     50 epochs at 5e-4. Features are scaled to [-3, 3], rates fall as a cosine, the best epoch is
-    kept, and six events are drawn per event of the region. The classifier is that of `interplay`.
-    Adam stands for AdamW, and events are drawn at masses of the data, not of the simulation. `fit`
-    takes y: 1 for data, 0 for simulation.
+    kept, and six events are drawn per event of the region, at masses of the simulation. The
+    classifier is that of `interplay`. Adam stands for AdamW. `fit` takes y: 1 for data, 0 for
+    simulation.
 
     Parameters
     ----------
@@ -664,31 +687,31 @@ def feta(region=None, *, resonance=0, random_state=None):
     >>> papers.feta(region=(3.3, 3.7)).template.oversampling
     6.0
     """
-    return TemplateDetector(
-        _feta_template(region, resonance), _interplay_network(), random_state=random_state
-    )
+    return _interplay_detector(_feta_template(region, resonance), random_state)
 
 
 def interplay(method, region=None, *, resonance=0, random_state=None):
     """One of the methods of arXiv:2307.11157 (Golling et al.), with its common classifier.
 
     The classifier is the mean of 10 networks of 64-32 units, batches of 128, at most 100 epochs of
-    Adam at 1e-3 and a patience of 5 on 20 % of its events, in 5 folds. The paper keeps the best of
-    the folds; here every fold scores the events that it has not seen, and their mean the others.
-    SALAD reweights by a network of 3x100, batches of 256, at most 50 epochs and a patience of 10.
-    CATHODE is the template of `cathode`, CURTAINs that of `curtains` with 15.4 events per event of
-    the region, FETA that of `feta`. All but CATHODE, CURTAINs and the idealised detector need the
-    simulation; `fit` then takes y: 1 for data, 0 for simulation, and for the idealised detector 0
-    for background.
+    Adam at 1e-3 and a patience of 5. Each is the best of five that learn from 80 % of the events
+    and validate on the rest; the paper takes the five folds of one partition, here the five draw
+    their parts independently. All events, also those of the training, are scored by what was kept,
+    as in the paper; ``set_params(cv=5)`` gives scores of the data from networks that have not seen
+    them. SALAD reweights by a network of 3x100, batches of 256, at most 50 epochs and a patience
+    of 10, without the halving of its rate. CATHODE is the template of `cathode`, which draws 3.3
+    events per event of the region, CURTAINs that of `curtains`, FETA that of `feta`. All but
+    CATHODE, CURTAINs and the idealised detector need the simulation; `fit` then takes y: 1 for
+    data, 0 for simulation, and for the idealised detector 0 for background.
 
     Parameters
     ----------
     method : {"salad", "cathode", "curtains", "feta", "samples", "scores", "idealised"}
         A template, the samples of all four combined with equal weights, the mean of their scores
-        (of their logarithms), or true background.
+        h (``set_params(voting="mean")`` takes that of log h / (1 - h)), or true background.
     region : None, (low, high) or SignalRegion, default=None
-        Signal region, the same for all. The paper limits the sidebands of CURTAINs to 2.7 to 4.5
-        TeV. None means the central fifth of the events.
+        Signal region, the same for all; only CURTAINs limits its sidebands. None means the central
+        fifth of the events.
     resonance : int or str, default=0
         Column of X that holds m.
     random_state : int, RandomState or None, default=None
@@ -713,7 +736,7 @@ def interplay(method, region=None, *, resonance=0, random_state=None):
     four = ("salad", "cathode", "curtains", "feta")
     if method == "scores":
         detectors = [(name, interplay(name, region, resonance=resonance)) for name in four]
-        return VotingDetector(detectors, voting="mean", random_state=random_state)
+        return VotingDetector(detectors, voting="probability", random_state=random_state)
     if method == "samples":
         template = CombinedTemplate(
             [(name, _interplay_template(name, region, resonance)) for name in four]
@@ -724,7 +747,7 @@ def interplay(method, region=None, *, resonance=0, random_state=None):
         raise ValueError(
             f"method must be one of {[*four, 'samples', 'scores', 'idealised']}; got {method!r}."
         )
-    return TemplateDetector(template, _interplay_network(), random_state=random_state)
+    return _interplay_detector(template, random_state)
 
 
 def _made_flow(**settings):
@@ -765,7 +788,7 @@ def _cathode_network():
     )
 
 
-def _curtains_template(region, resonance, oversampling=4.0):
+def _curtains_template(region, resonance):
     density = FlowDensity(
         "nsf",
         n_transforms=1,
@@ -789,11 +812,12 @@ def _curtains_template(region, resonance, oversampling=4.0):
     return CURTAINS(
         density,
         transport,
-        region=region,
+        region=_with_sidebands(region, 1.5, 2.0),
         resonance=resonance,
         coordinates="passthrough",
         loss="likelihood",
-        oversampling=oversampling,
+        oversampling=4.0,
+        oversampled="sidebands",
     )
 
 
@@ -830,15 +854,27 @@ def _feta_template(region, resonance):
         region=region,
         resonance=resonance,
         coordinates=MinMaxScaler(feature_range=(-3, 3)),
-        mass_spectrum="observed",
+        mass_spectrum="simulation",
         oversampling=6.0,
     )
 
 
-def _interplay_network():
-    return NetworkClassifier(
+def _with_sidebands(region, below, above):
+    """Return the region with sidebands in units of its width, unless it has its own."""
+    if region is None:
+        region = SignalRegion(0.4, 0.6, quantile=True)
+    elif not isinstance(region, SignalRegion):
+        region = SignalRegion(*region)
+    if region.sideband_width is not None:
+        return region
+    return region.with_sidebands((below * region.width, above * region.width))
+
+
+def _interplay_detector(template, random_state):
+    network = NetworkClassifier(
         (64, 32),
         n_estimators=10,
+        n_candidates=5,
         max_epochs=100,
         batch_size=128,
         learning_rate=1e-3,
@@ -847,6 +883,7 @@ def _interplay_network():
         n_iter_no_change=5,
         select="best",
     )
+    return TemplateDetector(template, network, cv=None, random_state=random_state)
 
 
 def _interplay_template(method, region, resonance):
@@ -866,8 +903,7 @@ def _interplay_template(method, region, resonance):
     if method == "cathode":
         return _cathode_template(CATHODE, region, resonance)
     if method == "curtains":
-        # Four per sideband event.
-        return _curtains_template(region, resonance, oversampling=15.4)
+        return _curtains_template(region, resonance)
     if method == "feta":
         return _feta_template(region, resonance)
     return GivenReference(region, resonance=resonance)

@@ -16,17 +16,24 @@ N(1, 1) in two features, seen in x, in its distribution function Phi(x) and in t
 import numpy as np
 from sklearn.mixture import GaussianMixture
 
-from skad.coordinates import NormalCDFTransformer, TanhTransformer
+from skad import papers
 from skad.datasets import make_gaussian_anomaly
 from skad.density import FlowDensity
 from skad.detectors import AutoencoderDetector, CWoLaDetector, TreeEnsembleClassifier
 from skad.inspection import coordinate_study, frame_overlap
-from skad.plotting import CoordinateStudyDisplay, FrameDisplay
+from skad.plotting import (
+    CoordinateStudyDisplay,
+    FrameDisplay,
+    FrameHistogramDisplay,
+    ROCDisplay,
+)
 
-frames = {"x": None, "Phi(x)": NormalCDFTransformer(), "tanh(x+2)": TanhTransformer(shift=2.0)}
+frames = papers.coordinate_frames()
 for frame, name in zip(frames, ("identity", "cdf", "tanh"), strict=True):
     toy = make_gaussian_anomaly(coordinates=name, random_state=0)
     print(f"{frame:10s} density {toy.auc_density:.3f}  ratio {toy.auc_likelihood_ratio:.3f}")
+toy = make_gaussian_anomaly(20_000, 20_000, random_state=0)
+FrameHistogramDisplay.from_frames(frames, toy.data, toy.target)
 
 # %%
 # Detectors fitted in every frame
@@ -53,9 +60,15 @@ study = coordinate_study(
     y_test=test_truth,
     n_seeds=2,
     random_state=0,
+    keep_scores=True,
 )
 print(study.pivot_table(index="detector", columns="frame", values="roc_auc").round(3))
 CoordinateStudyDisplay.from_study(study)
+
+# %%
+# The study kept its scores, so its curves need no further fit.
+
+ROCDisplay.from_study(study[study["detector"] == "flow"])
 
 # %%
 # One density, many frames, no refit
@@ -65,4 +78,6 @@ CoordinateStudyDisplay.from_study(study)
 density = GaussianMixture(random_state=0).fit(X[mixed == 0])
 overlap = frame_overlap(density, frames, T[test_truth == 0])
 print(overlap.shared.round(2))
+print(overlap.jaccard.round(2))
 FrameDisplay.from_overlap(overlap)
+FrameHistogramDisplay.from_overlap(overlap)

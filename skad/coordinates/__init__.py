@@ -21,6 +21,8 @@ from skad.coordinates._jet_observables import JetObservables, jet_observables
 from skad.coordinates._log import LogTransformer
 from skad.coordinates._logit import LogitTransformer
 from skad.coordinates._normal import NormalCDFTransformer
+from skad.coordinates._ratio import RatioTransformer
+from skad.coordinates._shear import ShearTransformer
 from skad.coordinates._tanh import TanhTransformer
 
 __all__ = [
@@ -38,6 +40,8 @@ __all__ = [
     "LogTransformer",
     "LogitTransformer",
     "NormalCDFTransformer",
+    "RatioTransformer",
+    "ShearTransformer",
     "TanhTransformer",
     "change_of_variables",
     "inverse_transform",

@@ -41,6 +41,7 @@ class DijetCoordinates(TransformerMixin, BaseEstimator):
         - "mjj": mass of the two jets together;
         - "mj1", "mj2": jet masses;
         - "delta_mj": mass of J2 minus mass of J1;
+        - "tau1_j1", "tau2_j1", "tau3_j1" and the same with j2: N-subjettiness;
         - "tau21_j1", "tau21_j2": tau2 / (tau1 + regulariser);
         - "tau32_j1", "tau32_j2": tau3 / (tau2 + regulariser);
         - "pt_j1", "pt_j2": transverse momenta;
@@ -332,6 +333,14 @@ _FEATURES = {
         _columns_of(("m",), (1, 2)),
         lambda jets, _: jets.get("m", 2) - jets.get("m", 1),
     ),
+    **{
+        f"tau{n}_j{jet}": (
+            _columns_of((f"tau{n}",), (jet,)),
+            lambda jets, _, n=n, jet=jet: jets.get(f"tau{n}", jet),
+        )
+        for jet in (1, 2)
+        for n in (1, 2, 3)
+    },
     "tau21_j1": (_columns_of(("tau1", "tau2"), (1,)), lambda jets, eps: jets.ratio(2, 1, eps)),
     "tau21_j2": (_columns_of(("tau1", "tau2"), (2,)), lambda jets, eps: jets.ratio(2, 2, eps)),
     "tau32_j1": (_columns_of(("tau2", "tau3"), (1,)), lambda jets, eps: jets.ratio(3, 1, eps)),

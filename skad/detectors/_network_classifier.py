@@ -42,6 +42,10 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
         factors.
     n_estimators : int, default=1
         Networks trained with different seeds; probabilities are averaged.
+    n_candidates : int, default=1
+        Trainings for each of them, with validation splits of their own, of which only the one
+        with the lowest validation loss is kept. More than one needs `early_stopping` or
+        ``select="best"``.
     max_epochs : int, default=50
         Passes over the events.
     batch_size : int, default=512
@@ -113,6 +117,7 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
         "dropout": [sk.Interval(Real, 0, 1, closed="left")],
         "class_weight": [sk.StrOptions({"balanced"}), dict, None],
         "n_estimators": [sk.Interval(Integral, 1, None, closed="left")],
+        "n_candidates": [sk.Interval(Integral, 1, None, closed="left")],
         **TrainingMixin._training_constraints,
     }
     del _parameter_constraints["optimizer"], _parameter_constraints["warm_start"]
@@ -125,6 +130,7 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
         dropout=0.0,
         class_weight="balanced",
         n_estimators=1,
+        n_candidates=1,
         max_epochs=50,
         batch_size=512,
         learning_rate=1e-3,
@@ -147,6 +153,7 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
         self.dropout = dropout
         self.class_weight = class_weight
         self.n_estimators = n_estimators
+        self.n_candidates = n_candidates
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -230,7 +237,12 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
             weight[fold] = class_balanced_weight(y[fold], own, self.class_weight, self.classes_)
             weights.append(weight)
             scalers.append(Standardize.of(X[fold], own))
-        n = self.n_estimators
+        if self.n_candidates > 1 and not (self.early_stopping or self.select == "best"):
+            raise ValueError(
+                f"n_candidates={self.n_candidates} chooses by the validation loss; set "
+                "early_stopping=True or select='best'."
+            )
+        n = self.n_estimators * self.n_candidates
 
         def build(k):
             network = MLP(
@@ -250,7 +262,7 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
             rows=[fold for fold in folds for _ in range(n)],
             stratify=y,
         )
-        return trained.groups(n)
+        return [group.best_of(self.n_candidates) for group in trained.groups(n)]
 
     def decision_function(self, X):
         """Log odds of the second class, of the probability averaged over networks and epochs.

@@ -1,6 +1,7 @@
 """Several detectors combined by their scores."""
 
 import numpy as np
+from scipy.special import expit
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
@@ -25,13 +26,16 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
     ----------
     detectors : list of (str, estimator)
         Detectors with `score_samples`, of skad or scikit-learn.
-    voting : {"mean", "rank", "max"}, default="mean"
+    voting : {"mean", "probability", "rank", "max"}, default="mean"
         - "mean": mean of ``-score_samples``; for detectors with the same unit (of weakly
-          supervised detectors it is the log of the density ratio);
+          supervised detectors it is the log of the density ratio, so this is the geometric mean
+          of the ratios);
+        - "probability": mean of ``1 / (1 + exp(score_samples))``, the output h of a classifier
+          for detectors whose score is the log of h / (1 - h), as in [1]_;
         - "rank": mean of the fraction of training events that are less anomalous, for any units;
         - "max": largest of those fractions, so that one detector is enough.
     weights : None or array-like of shape (n_detectors,), default=None
-        Weights of the mean, for "mean" and "rank".
+        Weights of the mean, for all but "max".
     contamination : float in (0, 0.5], default=0.01
         Fraction of the training events to call outliers.
     threshold : float or None, default=None
@@ -79,7 +83,7 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
 
     _parameter_constraints: dict = {
         "detectors": [list, tuple],
-        "voting": [sk.StrOptions({"mean", "rank", "max"})],
+        "voting": [sk.StrOptions({"mean", "probability", "rank", "max"})],
         "weights": [None, "array-like"],
         "n_jobs": [int, None],
         "random_state": ["random_state"],
@@ -190,6 +194,8 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
     def _combine(self, members):
         if self.voting == "mean":
             return np.average(members, axis=0, weights=self.weights)
+        if self.voting == "probability":
+            return np.average(expit(members), axis=0, weights=self.weights)
         ranks = [
             np.searchsorted(reference, scores) / len(reference)
             for reference, scores in zip(self.reference_scores_, members, strict=True)
@@ -227,7 +233,7 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
         Returns
         -------
         scores : ndarray of float64, shape (n_events,)
-            In the unit of the detectors for "mean", in [0, 1] for "rank" and "max".
+            In the unit of the detectors for "mean", else in [0, 1].
         """
         return self._bounded(self._combine(list(self.member_scores(X).T)))
 

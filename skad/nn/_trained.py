@@ -86,6 +86,18 @@ class TrainedMembers:
             for i in range(0, len(self.networks), size)
         ]
 
+    def best_of(self, size: int) -> TrainedMembers:
+        """Keep of every `size` members the one with the lowest validation loss of any epoch."""
+        if size == 1:
+            return self
+        lowest = [min(entry["valid_loss"] for entry in history) for history in self.histories]
+        chosen = [
+            i + int(np.argmin(lowest[i : i + size])) for i in range(0, len(self.networks), size)
+        ]
+        return TrainedMembers(
+            [self.networks[i] for i in chosen], [self.histories[i] for i in chosen], self.device
+        )
+
     def map(self, function: Callable[[nn.Module], nn.Module]) -> TrainedMembers:
         """Return members with ``function(network)``, a part of it, in place of every network."""
         networks = [[function(network) for network in kept] for kept in self.networks]

@@ -47,8 +47,10 @@ class CURTAINS(TransportTemplate):
         Masses of the template: a kernel estimate of the data of the region, the data themselves,
         or a fit of the sidebands.
     oversampling : float, default=4.0
-        Template events per data event of the region, where `sample_background` is not told a
-        number.
+        Template events per event of `oversampled`, where `sample_background` is not told a number.
+    oversampled : {"region", "sidebands"}, default="region"
+        What `oversampling` counts: the data of the region, or the sideband events that are moved,
+        as in [2]_.
     random_state : None, int or RandomState, default=None
         Seed of coordinates and flows.
 
@@ -107,6 +109,7 @@ class CURTAINS(TransportTemplate):
     _parameter_constraints: dict = {
         **TransportTemplate._transport_constraints,
         "loss": [sk.StrOptions({"likelihood", "optimal_transport"})],
+        "oversampled": [sk.StrOptions({"region", "sidebands"})],
     }
 
     _draws = False
@@ -122,6 +125,7 @@ class CURTAINS(TransportTemplate):
         loss="likelihood",
         mass_spectrum="fit",
         oversampling=4.0,
+        oversampled="region",
         random_state=None,
     ):
         self.density = density
@@ -132,6 +136,7 @@ class CURTAINS(TransportTemplate):
         self.loss = loss
         self.mass_spectrum = mass_spectrum
         self.oversampling = oversampling
+        self.oversampled = oversampled
         self.random_state = random_state
 
     def _fit(self, events, rng):
@@ -169,6 +174,11 @@ class CURTAINS(TransportTemplate):
         else:
             rows = rng.choice(len(self._z), n_samples, p=self._p)
         return self._moved(self._z[rows], self._m[rows], target, rng), np.ones(n_samples)
+
+    def _n_background(self):
+        if self.oversampled == "region":
+            return super()._n_background()
+        return max(1, round(self.oversampling * len(self._z)))
 
     def _held_out(self, events, rng):
         rows = events.data & events.sideband

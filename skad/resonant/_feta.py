@@ -6,6 +6,7 @@ from skad.density import FlowDensity
 from skad.nn._flow_network import negative_log_likelihood
 from skad.nn._transport import FlowOnFlow
 from skad.resonant._events import missing_simulation
+from skad.resonant._masses import MASS_SPECTRA
 from skad.resonant._simulation import training_rows
 from skad.resonant._transport import TransportTemplate
 from skad.utils import _sklearn as sk
@@ -37,9 +38,9 @@ class FETA(TransportTemplate):
     source : {"density", "simulation"}, default="density"
         What is transported: events drawn from p_sim(x|m), as in the paper, or the simulated
         events themselves, those with m nearest to the masses asked for.
-    mass_spectrum : {"kde", "observed", "fit"}, default="kde"
+    mass_spectrum : {"kde", "observed", "fit", "simulation"}, default="kde"
         Masses of the template: a kernel estimate of the data of the region, the data themselves,
-        or a fit of the sidebands.
+        a fit of the sidebands, or the simulated events of the region, as in [1]_.
     oversampling : float, default=4.0
         Template events per data event of the region, where `sample_background` is not told a
         number.
@@ -110,6 +111,7 @@ class FETA(TransportTemplate):
         **TransportTemplate._transport_constraints,
         "source": [sk.StrOptions({"density", "simulation"})],
         "sidebands_only": ["boolean"],
+        "mass_spectrum": [sk.StrOptions({*MASS_SPECTRA, "simulation"})],
     }
 
     def __init__(

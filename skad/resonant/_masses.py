@@ -7,6 +7,7 @@ from sklearn.neighbors import KernelDensity
 
 from skad.coordinates import LogitTransformer
 from skad.exceptions import RegionError, SpectrumFitWarning
+from skad.resonant._events import missing_simulation
 from skad.utils._children import unit_weights
 from skad.utils._log_linear import choose_order, fit_log_linear, polynomial_basis, quadrature
 from skad.utils._random import draw_seed
@@ -26,19 +27,23 @@ class MassSpectrum:
 
     Parameters
     ----------
-    kind : {"observed", "kde", "fit"}
+    kind : {"observed", "kde", "fit", "simulation"}
         - "observed": the data of the region, drawn again;
         - "kde": a Gaussian kernel of width 0.01 on the logit of m between the edges of the region,
           as in CATHODE;
         - "fit": a smooth function fitted to the sidebands within one width of the region, as in
           CURTAINS: knows nothing of the region. The order of the polynomial in ln f is chosen by an
-          F-test.
+          F-test;
+        - "simulation": the simulated events of the region, drawn again.
     """
 
     def __init__(self, kind, events, region):
         self.kind = kind
         self.region = region
-        rows = events.data & events.inside
+        of_kind = ~events.data if kind == "simulation" else events.data
+        rows = of_kind & events.inside
+        if kind == "simulation" and not rows.any():
+            raise missing_simulation(region, "mass_spectrum='simulation'")
         self.m = events.m[rows]
         weight = unit_weights(events.weights(rows))
         self.p = None if weight is None else weight / weight.sum()

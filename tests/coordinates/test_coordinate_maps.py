@@ -17,6 +17,8 @@ from skad.coordinates import (
     LogitTransformer,
     LogTransformer,
     NormalCDFTransformer,
+    RatioTransformer,
+    ShearTransformer,
     TanhTransformer,
     change_of_variables,
     inverse_transform,
@@ -72,6 +74,16 @@ MAPS = {
     "matrix": (
         AffineTransformer(scale=2.0, shift=1.0, matrix=ROTATION),
         lambda x: (2 * x) @ torch.tensor(ROTATION).T + 1,
+        normal(),
+    ),
+    "ratio": (
+        RatioTransformer(numerator=0, denominator=2, regulariser=0.5),
+        lambda x: torch.stack([x[:, 0] / (x[:, 2] + 0.5), x[:, 1], x[:, 2]], 1),
+        np.abs(normal()),
+    ),
+    "shear": (
+        ShearTransformer(columns=[2], along=1, factor=-0.3),
+        lambda x: torch.stack([x[:, 0], x[:, 1], x[:, 2] - 0.3 * x[:, 1]], 1),
         normal(),
     ),
     "function": (FunctionCoordinates(shear, unshear), shear, normal()),

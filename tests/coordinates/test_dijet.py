@@ -114,6 +114,17 @@ def test_units_and_regulariser():
     np.testing.assert_allclose(plain.fit_transform(X)[:, 0], X["tau2j1"] / X["tau1j1"])
 
 
+def test_subjettiness_of_each_jet():
+    columns = [f"{q}j{jet}" for jet in (1, 2) for q in ("m", "tau1", "tau2", "tau3")]
+    X = pd.DataFrame([[200, 0.4, 0.2, 0.1, 90, 0.3, 0.1, 0.05]], columns=columns)
+    names = [f"tau{n}_j{jet}" for jet in (1, 2) for n in (1, 2, 3)]
+    # J1 is the lighter jet, the second of the columns.
+    found = DijetCoordinates(features=names).fit_transform(X)
+    np.testing.assert_array_equal(found, [[0.3, 0.1, 0.05, 0.4, 0.2, 0.1]])
+    given = DijetCoordinates(features=["tau2_j1"], order="given").fit_transform(X)
+    np.testing.assert_array_equal(given, [[0.2]])
+
+
 def test_mass_order_does_not_depend_on_the_order_of_the_jets():
     X = jets()
     swapped = X.rename(columns=lambda name: name[:-1] + {"1": "2", "2": "1"}[name[-1]])

@@ -33,6 +33,15 @@ def test_mean_of_scores(events):
     np.testing.assert_allclose(voting.score_samples(events), -(3 * first + second) / 4)
 
 
+def test_mean_of_probabilities(events):
+    """The outputs h of classifiers: ratio / (1 + ratio), not the geometric mean of the ratios."""
+    detectors = [("forest", FOREST), ("mixture", MIXTURE)]
+    voting = VotingDetector(detectors, voting="probability", weights=[3, 1]).fit(events)
+    ratios = np.exp(members(events))
+    first, second = ratios / (1 + ratios)
+    np.testing.assert_allclose(voting.anomaly_score(events), (3 * first + second) / 4)
+
+
 def test_mean_and_largest_of_ranks(events):
     fractions = [np.argsort(np.argsort(score)) / len(score) for score in members(events)]
     detectors = [("forest", FOREST), ("mixture", MIXTURE)]

@@ -58,6 +58,28 @@ def test_average_over_networks_is_one_of_probabilities():
     np.testing.assert_allclose(classifier.predict_proba(X)[:, 1], np.mean(p, 0), atol=1e-6)
 
 
+def test_the_best_of_several_candidates_is_kept():
+    X, y = events(1500)
+    options = {"max_epochs": 4, "select": "best", "validation_fraction": 0.3, "random_state": 0}
+    every = NetworkClassifier(n_estimators=6, **options).fit(X, y)
+    chosen = NetworkClassifier(n_estimators=2, n_candidates=3, **options).fit(X, y)
+    lowest = [min(entry["valid_loss"] for entry in history) for history in every.history_]
+    best = [int(np.argmin(lowest[:3])), 3 + int(np.argmin(lowest[3:]))]
+    found = [min(entry["valid_loss"] for entry in history) for history in chosen.history_]
+    assert found == [lowest[i] for i in best]
+    for fitted, i in zip(chosen.trained_.networks, best, strict=True):
+        for own, other in zip(
+            fitted[0].parameters(), every.trained_.networks[i][0].parameters(), strict=True
+        ):
+            assert (own == other).all()
+    folds = NetworkClassifier(n_candidates=2, **options).fit_folds(
+        X, y, [np.arange(900), np.arange(500, 1500)]
+    )
+    assert [len(fold.trained_.networks) for fold in folds] == [1, 1]
+    with pytest.raises(ValueError, match="n_candidates=2 chooses by the validation loss"):
+        NetworkClassifier(n_candidates=2).fit(X, y)
+
+
 def test_averaging_over_splits_is_steadier_than_one_split():
     rng = np.random.RandomState(0)
     X = rng.normal(size=(1500, 3))

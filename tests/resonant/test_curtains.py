@@ -93,6 +93,8 @@ def test_number_of_events_and_their_weights():
     template = fitted(X, oversampling=2.0, mass_spectrum="observed")
     events, _ = template.sample_background(random_state=0)
     assert len(events) == 2 * REGION.mask(X).sum()
+    template.set_params(oversampled="sidebands")
+    assert len(template.sample_background(random_state=0)[0]) == 2 * REGION.sideband_mask(X).sum()
     # Without the weight of events of positive x_0 - 1.5 (m - 3.5), none is moved.
     positive = X[:, 1] - 1.5 * (X[:, 0] - 3.5) > 0
     template = fitted(X, sample_weight=np.where(positive, 0.0, 1.0))

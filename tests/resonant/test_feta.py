@@ -79,6 +79,12 @@ def test_simulated_events_at_the_masses_of_the_data():
     assert len(np.unique(events, axis=0)) == len(np.unique(events[:, 0]))
 
 
+def test_masses_of_the_simulation():
+    X, y = data_and_simulation(3000)
+    events, _ = feta(mass_spectrum="simulation").fit(X, y).sample_background(2000, random_state=0)
+    assert np.isin(events[:, 0], X[(y == 0) & REGION.mask(X), 0]).all()
+
+
 def test_default_number_and_event_weights():
     X, y = data_and_simulation(3000)
     template = feta(oversampling=1.5)
