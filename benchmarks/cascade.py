@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from dijet_search import make_search, performance, score_parts
 from reporting import band, markdown
+from samples import add_data_option
 
 from skad.detectors import CascadeClassifier, TreeEnsembleClassifier
 
@@ -45,16 +46,17 @@ def parts_of(classifier, events):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", required=True, help="folder of the simulated dijets")
+    add_data_option(parser)
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args(arguments)
-    sizes = {"n_data": 20_000} if options.quick else {}
+    if options.quick:
+        options.seeds = 1
     rows = []
     for fraction in SIGNAL_FRACTIONS:
         measured, gains = {}, {}
         for seed in range(FIRST_SEED, FIRST_SEED + options.seeds):
-            search = make_search(options.data, seed, signal_fraction=fraction, **sizes)
+            search = make_search(options.data, seed, signal_fraction=fraction, quick=options.quick)
             for classifier in classifiers(options.quick):
                 parts = score_parts(classifier, parts_of, search, seed, N_FOLDS)
                 for name, scores in parts.items():
