@@ -74,7 +74,7 @@ def main(arguments=None):
     n_background = N_BACKGROUND
     if options.quick:
         options.toys = options.signal_toys = 1
-        options.signal, n_background = [0, 60], 8000
+        options.signal, n_background = [60], 3000
     lines = [
         "| strategy | S injected | S/sqrt(B) | trusted | 68 % interval | max SIC, median "
         "| CPU s per test |",

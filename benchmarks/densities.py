@@ -285,7 +285,7 @@ def main(arguments=None):
             f"# Densities: {options.part}",
             "",
             f"`OMP_NUM_THREADS=1 python benchmarks/densities.py --part {options.part} --events "
-            f"{options.events}`, Python "
+            f"{options.events}{' --data FOLDER' if options.data else ''}`, Python "
             f"{platform.python_version()}, torch {torch.__version__}.",
             "",
             *body,
