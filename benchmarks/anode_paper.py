@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from dijet_search import REGION, make_search, performance, score_with_reference
 from reporting import band, markdown
+from samples import add_data_option
 from sklearn.base import clone
 from sklearn.ensemble import IsolationForest
 from sklearn.frozen import FrozenEstimator
@@ -265,17 +266,19 @@ def fit_sidebands(detector, search, thresholds):
     return results
 
 
-def run_search(options, store, fraction, shifted, seed, methods, n_data=300_000):
+def run_search(options, store, fraction, shifted, seed, methods, n_data=None):
     """Compute the missing results of one search."""
     missing = [m for m in methods if name_of(m, fraction, shifted, seed) not in store]
     if not missing:
         return
-    n_data = 12_000 if options.quick else n_data
     search = make_search(
-        options.data, seed, signal_fraction=fraction, shifted=shifted, n_data=n_data
+        options.data,
+        seed,
+        signal_fraction=fraction,
+        shifted=shifted,
+        n_data=None if options.quick else n_data,
+        quick=options.quick,
     )
-    if options.quick:
-        search.background = search.background[:3000]
     detectors = Detectors(search, seed, options.quick, halves=fraction == FRACTIONS[0])
     truth = search.test[1]
     for method in missing:
@@ -291,8 +294,7 @@ def run_null(options, store, shifted, seed):
     name = name_of("null", 0.0, shifted, seed)
     if name in store:
         return
-    sizes = {"n_data": 12_000} if options.quick else {}
-    X = make_search(options.data, seed, signal_fraction=0.0, shifted=shifted, **sizes).X
+    X = make_search(options.data, seed, signal_fraction=0.0, shifted=shifted, quick=options.quick).X
     densities = flows(options.quick)
     detector = residual_anode(X, densities["background"], densities, seed)
     result = {
@@ -307,8 +309,9 @@ def run_throughput(options, store):
     """Time, rate and memory of training ANODE on 250 000 events, then ResidualANODE on its flow."""
     if "throughput" in store:
         return
-    n = 12_000 if options.quick else 250_000
-    X = make_search(options.data, 0, n_data=n).X[:n]
+    n = 250_000
+    X = make_search(options.data, 0, n_data=None if options.quick else n, quick=options.quick).X[:n]
+    n = len(X)
     densities = flows(options.quick)
     wall, cpu = time.perf_counter(), time.process_time()
     detector = ANODE(
@@ -484,7 +487,7 @@ def fraction_report(results):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the dijets")
+    add_data_option(parser)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--shifted-seeds", type=int, default=5)
     parser.add_argument("--null-seeds", type=int, default=10)
@@ -494,6 +497,8 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if options.quick:
         options.seeds = options.shifted_seeds = options.null_seeds = options.paper_seeds = 1
+        if options.part is None:
+            options.part, options.shifted_seeds = "main", 0
     # Both are in the tables: events outside and SIC of few background events.
     for category in (FiducialWarning, LowStatisticsWarning):
         warnings.simplefilter("ignore", category)

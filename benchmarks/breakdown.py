@@ -2,7 +2,7 @@
 
 Pseudo-experiments of `make_resonance` with four features: every one draws new data, fits a new
 `TemplateDetector` with the sidebands as template (right by construction) and boosted trees, and
-tests it. Writes `benchmarks/results/breakdown.md`.
+tests it. Writes `benchmarks/results/breakdown.md`; ``--quick`` is small and writes nothing.
 
     python benchmarks/breakdown.py --toys 200 --signal-toys 12
 """
@@ -62,14 +62,19 @@ def experiment(n_signal, seed, strategy, n_background=N_BACKGROUND):
     return truth[inside].sum(), (truth[inside] == 0).sum(), sic, test, seconds
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--toys", type=int, default=200, help="experiments without signal")
     parser.add_argument("--signal-toys", type=int, default=50, help="experiments per signal")
     parser.add_argument("--signal", nargs="+", type=int, default=SIGNAL, help="injected events")
     parser.add_argument("--strategies", nargs="+", default=["seeds", "parts"])
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
-    options = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="small, writes nothing")
+    options = parser.parse_args(arguments)
+    n_background = N_BACKGROUND
+    if options.quick:
+        options.toys = options.signal_toys = 1
+        options.signal, n_background = [60], 3000
     lines = [
         "| strategy | S injected | S/sqrt(B) | trusted | 68 % interval | max SIC, median "
         "| CPU s per test |",
@@ -78,7 +83,7 @@ def main():
     for strategy in options.strategies:
         for n_signal in options.signal:
             n_toys = options.toys if n_signal == 0 else options.signal_toys
-            found = [experiment(n_signal, 1000 + i, strategy) for i in range(n_toys)]
+            found = [experiment(n_signal, 1000 + i, strategy, n_background) for i in range(n_toys)]
             s, b, sic, tests, seconds = zip(*found, strict=True)
             n_trusted = sum(test.trusted for test in tests)
             low, high = binomtest(n_trusted, n_toys).proportion_ci(0.68)
@@ -88,6 +93,8 @@ def main():
                 f"| {np.median(sic):.1f} | {np.mean(seconds):.1f} |"
             )
             print(lines[-1], flush=True)
+    if options.quick:
+        return
     options.output.mkdir(exist_ok=True)
     (options.output / "breakdown.md").write_text(
         "# Breakdown test: false alarms and power\n\n"

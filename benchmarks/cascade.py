@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from dijet_search import make_search, performance, score_parts
 from reporting import band, markdown
+from samples import add_data_option
 
 from skad.detectors import CascadeClassifier, TreeEnsembleClassifier
 
@@ -25,7 +26,7 @@ def classifiers(quick):
     small = TreeEnsembleClassifier(2, n_forest_trees=5)
     return [
         TreeEnsembleClassifier(**size),
-        CascadeClassifier(small if quick else None, n_estimators=3),
+        CascadeClassifier(small if quick else None, n_estimators=1 if quick else 3),
     ]
 
 
@@ -45,18 +46,19 @@ def parts_of(classifier, events):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", required=True, help="folder of the simulated dijets")
+    add_data_option(parser)
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args(arguments)
-    sizes = {"n_data": 20_000} if options.quick else {}
+    if options.quick:
+        options.seeds = 1
     rows = []
-    for fraction in SIGNAL_FRACTIONS:
+    for fraction in SIGNAL_FRACTIONS[:1] if options.quick else SIGNAL_FRACTIONS:
         measured, gains = {}, {}
         for seed in range(FIRST_SEED, FIRST_SEED + options.seeds):
-            search = make_search(options.data, seed, signal_fraction=fraction, **sizes)
+            search = make_search(options.data, seed, signal_fraction=fraction, quick=options.quick)
             for classifier in classifiers(options.quick):
-                parts = score_parts(classifier, parts_of, search, seed, N_FOLDS)
+                parts = score_parts(classifier, parts_of, search, seed, 2 if options.quick else N_FOLDS)
                 for name, scores in parts.items():
                     result = performance(search.test[1], scores)
                     measured.setdefault(name, []).append(result)

@@ -1,6 +1,6 @@
 """Unsupervised detectors side by side on real dijets: skad, scikit-learn and PyOD.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/compare_detectors.py --data ../shared/data/lhco_sr
+Run: OMP_NUM_THREADS=1 python benchmarks/compare_detectors.py --data FOLDER
 Writes benchmarks/results/compare_detectors.md; ``--quick`` is small and writes nothing.
 """
 
@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from pyod.models.ecod import ECOD
+from samples import add_data_option, read_region
 from sklearn.covariance import EllipticEnvelope
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
@@ -56,19 +56,16 @@ def detectors(seed):
     }
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", required=True)
+    add_data_option(parser)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--events", type=int, default=20_000, help="events of each fit")
     parser.add_argument("--quick", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     n_fit, seeds = (1000, 1) if options.quick else (options.events, options.seeds)
-    train, valid, extra = (
-        pd.read_parquet(Path(options.data) / f"{name}.parquet")
-        for name in ("data_train", "data_val", "signal_extra")
-    )
+    train, valid, extra = read_region(options.data)
     background = valid[valid["label"] == 0][FEATURES].to_numpy(np.float64)
     half = len(background) // 2
     reference, T = background[:half], background[half:]

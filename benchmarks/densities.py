@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from nflows.distributions import StandardNormal
 from nflows.flows import Flow
@@ -23,6 +22,7 @@ from nflows.transforms import (
     ReversePermutation,
 )
 from reporting import markdown
+from samples import add_data_option, read_region
 from scipy.special import logsumexp
 
 from skad import papers
@@ -156,7 +156,7 @@ def sharp(options):
 
 def lhco_events(folder):
     """Logit of min-max scaled, standardised features and mjj, constants from data_train."""
-    frames = [pd.read_parquet(Path(folder) / f"data_{part}.parquet") for part in ("train", "val")]
+    frames = read_region(folder)[:2]
     low, high = frames[0][FEATURES].min(), frames[0][FEATURES].max()
     arrays = []
     for frame in frames:
@@ -270,14 +270,14 @@ def lhco(options):
     ]
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=["toys", "sharp", "lhco"], required=True)
-    parser.add_argument("--data", help="folder of the LHC Olympics events")
+    add_data_option(parser)
     parser.add_argument("--events", type=int, default=50_000, help="events of each toy")
     parser.add_argument("--hand-epochs", type=int, default=8)
     parser.add_argument("--quick", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     body = {"toys": toys, "sharp": sharp, "lhco": lhco}[options.part](options)
     text = "\n".join(
@@ -285,7 +285,7 @@ def main():
             f"# Densities: {options.part}",
             "",
             f"`OMP_NUM_THREADS=1 python benchmarks/densities.py --part {options.part} --events "
-            f"{options.events}`, Python "
+            f"{options.events}{' --data FOLDER' if options.data else ''}`, Python "
             f"{platform.python_version()}, torch {torch.__version__}.",
             "",
             *body,

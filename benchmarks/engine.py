@@ -180,11 +180,11 @@ def measure_memory(n):
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--measure-memory", type=int)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.measure_memory:
         measure_memory(options.measure_memory)
         return

@@ -4,8 +4,10 @@ Run: OMP_NUM_THREADS=1 python benchmarks/interplay_paper.py --data FOLDER --part
      (or closure, agreement, sculpting, wall)
 Each part writes benchmarks/results/interplay_<part>.md (``--shifts 1`` alone: _shifted.md). With
 ``--cache FOLDER`` template samples and scores are kept, so that an interrupted study goes on where
-it was; ``--quick`` is small and writes nothing. The events and their partition are those of
-`dijet_search.py`.
+it was; ``--quick`` is small and writes nothing. ``--features 5`` adds delta R; ``--paper`` takes
+the templates and the classifier of `skad.papers.interplay` in place of the defaults (hours of a
+core for each search of 300 000 events; ``--events`` makes it smaller). Both have files of their
+own. The events and their partition are those of `dijet_search.py`.
 """
 
 import argparse
@@ -18,6 +20,7 @@ import numpy as np
 import pandas as pd
 from dijet_search import FEATURES, REGION, make_search, performance, score_with_reference
 from reporting import band, markdown
+from samples import add_data_option
 
 from skad import papers
 from skad.detectors import TreeEnsembleClassifier
@@ -50,14 +53,21 @@ EFFICIENCIES = (0.4, 0.5, 0.6, 0.7, 0.8)
 INJECTED = 0.006
 
 
-def classifier(quick=False):
+def classifier(options):
+    quick = options.quick
+    if options.paper:
+        network = papers.interplay("idealised").classifier
+        return network.set_params(n_estimators=1, max_epochs=2) if quick else network
     return TreeEnsembleClassifier(2 if quick else 10, n_forest_trees=12 if quick else 60)
 
 
-def fit_template(name, search, seed, quick):
-    """Fit a template with its defaults; return it and the processor seconds."""
-    template = TEMPLATES[name](region=REGION, random_state=seed)
-    if quick:
+def fit_template(name, search, seed, options):
+    """Fit a template with its defaults, or as in the paper; return it and the processor seconds."""
+    template = TEMPLATES[name](region=REGION)
+    if options.paper:
+        template = papers.interplay(name.lower(), REGION).template
+    template.set_params(random_state=seed)
+    if options.quick:
         nested = {
             key: 1 for key in template.get_params() if key.rpartition("__")[2] == "max_epochs"
         }
@@ -72,14 +82,26 @@ def fit_template(name, search, seed, quick):
 
 
 def search_of(options, seed, fraction, shifted):
-    n_data = 20_000 if options.quick else 300_000
-    return make_search(options.data, seed, signal_fraction=fraction, shifted=shifted, n_data=n_data)
+    return make_search(
+        options.data,
+        seed,
+        signal_fraction=fraction,
+        shifted=shifted,
+        features=features_of(options),
+        n_data=options.events,
+        quick=options.quick,
+    )
+
+
+def features_of(options):
+    """Return the features with m first; the fifth of the paper is delta R."""
+    return FEATURES if options.features == 4 else (*FEATURES, "delta_r")
 
 
 def draw_template(options, name, seed, shifted, fraction=INJECTED, generator=0):
     """Return the events and weights of a template, and what they cost."""
     search = search_of(options, seed, fraction, shifted)
-    template, seconds = fit_template(name, search, 1000 * seed + generator, options.quick)
+    template, seconds = fit_template(name, search, 1000 * seed + generator, options)
     X, weight = template.sample_background(random_state=seed)
     return X, weight, seconds
 
@@ -107,31 +129,34 @@ def fit_on_template(sample, search, seed, classifier, cv=None):
     )
 
 
-def scores_of(options, method, seed, fraction, shifted, classifier_seed=0):
+def scores_of(options, method, seed, fraction, shifted, classifier_seed=0, generator=0):
     """Return log ratios of the test events for one method, or the supervised log odds."""
     search = search_of(options, seed, fraction, shifted)
     seed_of_fit = 1000 * seed + classifier_seed
     start = time.process_time()
     if method in BASELINES:
         detector = TemplateDetector(
-            GivenReference(region=(REGION.low, REGION.high)), classifier(options.quick), cv=None
+            GivenReference(region=(REGION.low, REGION.high)), classifier(options), cv=None
         )
         ratio = score_with_reference(
             detector, search, seed_of_fit, supervised=method == "supervised"
         )
         return np.log(ratio), time.process_time() - start
     names = TEMPLATES if method == "samples combined" else [method]
-    samples = [options.draw_template(options, name, seed, shifted)[:2] for name in names]
+    samples = [
+        options.draw_template(options, name, seed, shifted, INJECTED, generator)[:2]
+        for name in names
+    ]
     start = time.process_time()
     sample = samples[0]
     if len(samples) > 1:
         sample = combine(samples, np.random.RandomState(seed))
-    detector = fit_on_template(sample, search, seed_of_fit, classifier(options.quick))
+    detector = fit_on_template(sample, search, seed_of_fit, classifier(options))
     scores = -detector.score_samples(search.test[0])
     return scores, time.process_time() - start
 
 
-def all_scores(options, seed, fraction, shifted, classifier_seed=0, methods=None):
+def all_scores(options, seed, fraction, shifted, classifier_seed=0, methods=None, generator=0):
     """Return the scores of every method on the same test events, and the truth."""
     methods = [*TEMPLATES, "samples combined", *BASELINES] if methods is None else methods
     scores, seconds = {}, {}
@@ -139,7 +164,7 @@ def all_scores(options, seed, fraction, shifted, classifier_seed=0, methods=None
         # The supervised classifier sees no injected events: one fit serves all injections.
         injected = INJECTED if method == "supervised" else fraction
         scores[method], seconds[method] = options.scores_of(
-            options, method, seed, injected, shifted, classifier_seed
+            options, method, seed, injected, shifted, classifier_seed, generator
         )
         print(f"  {method}: {seconds[method]:.0f} s", flush=True)
     if set(TEMPLATES) <= set(scores):
@@ -216,8 +241,9 @@ def part_performance(options):
     lines += markdown(costs, ["template", "CPU s"])
     return [
         f"Median and 68 % band over {options.seeds} seeds, each with its own partition, injected "
-        "signal, template and classifier. 300 000 data events, about 41 500 in the region; tested "
-        "on 27 700 background and 12 500 signal events, max SIC with >= 25 background events. "
+        "signal, template and classifier. Of 500 000 simulated dijets 300 000 are data, about "
+        "41 500 in the region; tested on 27 700 background and 12 500 signal events, max SIC with "
+        ">= 25 background events. "
         "The templates are learned with an injected signal of 0.6 % and used for all injections. "
         "Classifier: 10 boosted and 60 random trees, no cross-fitting.",
         "",
@@ -227,7 +253,8 @@ def part_performance(options):
 
 def part_closure(options):
     """Templates without signal against true background."""
-    names = ["mj1", "delta_mj", "tau21_j1", "tau21_j2"]
+    names = list(features_of(options)[1:])
+    columns = list(range(1, 1 + len(names)))
     search = search_of(options, 0, 0.0, 0)
     samples = {
         name: [
@@ -237,7 +264,7 @@ def part_closure(options):
         for name in TEMPLATES
     }
     truth = search.background
-    ks = template_closure(samples, truth, features=[1, 2, 3, 4], n_seeds=options.seeds)
+    ks = template_closure(samples, truth, features=columns, n_seeds=options.seeds)
     rows = [
         [
             name,
@@ -258,7 +285,7 @@ def part_closure(options):
     area = closure_auc(
         samples,
         truth,
-        features=[1, 2, 3, 4],
+        features=columns,
         n_seeds=options.seeds,
         n_null=3 if options.quick else 10,
         random_state=0,
@@ -274,7 +301,7 @@ def part_closure(options):
     posterior = log_posterior_test(
         samples,
         truth,
-        features=[1, 2, 3, 4],
+        features=columns,
         n_seeds=options.seeds,
         random_state=0,
     )
@@ -289,7 +316,7 @@ def part_closure(options):
 
 
 def part_agreement(options):
-    """Correlation and overlap of methods and classifier seeds, without and with signal."""
+    """Correlation and overlap of methods, of classifier and of generator seeds."""
     lines = []
     overlaps = {}
     for fraction in options.fractions:
@@ -307,13 +334,29 @@ def part_agreement(options):
         lines += [f"## Correlation of scores, S/B {fraction:.2%}", ""]
         lines += [*markdown(rows, ["methods", "events", "Spearman"]), ""]
         overlaps[fraction] = scores
+        generators = {name: [] for name in TEMPLATES}
+        for generator in range(max(2, options.seeds)):
+            each, truth, _ = all_scores(
+                options, 0, fraction, 0, 0, list(TEMPLATES), generator=generator
+            )
+            for name in TEMPLATES:
+                generators[name].append(each[name])
+        table = score_correlation(truth, {n: np.array(v) for n, v in generators.items()})
+        table = table[table["method_a"] == table["method_b"]]
+        rows = [
+            [*key, band(values)]
+            for key, values in table.groupby(["method_a", "events"])["correlation"]
+        ]
+        lines += [f"## Correlation between generator seeds, S/B {fraction:.2%}", ""]
+        lines += [*markdown(rows, ["method", "events", "Spearman"]), ""]
     study = overlap_study(truth, overlaps, fractions=[0.01, 0.05, 0.1, 0.2])
     groups = study.groupby(["events", "methods", "injected", "fraction"])["excess"]
     table = groups.median().unstack("fraction").round(3).reset_index()
     lines += ["## Overlap beyond chance of the selected fractions", ""]
     lines += markdown(table.to_numpy().tolist(), [str(name) for name in table.columns])
     return [
-        f"One search (seed 0) with {options.seeds} seeds of the classifiers; test events.",
+        f"One search (seed 0) with {options.seeds} seeds of the classifiers, and as many of the "
+        "generators with one of the classifier; test events.",
         "",
         *lines,
     ]
@@ -329,7 +372,8 @@ def part_sculpting(options):
                 seed,
                 signal_fraction=0.0,
                 features=features,
-                n_data=20_000 if options.quick else 300_000,
+                n_data=options.events,
+                quick=options.quick,
             )
             for kind in (CATHODE, LaCATHODE):
                 template = kind(region=REGION)
@@ -337,7 +381,7 @@ def part_sculpting(options):
                     template.set_params(density=template._default_density())
                     template.set_params(density__density__max_epochs=1)
                 detector = TemplateDetector(
-                    template, classifier(options.quick), cv=None, random_state=seed
+                    template, classifier(options), cv=None, random_state=seed
                 ).fit(search.X)
                 score = detector.anomaly_score(search.background)
                 chi2 = mass_sculpting_chi2(
@@ -365,7 +409,7 @@ def part_wall(options):
 
     def run(name):
         start = time.perf_counter()
-        template, _ = fit_template(name, search, 0, options.quick)
+        template, _ = fit_template(name, search, 0, options)
         fitted = time.perf_counter()
         network = papers.interplay("idealised").classifier.set_params(n_estimators=n_networks)
         if options.quick:
@@ -399,14 +443,20 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parts = {name[5:]: part for name, part in globals().items() if name.startswith("part_")}
     parser.add_argument("--part", choices=sorted(parts), required=True)
-    parser.add_argument("--data", required=True, help="folder of the simulated dijets")
+    add_data_option(parser)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--fractions", type=float, nargs="+", default=[0.0, 0.003, 0.006, 0.009])
     parser.add_argument("--shifts", type=int, nargs="+", default=[0, 1], help="0, 1 or both")
     parser.add_argument("--jobs", type=int, default=1, help="processes of the part wall")
     parser.add_argument("--cache", help="folder for samples and scores")
+    parser.add_argument("--features", type=int, choices=[4, 5], default=4)
+    parser.add_argument("--paper", action="store_true", help="settings of the paper")
+    parser.add_argument("--events", type=int, help="data events; by default three fifths of all")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args(arguments)
+    if options.quick:
+        options.seeds, options.jobs = 1, 1
+        options.fractions, options.shifts = options.fractions[:1], options.shifts[:1]
     warnings.simplefilter("ignore", SkadWarning)
     memory = joblib.Memory(options.cache, verbose=0)
     for function in (draw_template, scores_of):
@@ -419,11 +469,17 @@ def main(arguments=None):
         arguments = f"--data FOLDER --part wall --jobs {options.jobs}"
     if options.part in ("performance", "agreement"):
         arguments += " --fractions " + " ".join(map(str, options.fractions))
+    suffix = "_shifted" if options.part == "performance" and options.shifts == [1] else ""
+    for name in ("features", "events"):
+        if getattr(options, name) != parser.get_default(name):
+            arguments += f" --{name} {getattr(options, name)}"
+            suffix += f"_{getattr(options, name)}_{name}"
+    if options.paper:
+        arguments, suffix = arguments + " --paper", suffix + "_paper"
     command = f"`OMP_NUM_THREADS=1 python benchmarks/interplay_paper.py {arguments}`"
     text = "\n".join([f"# Interplay study: {options.part}", "", command, "", *body, ""])
     print(text)
     if not options.quick:
-        suffix = "_shifted" if options.part == "performance" and options.shifts == [1] else ""
         (RESULTS / f"interplay_{options.part}{suffix}.md").write_text(text)
     return text
 

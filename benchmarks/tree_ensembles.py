@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dijet_search import make_search, performance, score_parts
 from reporting import band, markdown
+from samples import add_data_option
 
 from skad.detectors import TreeEnsembleClassifier
 
@@ -55,15 +56,18 @@ def report(measured, n_seeds, n_boosted, n_trees):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", required=True, help="folder of the simulated dijets")
+    add_data_option(parser)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args(arguments)
+    if options.quick:
+        options.seeds = 1
     n_boosted, n_trees, n_folds = (2, 10, 2) if options.quick else (20, 100, 5)
-    sizes = {"n_data": 20_000} if options.quick else {}
     measured = {}
     for seed in range(FIRST_SEED, FIRST_SEED + options.seeds):
-        search = make_search(options.data, seed, signal_fraction=SIGNAL_FRACTION, **sizes)
+        search = make_search(
+            options.data, seed, signal_fraction=SIGNAL_FRACTION, quick=options.quick
+        )
         truth = search.test[1]
         for leaf in LEAVES:
             classifier = TreeEnsembleClassifier(

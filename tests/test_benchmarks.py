@@ -1,0 +1,76 @@
+"""Every recorded benchmark command runs from a fresh clone, small, and writes nothing."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+RESULTS = BENCHMARKS / "results"
+# A command ends at the backquote or, where it stands by itself, with the line.
+COMMAND = re.compile(r"python (?:\S*/)?benchmarks/(\w+)\.py((?:[^`\n()]|\n(?!\n))*?)(?=`|\n|\)|$)")
+# Why a command has no small version that this test could run.
+NOT_RUN = {
+    "io": "reads files of ten million events; tests/io reads small ones",
+    "same_bits": "compares two working trees; its --quick is run below",
+    "vae_paper": "tests of the VAE family run its parts",
+}
+EXTRA = {
+    # They are not recorded in a file of results, or take too long in one piece.
+    "prepare": [["--parts", "dijets", "region", "jets", "--events", "50"]],
+    "same_bits": [[]],
+    "coordinate_paper": [["--part", "masses"], ["--part", "taus"]],
+    "anode_paper": [["--part", part] for part in ("null", "throughput", "size")],
+}
+
+
+def recorded():
+    """Script and arguments of every command in benchmarks/results, each once."""
+    found = {}
+    for path in sorted(RESULTS.glob("*.md")):
+        for script, arguments in COMMAND.findall(path.read_text()):
+            words = [w for w in shlex.split(arguments.split("  ")[0]) if w]
+            found.setdefault((script, tuple(words)), path.name)
+    return found
+
+
+def runnable():
+    for script, words in recorded():
+        if script not in NOT_RUN:
+            yield script, list(words)
+    for script, commands in EXTRA.items():
+        for words in commands:
+            yield script, words
+
+
+def test_every_file_of_results_names_a_command():
+    named = set(recorded().values()) | {"choices.md", "coordinate_idealised.md"}
+    assert {path.name for path in RESULTS.glob("*.md")} <= named
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [pytest.param(s, w, id=" ".join([s, *w])[:70]) for s, w in runnable()],
+)
+def test_command_runs_small_on_the_shipped_samples(
+    script, words, tmp_path, capsys, monkeypatch
+):
+    module = importlib.import_module(script)
+    if script == "interplay_paper":
+        # Two of the four templates, one with simulation and one without.
+        few = {name: module.TEMPLATES[name] for name in ("SALAD", "CATHODE")}
+        monkeypatch.setattr(module, "TEMPLATES", few)
+    if script == "anode_paper":
+        monkeypatch.setattr(module, "METHODS", ("ANODE", "CWoLa", *module.PAPER))
+    before = {path: path.stat().st_mtime_ns for path in RESULTS.iterdir()}
+    if "--data" in words:
+        place = words.index("--data")
+        words = words[:place] + words[place + 2 :]
+    if script == "prepare":
+        words = [*words, "--data", str(tmp_path)]
+    module.main([*words, "--quick"])
+    assert capsys.readouterr().out.strip()
+    assert {path: path.stat().st_mtime_ns for path in RESULTS.iterdir()} == before
