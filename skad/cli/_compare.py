@@ -73,7 +73,9 @@ def _parts(text):
 def _label_of(source, key):
     from skad.io import read_events
 
-    columns = read_events(source[0], rows=slice(0, 1), key=key, on_nan="keep").columns
+    columns = read_events(
+        source[0], columns="flat", rows=slice(0, 1), key=key, on_nan="keep"
+    ).columns
     return next((str(name) for name in columns if looks_like_truth(name)), None)
 
 

@@ -21,16 +21,20 @@ __all__ = [
 ]
 
 # Keys of [input] beside the parameters of `read_events`.
-_OWN = ("path", "simulation", "label")
-_TRUTH = {"label", "labels", "truth", "target", "is_signal", "issignal", "signal", "y", "class"}
+_OWN = ("path", "simulation", "label", "weight")
+_TRUTH = {"label", "labels", "truth", "target", "is_signal", "issignal", "class"}
 
 
 @dataclass(frozen=True)
 class Events:
-    """Events X (a DataFrame), y (1 = data, 0 = simulation, or None), truth or None, and files."""
+    """Events X (a DataFrame), y (1 = data, 0 = simulation), weights, truth, and their files.
+
+    y, weights and truth are None where there are none.
+    """
 
     X: object
     y: np.ndarray | None
+    weight: np.ndarray | None
     truth: np.ndarray | None
     files: list
 
@@ -62,27 +66,32 @@ def read_input(settings, *, truth=False, features=True):
     if "path" not in table:
         raise settings.error(["input"], 'input needs a path, for example path = "events.parquet".')
     files = _paths(settings, ["input", "path"], table["path"])
-    label = table.get("label")
-    if label is not None and not isinstance(label, str):
-        raise settings.error(["input", "label"], f"label must name a column; got {label!r}.")
-    if label is not None and options.get("columns") is not None and label not in options["columns"]:
-        options["columns"] = [*options["columns"], label]
+    own = {name: table[name] for name in ("label", "weight") if name in table}
+    for name, column in own.items():
+        if not isinstance(column, str):
+            raise settings.error(["input", name], f"{name} must name a column; got {column!r}.")
+        columns = options.get("columns")
+        if isinstance(columns, (list, tuple)) and column not in columns:
+            options["columns"] = [*columns, column]
     frame = read_events(files, **options)
-    values = _take(settings, frame, label) if label is not None else None
-    _refuse_truth(settings, frame)
+    names = [name for name in frame.columns if name not in own.values()]
     y = None
     if "simulation" in table:
         import pandas as pd
 
         more = _paths(settings, ["input", "simulation"], table["simulation"])
-        simulation = read_events(more, **{**options, "columns": list(frame.columns)})
+        columns = [name for name in frame.columns if name != own.get("label")]
+        simulation = read_events(more, **{**options, "columns": columns})
         y = np.repeat([1, 0], [len(frame), len(simulation)])
         frame = pd.concat([frame, simulation], ignore_index=True)
         files = [*files, *more]
+    taken = {name: _take(settings, frame, name, column) for name, column in own.items()}
+    frame = frame[names]
+    _refuse_truth(settings, frame)
     transformer = feature_transformer(settings) if features else None
     if transformer is not None:
         frame = transformer.set_output(transform="pandas").fit_transform(frame)
-    return Events(frame, y, values if truth else None, files)
+    return Events(frame, y, taken.get("weight"), taken.get("label") if truth else None, files)
 
 
 def _read_options(settings, table, read_events):
@@ -110,14 +119,14 @@ def _paths(settings, keys, value):
     return [settings.path(each) for each in values]
 
 
-def _take(settings, frame, label):
-    """Take the truth out of the events."""
-    if label not in frame:
+def _take(settings, frame, key, column):
+    """Return the column of truth or weights."""
+    if column not in frame:
         raise settings.error(
-            ["input", "label"],
-            f"the files have no column {label!r}.{nearest(label, frame.columns)}",
+            ["input", key],
+            f"the files have no column {column!r}.{nearest(column, frame.columns)}",
         )
-    return frame.pop(label).to_numpy()
+    return frame[column].to_numpy()
 
 
 def _refuse_truth(settings, frame):
@@ -145,13 +154,14 @@ def feature_transformer(settings):
     return build(settings, ["features"])
 
 
-def fingerprint(X, y=None):
-    """Return the SHA-256 of the values and the names of the columns of events."""
+def fingerprint(X, *others):
+    """Return the SHA-256 of the columns of events, and of the other arrays that are not None."""
     digest = hashlib.sha256()
     digest.update("\0".join(map(str, X.columns)).encode())
     digest.update(np.ascontiguousarray(X.to_numpy(dtype=np.float64)).tobytes())
-    if y is not None:
-        digest.update(np.ascontiguousarray(y, dtype=np.int64).tobytes())
+    for values in others:
+        if values is not None:
+            digest.update(np.ascontiguousarray(values, dtype=np.float64).tobytes())
     return digest.hexdigest()
 
 

@@ -1,5 +1,6 @@
 """Observables of event files, streamed from the columns that files of collider events have."""
 
+import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ def csv_input(source):
         for each in source:
             if each == "-":
                 each = str(Path(folder) / "standard-input.csv")
-                Path(each).write_bytes(click.get_binary_stream("stdin").read())
+                Path(each).write_bytes(sys.stdin.buffer.read())
             paths.append(each)
         yield paths
 

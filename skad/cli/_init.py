@@ -54,7 +54,7 @@ def settings_template(name, path=None, *, resonance=None):
 def _of_file(path, resonance):
     from skad.io import read_events
 
-    sample = read_events(path, rows=slice(0, _SAMPLE), on_nan="keep")
+    sample = read_events(path, columns="flat", rows=slice(0, _SAMPLE), on_nan="keep")
     names = [str(name) for name in sample.columns]
     truth = [name for name in names if looks_like_truth(name)]
     features = [name for name in names if name not in truth]

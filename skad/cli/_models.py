@@ -6,12 +6,16 @@ from pathlib import Path
 from skad.cli._build import build
 from skad.cli._events import feature_transformer, read_input
 from skad.cli._features import csv_input
+from skad.utils._children import fit_child
 
 __all__ = ["fit_model", "score_events"]
 
 
 def fit_model(settings, output, *, overwrite=False):
     """Fit [features], [coordinates] and [detector] as one model and store it.
+
+    Seeds that the settings leave out are drawn from 0, so that the same settings give the same
+    model.
 
     Parameters
     ----------
@@ -41,7 +45,7 @@ def fit_model(settings, output, *, overwrite=False):
         steps.insert(0, features.set_output(transform="pandas"))
     model = steps[0] if len(steps) == 1 else make_pipeline(*steps)
     events = read_input(settings, features=False)
-    model.fit(events.X, events.y)
+    model = fit_child(model, events.X, events.y, sample_weight=events.weight, random_state=0)
     skad.save_model(model, output, overwrite=overwrite)
     return {
         "model": str(output),

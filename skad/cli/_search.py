@@ -193,7 +193,7 @@ def _search(settings, verbose):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            hunt.fit(events.X, events.y)
+            hunt.fit(events.X, events.y, events.weight)
         except (TypeError, ValueError) as exc:
             raise _located(settings, exc) from exc
     timings["search"] = lap()
@@ -202,6 +202,7 @@ def _search(settings, verbose):
         hunt,
         events.X,
         events.y,
+        events.weight,
         title=settings.values.get("title"),
         labels=options.get("labels"),
         unit=options.get("unit"),
@@ -233,7 +234,7 @@ def described(settings, events):
             "files": [_relative(path, settings.folder) for path in events.files],
             "n_events": len(events.X),
             "columns": [str(name) for name in events.X.columns],
-            "sha256": fingerprint(events.X, events.y),
+            "sha256": fingerprint(events.X, events.y, events.weight),
         },
     }
 

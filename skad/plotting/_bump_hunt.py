@@ -229,7 +229,8 @@ class BumpHuntDisplay:
         filled = spectrum.counts > 0
         style = {"fmt": "o", "color": "black", "markersize": 3, "linewidth": 0.9, "label": "events"}
         heights = spectrum.counts / widths
-        interval = np.array(poisson_interval(spectrum.counts)) / widths
+        interval = np.array(poisson_interval(spectrum.counts / spectrum.scale))
+        interval *= spectrum.scale / widths
         points = ax.errorbar(
             centers[filled],
             heights[filled],
@@ -249,7 +250,7 @@ class BumpHuntDisplay:
             label="its uncertainty",
         )
         numbers = (
-            f"{spectrum.n_observed:.0f} observed, "
+            f"{spectrum.n_observed:.6g} observed, "
             f"{spectrum.background:.1f} ± {spectrum.uncertainty:.1f} expected"
         )
         per = unit_of(self.feature_name) or f"unit of {self.feature_name}"

@@ -18,7 +18,9 @@ class BumpHuntSpectrum:
     edges : ndarray of shape (n_bins + 1,)
         Edges of the bins, in the unit of m.
     counts : ndarray of shape (n_bins,)
-        Events that pass.
+        Events that pass, or their weights.
+    scale : ndarray of shape (n_bins,)
+        Mean weight of an event; 1 without weights.
     expected : ndarray of shape (n_bins,)
         Events that the fit expects.
     pulls : ndarray of shape (n_bins,)
@@ -29,7 +31,7 @@ class BumpHuntSpectrum:
         The fit in events per unit of m at the masses m, with its standard deviation.
     region : (float, float)
         The window.
-    n_observed : int
+    n_observed : float
         Events observed in it.
     background, uncertainty : float
         Events expected in it, with the standard deviation.
@@ -50,6 +52,7 @@ class BumpHuntSpectrum:
 
     edges: np.ndarray
     counts: np.ndarray
+    scale: np.ndarray
     expected: np.ndarray
     pulls: np.ndarray
     fitted: np.ndarray
@@ -57,7 +60,7 @@ class BumpHuntSpectrum:
     density: np.ndarray
     error: np.ndarray
     region: tuple
-    n_observed: int
+    n_observed: float
     background: float
     uncertainty: float
     title: str = ""
@@ -94,6 +97,7 @@ class BumpHuntSpectrum:
         return cls(
             edges=fit.edges,
             counts=fit.counts,
+            scale=np.broadcast_to(fit.scale, fit.counts.shape),
             expected=fit.expected(),
             pulls=fit.pulls,
             fitted=fit.fitted,
@@ -101,7 +105,7 @@ class BumpHuntSpectrum:
             density=fit.density(m),
             error=fit.density_uncertainty(m),
             region=(float(shown["low"]), float(shown["high"])),
-            n_observed=int(shown["n_observed"]),
+            n_observed=float(shown["n_observed"]),
             background=float(shown["background"]),
             uncertainty=float(np.hypot(shown["stat"], shown["syst"])),
             title="all events" if efficiency == 1 else f"efficiency {efficiency:g}",

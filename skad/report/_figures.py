@@ -75,7 +75,7 @@ def _spectrum(content, row):
     numbers = content["spectra"][row]
     if numbers is None:
         return None
-    arrays = ("edges", "counts", "expected", "pulls", "fitted", "m", "density", "error")
+    arrays = ("edges", "counts", "scale", "expected", "pulls", "fitted", "m", "density", "error")
     numbers = numbers | {name: np.array(numbers[name]) for name in arrays}
     numbers["region"] = tuple(numbers["region"])
     return BumpHuntSpectrum(**numbers)
@@ -137,8 +137,8 @@ def _spectrum_figure(content, row, name, heading):
     BumpHuntDisplay(spectra=[spectrum], feature_name=content["mass"]["label"]).plot(axes)
     low, high = spectrum.region
     alt = (
-        f"Spectrum of {content['mass']['name']}, {spectrum.title}: {spectrum.n_observed} events "
-        f"between {low:.4g} and {high:.4g} where {spectrum.background:.1f} plus or minus "
+        f"Spectrum of {content['mass']['name']}, {spectrum.title}: {spectrum.n_observed:.6g} "
+        f"events between {low:.4g} and {high:.4g} where {spectrum.background:.1f} plus or minus "
         f"{spectrum.uncertainty:.1f} are expected. The largest pull outside the window is "
         f"{np.abs(spectrum.pulls[spectrum.fitted]).max():.1f} standard deviations."
     )
@@ -176,7 +176,9 @@ def _closure(content):
         if numbers is None:
             continue
         fitted = np.array(numbers["fitted"])
-        counts, expected = np.array(numbers["counts"]), np.array(numbers["expected"])
+        # In units of an event of mean weight.
+        scale = np.array(numbers["scale"])
+        counts, expected = (np.array(numbers[name]) / scale for name in ("counts", "expected"))
         # Bins with few expected events have no normal pulls, and exact ones pile up at zero.
         seen = fitted & (expected >= 5)
         pulls += local_significance(counts[seen], expected[seen]).tolist()
@@ -308,8 +310,8 @@ def _scores(content):
         "Scores of events that the detector was not fitted to, in the window shown and beside it. "
         "Scores beyond the ends are counted in the last bins.",
         f"Distributions of the anomaly score from {edges[0]:.3g} to {edges[-1]:.3g} of "
-        f"{sum(scores['region'])} events of the window and {sum(scores['sidebands'])} of the "
-        "sidebands.",
+        f"{sum(scores['region']):.6g} events of the window and "
+        f"{sum(scores['sidebands']):.6g} of the sidebands.",
         figure,
     )
 

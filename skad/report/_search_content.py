@@ -21,7 +21,9 @@ _N_BINS = 40
 _MOST_FEATURES = 12
 
 
-def search_content(hunt, X, *, title=None, labels=None, unit=None, n_events=20, record=None):
+def search_content(
+    hunt, X, weight=None, *, title=None, labels=None, unit=None, n_events=20, record=None
+):
     """Return the numbers of the report as a dict that JSON holds, see `SearchReport`."""
     names = _names(hunt)
     values = np.asarray(X, dtype=np.float64)
@@ -51,14 +53,14 @@ def search_content(hunt, X, *, title=None, labels=None, unit=None, n_events=20, 
             for row, fit in enumerate(hunt.fits_)
         ],
         "sculpting": [
-            _sculpting(hunt.regions_[row.window], row, m, hunt.selected_[index])
+            _sculpting(hunt.regions_[row.window], row, m, hunt.selected_[index], weight)
             for index, row in enumerate(results.itertuples())
         ],
         "calibration": _calibration(hunt),
         "n_features": values.shape[1],
     }
-    content |= _scores_of(hunt, m, shown)
-    content |= _features_of(hunt, values, names, m, shown, labels, unit)
+    content |= _scores_of(hunt, m, weight, shown)
+    content |= _features_of(hunt, values, names, m, weight, shown, labels, unit)
     content["events"] = _most_anomalous(hunt, values, names, m, best, n_events)
     content["citations"] = citations_of(hunt, hunt.detector)
     content["versions"] = versions()
@@ -114,7 +116,7 @@ def _answer(hunt, unit):
         "verdict": verdict,
         "text": (
             f"The smallest p-value is that of the window {where} {cut}: "
-            f"{row['n_observed']:.0f} events, {row['background']:.1f} ± "
+            f"{row['n_observed']:.6g} events, {row['background']:.1f} ± "
             f"{np.hypot(row['stat'], row['syst']):.1f} expected, {row['z_local']:.1f} standard "
             f"deviations there, {z:.1f} once all trusted tests are counted "
             f"(global p = {hunt.p_global_:.2g}). {n_trusted} of {n_tests} tests are trusted."
@@ -159,10 +161,10 @@ def _reasons(rows):
     return rows["reason"].str.replace(r" \(p = .*?\)", "", regex=True).value_counts()
 
 
-def _sculpting(region, row, m, passed):
+def _sculpting(region, row, m, passed, weight):
     """Efficiency of a cut against m, in the sidebands that its fit saw."""
     seen = replace(region, sideband_width=(region.low - row.fit_low, row.fit_high - region.high))
-    test = sideband_sculpting_test(m, passed, seen)
+    test = sideband_sculpting_test(m, passed, seen, sample_weight=weight)
     return {
         "low": test.edges[:, 0],
         "high": test.edges[:, 1],
@@ -182,7 +184,7 @@ def _calibration(hunt):
     return [{"efficiency": float(key), **asdict(value)} for key, value in calibration.items()]
 
 
-def _scores_of(hunt, m, shown):
+def _scores_of(hunt, m, weight, shown):
     """Histograms of the held-out scores in the shown window: region and sidebands."""
     if shown is None:
         return {"scores": None}
@@ -200,11 +202,16 @@ def _scores_of(hunt, m, shown):
     return {
         "scores": {
             "edges": edges,
-            "region": np.histogram(clipped[known & inside], edges)[0],
-            "sidebands": np.histogram(clipped[known & ~inside], edges)[0],
+            "region": _histogram(clipped, edges, known & inside, weight),
+            "sidebands": _histogram(clipped, edges, known & ~inside, weight),
             "threshold": float(cut.min()) if hunt.results_["efficiency"][shown] < 1 else None,
         }
     }
+
+
+def _histogram(values, edges, rows, weight):
+    weights = None if weight is None else weight[rows]
+    return np.histogram(values[rows], edges, weights=weights)[0]
 
 
 def _range(values):
@@ -214,7 +221,7 @@ def _range(values):
     return (low, high) if low < high else (low - 0.5, high + 0.5)
 
 
-def _features_of(hunt, values, names, m, shown, labels, unit):
+def _features_of(hunt, values, names, m, weight, shown, labels, unit):
     """Histograms of every feature: events of the window, and those that pass the cut."""
     if shown is None or hunt.results_["efficiency"][shown] == 1:
         # Without a cut nothing is selected.
@@ -229,8 +236,9 @@ def _features_of(hunt, values, names, m, shown, labels, unit):
             continue
         column = values[:, position]
         edges = np.linspace(*_range(column[inside]), _N_BINS // 2 + 1)
+        column = np.clip(column, edges[0], edges[-1])
         counts = {
-            kind: np.histogram(np.clip(column[rows], edges[0], edges[-1]), edges)[0]
+            kind: _histogram(column, edges, rows, weight)
             for kind, rows in (("window", inside), ("selected", passed), ("sidebands", around))
         }
         shift = np.abs(

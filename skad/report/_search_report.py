@@ -57,7 +57,8 @@ class SearchReport(Report):
         - `sculpting`: for every row `low`, `high`, `efficiency`, `uncertainty` of bins in the
           sidebands, `p_value`, `spread`;
         - `calibration`: list of `efficiency`, `mean`, `std`, `n_experiments`;
-        - `scores`: `edges`, counts of `region` and `sidebands`, `threshold`, or null;
+        - `scores`: `edges`, counts of `region` and `sidebands` (sums of weights where there
+          are any), `threshold`, or null;
         - `features`: list of `name`, `label`, `edges`, counts of `window`, `selected` (both in the
           window shown) and `sidebands` (selected), `shift`;
         - `events`: `columns` and `rows` of the most anomalous events;
@@ -95,6 +96,7 @@ class SearchReport(Report):
         hunt,
         X,
         y=None,
+        sample_weight=None,
         *,
         title=None,
         labels=None,
@@ -112,6 +114,8 @@ class SearchReport(Report):
             The events of the fit.
         y : array-like of shape (n_events,), default=None
             As in the fit: 1 = data, 0 = simulation, where the detector requires it.
+        sample_weight : array-like of shape (n_events,), default=None
+            As in the fit.
         title : str, default=None
         labels : dict of str to str, default=None
             Labels of columns on axes, with their unit in square brackets.
@@ -134,9 +138,11 @@ class SearchReport(Report):
             X has another number of events than the fit.
         """
         check_is_fitted(hunt)
+        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         if y is not None and requires_y(hunt.detector):
             data = read_labels(y, len(np.asarray(y)), owner="SearchReport").astype(bool)
             X = rows_of(X, data)
+            weight = None if weight is None else weight[data]
         if len(X) != hunt.scores_.shape[1]:
             raise ValueError(
                 f"X must hold the {hunt.scores_.shape[1]} data events of the fit; got {len(X)}. "
@@ -146,6 +152,7 @@ class SearchReport(Report):
             search_content(
                 hunt,
                 X,
+                weight,
                 title=title,
                 labels=labels,
                 unit=unit,

@@ -1,5 +1,6 @@
 """The commands do what the functions behind them do, and end with the exit codes they document."""
 
+import io
 import json
 import subprocess
 import sys
@@ -9,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import IsolationForest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import RobustScaler
 
 from skad.cli import load_search, main, read_settings, repeat_search, run_search
 from skad.cli._events import read_input
@@ -123,9 +127,6 @@ def test_search_prints_its_answer(analysis, write, skad):
 def test_settings_from_standard_input(analysis, monkeypatch, skad, tmp_path):
     text = (analysis / "search.toml").read_text()
     monkeypatch.chdir(analysis)
-    monkeypatch.setattr("sys.stdin.read", lambda: text, raising=False)
-    import io
-
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
     code, out, _ = skad("-q", "search", "-", "-o", tmp_path / "from-input")
     assert code == 0 and (tmp_path / "from-input" / "report.html").exists()
@@ -187,6 +188,75 @@ def test_features_are_those_of_the_transformer(tmp_path, skad, monkeypatch):
     np.testing.assert_allclose(float(out.splitlines()[1]), 1000 * expected[0, 0])
     code, _, err = skad("features", source, target, "--keep", "trut", "--overwrite")
     assert code == 3 and "no column 'trut'" in err
+
+
+def test_model_is_fitted_stored_and_scores(analysis, tmp_path, skad, monkeypatch):
+    model, target = tmp_path / "model.skad", tmp_path / "scores.parquet"
+    code, out, _ = skad(
+        *["fit", analysis / "events.csv", "--label", "label", "-o", model],
+        *["-d", "IsolationForest{n_estimators = 10, random_state = 3}", "--coordinates"],
+        "RobustScaler",
+    )
+    assert code == 0 and "IsolationForest, 4040 events" in out
+    code, out, _ = skad("-q", "score", model, analysis / "events.csv", target, "--keep", "label")
+    assert code == 0 and "4040 events scored" in out
+    events = read_events(analysis / "events.csv")
+    truth = events.pop("label")
+    forest = IsolationForest(n_estimators=10, random_state=3)
+    expected = make_pipeline(RobustScaler(), forest).fit(events).score_samples(events)
+    scores = read_events(target)
+    np.testing.assert_array_equal(scores["score_samples"], expected)
+    np.testing.assert_array_equal(scores["label"], truth)
+    code, _, err = skad("score", model, analysis / "events.csv", target)
+    assert code == 3 and "exists" in err
+    # CSV through standard input and output.
+    text = (analysis / "events.csv").read_bytes().splitlines(keepends=True)[:6]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"".join(text))))
+    code, out, _ = skad("-q", "score", model, "-", "-", "--method", "predict")
+    assert code == 0 and out.splitlines()[0] == "predict" and len(out.splitlines()) == 6
+    code, _, err = skad("fit", analysis / "events.csv", "--label", "label", "-o", model)
+    assert code == 3 and "--overwrite" in err
+    code, _, err = skad("fit", analysis / "events.csv", "-o", tmp_path / "other.skad")
+    assert code == 2 and "no detector to fit" in err
+
+
+def test_model_with_features_scores_raw_columns(tmp_path, skad):
+    dijets = load_dijets(n_background=500, n_signal=20, random_state=0, as_frame=True)
+    source = tmp_path / "jets.parquet"
+    write_events(dijets.data.assign(truth=dijets.target), source)
+    settings = tmp_path / "fit.toml"
+    settings.write_text(
+        '[input]\npath = "jets.parquet"\nlabel = "truth"\n[features]\n'
+        'name = "DijetCoordinates"\nfeatures = ["mj1", "tau21_j1"]\n'
+        '[detector]\nname = "IsolationForest"\nn_estimators = 5\n'
+    )
+    assert skad("fit", settings, "-o", tmp_path / "m.skad")[0] == 0
+    code, out, _ = skad("-q", "score", tmp_path / "m.skad", source, tmp_path / "s.csv")
+    assert code == 0 and "520 events scored" in out
+    assert len(read_events(tmp_path / "s.csv")) == 520
+
+
+def test_weighted_search(analysis, write, skad, tmp_path):
+    events = read_events(analysis / "events.csv")
+    weight = 0.5 + (np.arange(len(events)) % 3)
+    write_events(events.assign(w=weight), analysis / "weighted.csv", overwrite=True)
+    path = write(
+        ("events.csv", "weighted.csv"),
+        ('label = "label"', 'label = "label"\nweight = "w"'),
+    )
+    settings = read_settings(path)
+    found = read_input(settings)
+    assert list(found.X.columns) == ["m", "x1", "x2"]
+    np.testing.assert_array_equal(found.weight, weight)
+    report = run_search(path, tmp_path / "weighted")
+    for row in report.content["results"]:
+        if row["efficiency"] == 1:
+            inside = found.X["m"].between(row["low"], row["high"], inclusive="left")
+            assert row["n_observed"] == pytest.approx(weight[inside].sum())
+    shown = report.content["results"][report.content["shown"]]
+    inside = found.X["m"].between(shown["low"], shown["high"], inclusive="left")
+    scored = report.content["scores"]
+    assert sum(scored["region"]) == pytest.approx(weight[inside].sum())
 
 
 def test_comparison_ranks_with_labels(analysis, tmp_path, skad):

@@ -125,6 +125,7 @@ def make_display(p_local=(0.3, 0.02, 0.5), *, trusted=(True, True, True), **opti
     spectrum = {
         "edges": edges,
         "counts": np.concatenate([[900, 300, 80, 30, 9, 4, 1, 1], np.zeros(12)]),
+        "scale": np.ones(20),
         "expected": 5e3 * np.exp(-6 * (edges[:-1] - 2)),
         "pulls": np.linspace(-2, 2, 20),
         "fitted": edges[:-1] < 3.4,
@@ -153,6 +154,13 @@ def test_intervals_are_those_of_poisson_counts():
     (segments,) = (bars.get_segments() for bars in display.points_[0].lines[2] if is_vertical(bars))
     # One event in a bin 0.2 wide: 0.173 to 3.300 (tables of the Particle Data Group).
     np.testing.assert_allclose(segments[-1][:, 1] * 0.2, [0.173, 3.300], atol=1e-3)
+
+
+def test_intervals_of_weighted_events_are_scaled():
+    # One event of weight 2 is as uncertain as one of weight 1.
+    display = make_display(scale=np.full(20, 2.0), counts=np.full(20, 2.0))
+    (segments,) = (bars.get_segments() for bars in display.points_[0].lines[2] if is_vertical(bars))
+    np.testing.assert_allclose(segments[0][:, 1] * 0.2, [2 * 0.173, 2 * 3.300], atol=2e-3)
 
 
 def is_vertical(bars):
