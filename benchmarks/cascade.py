@@ -58,7 +58,9 @@ def main(arguments=None):
         for seed in range(FIRST_SEED, FIRST_SEED + options.seeds):
             search = make_search(options.data, seed, signal_fraction=fraction, quick=options.quick)
             for classifier in classifiers(options.quick):
-                parts = score_parts(classifier, parts_of, search, seed, 2 if options.quick else N_FOLDS)
+                parts = score_parts(
+                    classifier, parts_of, search, seed, 2 if options.quick else N_FOLDS
+                )
                 for name, scores in parts.items():
                     result = performance(search.test[1], scores)
                     measured.setdefault(name, []).append(result)

@@ -55,9 +55,7 @@ def test_every_file_of_results_names_a_command():
     ("script", "words"),
     [pytest.param(s, w, id=" ".join([s, *w])[:70]) for s, w in runnable()],
 )
-def test_command_runs_small_on_the_shipped_samples(
-    script, words, tmp_path, capsys, monkeypatch
-):
+def test_command_runs_small_on_the_shipped_samples(script, words, tmp_path, capsys, monkeypatch):
     module = importlib.import_module(script)
     if script == "interplay_paper":
         # Two of the four templates, one with simulation and one without.
