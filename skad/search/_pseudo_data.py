@@ -56,6 +56,8 @@ class BackgroundGenerator:
         Edges of the window that is left out of the fits and of the test of independence.
     fit : SpectrumFit
         Of the spectrum.
+    source : object
+        The events that are dealt out, and how they are moved.
 
     Examples
     --------
@@ -74,12 +76,7 @@ class BackgroundGenerator:
     morphed_p: float
     window: tuple
     fit: SpectrumFit
-    _feature: int = field(repr=False)
-    _names: object = field(repr=False)
-    _donors: np.ndarray = field(repr=False)
-    _outside: np.ndarray = field(repr=False)
-    _simulation: np.ndarray | None = field(repr=False)
-    _morph: object = field(repr=False)
+    source: object = field(repr=False)
 
     def __call__(self, random_state=None):
         """Draw one data set.
@@ -95,21 +92,21 @@ class BackgroundGenerator:
         y : ndarray of int, shape (n_events,)
             1 = data, 0 = simulation; only where the detector needs it.
         """
-        rng = check_random_state(random_state)
+        rng, source = check_random_state(random_state), self.source
         m = self._draw_masses(rng)
-        rounds = -(-len(m) // len(self._donors))
-        dealt = np.concatenate([rng.permutation(len(self._donors)) for _ in range(rounds)])
-        X = self._donors[dealt[: len(m)]]
-        if self._morph is not None:
-            X = self._morph(X, m)
-        X[:, self._feature] = m
-        n_outside = rng.poisson(len(self._outside))
-        outside = self._outside[rng.randint(max(len(self._outside), 1), size=n_outside)]
-        X = np.concatenate([X, outside])[rng.permutation(len(X) + n_outside)]
-        if self._simulation is None:
-            return self._framed(X)
-        y = np.repeat([1, 0], [len(X), len(self._simulation)])
-        return self._framed(np.concatenate([X, self._simulation])), y
+        n_donors, n_outside = len(source.donors), len(source.outside)
+        rounds = -(-len(m) // n_donors)
+        dealt = np.concatenate([rng.permutation(n_donors) for _ in range(rounds)])
+        X = source.donors[dealt[: len(m)]]
+        if source.morph is not None:
+            X = source.morph(X, m)
+        X[:, source.feature] = m
+        rows = rng.randint(max(n_outside, 1), size=rng.poisson(n_outside))
+        X = rng.permutation(np.concatenate([X, source.outside[rows]]))
+        if source.simulation is None:
+            return source.framed(X)
+        y = np.repeat([1, 0], [len(X), len(source.simulation)])
+        return source.framed(np.concatenate([X, source.simulation])), y
 
     def _draw_masses(self, rng):
         edges = np.unique(
@@ -121,13 +118,6 @@ class BackgroundGenerator:
         # Within the half-open cell, whatever the rounding.
         m = rng.uniform(edges[cell], edges[cell + 1])
         return np.minimum(m, np.nextafter(edges[cell + 1], -np.inf))
-
-    def _framed(self, X):
-        if self._names is None:
-            return X
-        import pandas as pd
-
-        return pd.DataFrame(X, columns=self._names)
 
 
 def background_generator(hunt, method="auto"):
@@ -200,12 +190,13 @@ def background_generator(hunt, method="auto"):
         morphed_p=np.nan,
         window=(region.low, region.high),
         fit=fit,
-        _feature=region.feature,
-        _names=getattr(hunt, "feature_names_in_", None),
-        _donors=donors,
-        _outside=data[~inside],
-        _simulation=None if y is None else values[y == 0],
-        _morph=None,
+        source=_Source(
+            region.feature,
+            getattr(hunt, "feature_names_in_", None),
+            donors,
+            data[~inside],
+            None if y is None else values[y == 0],
+        ),
     )
     dependent = generator.independence_p < _DEPENDENT
     if method == "resampled" and dependent:
@@ -226,7 +217,9 @@ def background_generator(hunt, method="auto"):
             "the data alone. Give generate=, a callable that draws them from simulation or from a "
             "model of your data."
         )
-    return replace(generator, method="morphed", morphed_p=left, _morph=morph)
+    return replace(
+        generator, method="morphed", morphed_p=left, source=replace(generator.source, morph=morph)
+    )
 
 
 def _claimed_window(hunt):
@@ -283,6 +276,25 @@ def independence_p_value(m, X):
 
 def _bins(values, n_bins):
     return bin_of(values, equal_population_edges(values, n_bins))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Events in the range of the fit, outside of it, and simulated ones, with all columns."""
+
+    feature: int
+    names: np.ndarray | None
+    donors: np.ndarray
+    outside: np.ndarray
+    simulation: np.ndarray | None
+    morph: object = None
+
+    def framed(self, X):
+        if self.names is None:
+            return X
+        import pandas as pd
+
+        return pd.DataFrame(X, columns=self.names)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """Pseudo-experiments: data without signal from the data, files, calibration of global p-values."""
 
+import json
 import pickle
 
 import numpy as np
 import pandas as pd
+import pseudo_experiments as benchmark
 import pytest
 from fast_detectors import MixtureRatio
 from joblib import parallel_config
@@ -301,12 +303,25 @@ def test_a_search_takes_its_global_p_value_from_the_experiments():
 def test_experiments_know_the_null_distribution_of_the_true_generator():
     """The significances of data made from data, against those of fresh ones."""
     hunt = search(n_parameters=3)
-    true = pseudo_experiments(hunt, 60, Falling(), random_state=0, verbose=0)
+    true = pseudo_experiments(hunt, 40, Falling(), random_state=0, verbose=0)
     own = pd.concat(
         [
-            pseudo_experiments(clone(hunt).fit(Falling()(100 + k)), 30, random_state=k, verbose=0)
+            pseudo_experiments(clone(hunt).fit(Falling()(100 + k)), 20, random_state=k, verbose=0)
             for k in range(2)
         ]
     )
     assert stats.ks_2samp(true["z_raw"], own["z_raw"]).pvalue > 0.01
     assert 0.5 < own["z_raw"].std() / true["z_raw"].std() < 1.6
+
+
+def test_the_study_runs_and_its_record_is_what_it_reports():
+    (case,) = benchmark.main(["--quick"])["cases"]
+    name, shift, found = case
+    assert (name, shift, found["made"]) == ("Sidebands", 0.0, "resampled")
+    assert [row[:3] for row in found["rows"][:2]] == [["z at 0.1", 4, 4], ["z at 0.02", 4, 4]]
+    recorded = json.loads(benchmark.RESULTS.read_text())
+    assert benchmark.report(recorded) == benchmark.RESULTS.with_suffix(".md").read_text()
+    same = pd.DataFrame({"efficiency": 0.1, "z_raw": np.arange(50.0), "trusted": True})
+    same = same.assign(experiment=range(50), data_set=0, p_global=0.5)
+    assert benchmark.compare(same, same)[0][-1] == "1.00"
+    assert benchmark.compare(same, same.assign(z_raw=same["z_raw"] + 40))[0][-1] == "0.00"
