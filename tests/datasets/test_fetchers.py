@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import h5py
@@ -36,6 +37,7 @@ class Server:
     def __init__(self):
         self.files, self.plan, self.requests = {}, [], []
         self.ranges, self.etag, self.api = True, '"one"', {}
+        self.content_range, self.lengths = None, True
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -68,22 +70,37 @@ class Server:
             if start >= len(content):
                 return self.send(request, 416, b"")
             headers = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
+            if self.content_range is not None:
+                headers["Content-Range"], self.content_range = self.content_range, None
             content, status = content[start:], 206
         headers["ETag"] = self.etag
         if isinstance(action, float):  # die after this fraction
             return self.send(request, status, content, headers, int(action * len(content)))
+        if action == "silent":
+            time.sleep(0.5)
+        if action == "slow":
+            time.sleep(0.3)
+        if action == "trickle":
+            return self.send(request, status, content, headers, trickle=True)
         if action == "short":  # claim to be whole
             content = content[: len(content) // 2]
         return self.send(request, status, content, headers)
 
-    def send(self, request, status, content, headers=None, n_bytes=None):
+    def send(self, request, status, content, headers=None, n_bytes=None, trickle=False):
         request.send_response(status)
         for name, value in (headers or {}).items():
             request.send_header(name, value)
-        request.send_header("Content-Length", str(len(content)))
+        if self.lengths:
+            request.send_header("Content-Length", str(len(content)))
         request.end_headers()
-        request.wfile.write(content[:n_bytes])
-        request.wfile.flush()
+        try:
+            for start in range(10 if trickle else 0):
+                request.wfile.write(content[start : start + 1])
+                time.sleep(0.03)
+            request.wfile.write(content[10 if trickle else 0 : n_bytes])
+            request.wfile.flush()
+        except OSError:
+            pass  # the client has given up
         request.close_connection = True
 
     def close(self):
@@ -424,6 +441,93 @@ def test_interrupt_keeps_the_part(server, rd, options, monkeypatch):
     assert "Range" in server.requests[0][1]
 
 
+# --- Hostile and slow servers, other processes ------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", ["bytes 0-9/10", "bytes 5-9/10", "", "bytes"])
+def test_another_range_than_asked_is_not_appended(server, extra, options, wrong):
+    frame, _ = extra
+    server.plan = [0.5] * 3
+    with pytest.raises(DownloadError):
+        fetch_lhco_extra_background(**options)
+    server.content_range = wrong
+    np.testing.assert_array_equal(fetch_lhco_extra_background(**options).data, frame.to_numpy())
+
+
+def test_downloads_are_bounded(server, extra, options, monkeypatch):
+    _, content = extra
+    small = dataclasses.replace(
+        lhco_module.LHCO_FILES["extra_background"], max_bytes=len(content) - 1
+    )
+    monkeypatch.setitem(lhco_module.LHCO_FILES, "extra_background", small)
+    with pytest.raises(DownloadError, match=f"no more than {len(content) - 1}"):
+        fetch_lhco_extra_background(**options)
+    server.lengths = False
+    with pytest.raises(DownloadError, match=f"no more than {len(content) - 1}"):
+        fetch_lhco_extra_background(**options)
+    assert leftovers(options) == []
+
+
+def test_a_server_that_trickles_is_given_up(server, extra, options, monkeypatch):
+    frame, _ = extra
+    monkeypatch.setattr(remote_module, "_STALL_S", 0.05)
+    server.plan = ["trickle"]
+    np.testing.assert_array_equal(fetch_lhco_extra_background(**options).data, frame.to_numpy())
+    server.plan = ["trickle"] * 3
+    clear_data_home(options["data_home"])
+    with pytest.raises(DownloadError, match=r"the server sent \d+ bytes in 0.05 s"):
+        fetch_lhco_extra_background(**options)
+
+
+def test_a_server_that_is_silent_is_given_up(server, extra, options, monkeypatch):
+    monkeypatch.setattr(remote_module, "_TIMEOUT_S", 0.1)
+    server.plan = ["silent"] * 3
+    with pytest.raises(DownloadError, match="failed after 3 attempts"):
+        fetch_lhco_extra_background(**options)
+
+
+def test_two_downloads_of_one_file(server, extra, options):
+    frame, _ = extra
+    server.plan = ["slow"]
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(fetch_lhco_extra_background(**options).data))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 3 and len(server.requests) == 1
+    for data in found:
+        np.testing.assert_array_equal(data, frame.to_numpy())
+    assert leftovers(options) == [EXTRA]
+
+
+def test_nothing_in_a_download_is_run(server, tmp_path, options):
+    """The check of a file without a known checksum reads it, and runs nothing in it."""
+    made, ran = tmp_path / "made.h5", tmp_path / "ran"
+    frame = lhco_frame(20, label=False)
+    frame.to_hdf(made, key="df")
+    with h5py.File(made, "a") as file:
+        bomb = f"cos\nmkdir\n(S'{ran}'\ntR.".encode()
+        file["df"].attrs["note"] = np.bytes_(bomb)
+    server.files[lhco_module.LHCO_FILES["herwig"].name] = made.read_bytes()
+    np.testing.assert_array_equal(fetch_lhco_herwig(**options).data, frame.to_numpy())
+    assert not ran.exists()
+
+
+def test_folder_that_cannot_be_written(server, rd, options, monkeypatch):
+    fetch_lhco_rd(**options)
+    monkeypatch.setattr(remote_module.os, "access", lambda path, mode: False)
+    assert len(fetch_lhco_rd(**options).data) == 500  # what is there can be read
+    with pytest.raises(OSError, match=r"cannot be written\. Choose .*SKAD_DATA"):
+        fetch_lhco_extra_background(**options)
+    file = options["data_home"] / RD
+    with pytest.raises(OSError, match=r"cannot be made .*SKAD_DATA"):
+        get_data_home(file / "inner")
+
+
 # --- Zenodo's layout and checksums ----------------------------------------------------------
 
 
@@ -460,6 +564,9 @@ def test_without_published_checksum_the_content_is_checked(zenodo, extra, option
 def test_data_home(tmp_path, monkeypatch):
     monkeypatch.setenv("SKAD_DATA", str(tmp_path / "variable"))
     assert get_data_home() == tmp_path / "variable"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("SKAD_DATA", "")
+    assert get_data_home() == tmp_path / "cache" / "skad"
     assert get_data_home(tmp_path / "given").is_dir()
     monkeypatch.delenv("SKAD_DATA")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -16,6 +16,7 @@ from skad.datasets import make_resonance
 from skad.exceptions import DataFileError, MissingColumnError
 from skad.io import _score_file as module
 from skad.io import read_events, score_file, write_events
+from skad.utils._replacing import locked
 
 N = 5_000
 BATCH = 100
@@ -215,3 +216,114 @@ def test_shape_of_scores_is_checked(tmp_path, events, source):
     classifier.fit(events[["x1", "x2"]], np.arange(N) % 3)
     with pytest.raises(ValueError, match=r"must return one score per event.*\(1000, 3\)"):
         score_file(classifier, source, tmp_path / "scores.parquet")
+
+
+# --- One schema, one detector, one writer -----------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["h5", "csv", "npy", "npz", "root"])
+def test_the_suffix_of_the_target_tells_the_format(tmp_path, events, forest, source, suffix):
+    target = tmp_path / f"scores.{suffix}"
+    score_file(forest, source, target, keep=["m", "label"], batch_size=BATCH)
+    scores = read_events(target)
+    assert list(scores) == ["m", "label", "score_samples"]
+    assert np.array_equal(scores.label, events.label)
+    assert np.array_equal(scores.score_samples, forest.score_samples(events[["x1", "x2"]]))
+    with pytest.raises(ValueError, match="chosen by the suffix"):
+        score_file(forest, source, tmp_path / "scores.txt")
+
+
+def test_schema_is_settled_before_the_first_score(tmp_path, forest, monkeypatch):
+    """A nullable integer beside the scores, whose nulls come late."""
+    source, target = tmp_path / "runs.parquet", tmp_path / "scores.parquet"
+    x = np.random.default_rng(0).normal(size=400)
+    table = {"x1": x, "x2": x}
+    run = pa.array([1] * 390 + [None] * 10, pa.int64())
+    pq.write_table(pa.table({**table, "run": run}), source)
+    score_file(forest, source, target, keep=["run"], batch_size=10)
+    assert read_events(target, on_nan="keep").run.isna().sum() == 10
+    called = []
+    monkeypatch.setattr(module, "_apply", lambda *args: called.append(args))
+    run = pa.array([2**53 + 1] * 390 + [None] * 10, pa.int64())
+    pq.write_table(pa.table({**table, "run": run}), source)
+    with pytest.raises(DataFileError, match="'run' holds integers beyond"):
+        score_file(forest, source, target, keep=["run"], overwrite=True)
+    half = np.array([1] * 400, np.float16)
+    pq.write_table(pa.table({**table, "run": pa.array(half)}), source)
+    with pytest.raises(DataFileError, match="'run' holds float16"):
+        score_file(forest, source, tmp_path / "scores.root", keep=["run"])
+    assert not called
+
+
+def test_a_kept_column_is_not_overwritten(tmp_path, events, forest):
+    source, target = tmp_path / "a.parquet", tmp_path / "scores.parquet"
+    write_events(events.assign(score_samples=1.0), source)
+    with pytest.raises(ValueError, match=r"keep names \['score_samples'\]"):
+        score_file(forest, source, target, keep=["score_samples"])
+    with pytest.raises(ValueError, match=r"keep names \['m'\]"):
+        score_file(forest, source, target, keep=["m", "m"])
+    before = source.read_bytes()
+    with pytest.raises(ValueError, match="is a source too"):
+        score_file(forest, source, source, overwrite=True)
+    assert source.read_bytes() == before
+
+
+def test_two_detectors_of_nearly_equal_labels_are_not_mixed(events, source, tmp_path, monkeypatch):
+    """Labels of the first events are the same; only the scores tell the detectors apart."""
+    X = events[["x1", "x2"]]
+    one, other = (
+        IsolationForest(n_estimators=5, contamination=0.001, random_state=seed).fit(X)
+        for seed in (0, 1)
+    )
+    assert np.array_equal(one.predict(X[:10]), other.predict(X[:10]))
+    target = tmp_path / "scores.parquet"
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_merge", lambda *args: (_ for _ in ()).throw(Crash))
+        with pytest.raises(Crash):
+            score_file(one, source, target, method="predict", batch_size=BATCH)
+    with pytest.raises(DataFileError, match="other detector"):
+        score_file(other, source, target, method="predict", batch_size=BATCH)
+    score_file(one, source, target, method="predict", batch_size=BATCH)
+    assert np.array_equal(read_events(target).predict, one.predict(X))
+
+
+def test_parts_know_whose_they_are(tmp_path, events, source, forest, unfinished):
+    """A part that another call left in the folder is not merged."""
+    folder = unfinished.parent / "scores.parquet.parts"
+    part = sorted(folder.glob("[0-9]*.parquet"))[2]
+    content = part.read_bytes()
+    table = pq.read_table(part)
+    pq.write_table(table.replace_schema_metadata({"skad.score_file": "other"}), part)
+    with pytest.raises(DataFileError, match="is a part of another call"):
+        score_file(forest, source, unfinished, batch_size=BATCH)
+    part.write_bytes(content[: len(content) // 2])
+    score_file(forest, source, unfinished, batch_size=BATCH)
+    assert np.array_equal(
+        read_events(unfinished).score_samples, forest.score_samples(events[["x1", "x2"]])
+    )
+
+
+def test_bit_rot_in_a_part(source, forest, unfinished):
+    folder = unfinished.parent / "scores.parquet.parts"
+    part = sorted(folder.glob("[0-9]*.parquet"))[1]
+    content = bytearray(part.read_bytes())
+    content[200] ^= 1
+    part.write_bytes(content)
+    with pytest.raises(DataFileError, match="was damaged .* only this part is scored again"):
+        score_file(forest, source, unfinished, batch_size=BATCH)
+    assert score_file(forest, source, unfinished, batch_size=BATCH) == N
+
+
+def test_damaged_manifest(source, forest, unfinished):
+    (unfinished.parent / "scores.parquet.parts/manifest.json").write_text("{")
+    with pytest.raises(DataFileError, match="restart=True"):
+        score_file(forest, source, unfinished, batch_size=BATCH)
+    assert score_file(forest, source, unfinished, batch_size=BATCH, restart=True) == N
+
+
+def test_second_call_on_the_same_target_is_refused(tmp_path, forest, source):
+    target = tmp_path / "scores.parquet"
+    with locked(target), pytest.raises(DataFileError, match="is writing it"):
+        score_file(forest, source, target)
+    assert score_file(forest, source, target) == N
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["events.parquet", target.name]
