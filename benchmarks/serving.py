@@ -68,7 +68,7 @@ def main():
         "",
         "`OMP_NUM_THREADS=1 python benchmarks/serving.py`, one thread, an array of five features;",
         f"median of {N_REPEATS} calls and 68 % band. The difference is over ten thousand events,",
-        "relative to a score above one.",
+        "relative to a score above one. Taken on a machine that was busy with other work.",
         "",
         *markdown(rows, header),
         "",
