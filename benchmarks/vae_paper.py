@@ -491,7 +491,7 @@ def main():
         start = time.process_time()
         for n_seeds, tables in SECTIONS[section](jets):
             seconds = time.process_time() - start
-            # What is there is kept: a long section yields after every training.
+            # What is there is kept: a long section yields after every seed.
             if options.quick:
                 continue
             how = (
