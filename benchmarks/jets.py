@@ -21,6 +21,7 @@ REPEATS = 7
 CASES = {
     "JetFrame(convention='paper')": JetFrame(convention="paper"),
     "JetFrame(convention='code')": JetFrame(convention="code"),
+    "JetFrame(convention='moments')": JetFrame(convention="moments"),
     "ConstituentCoordinates()": ConstituentCoordinates(),
     "JetObservables, pt eta phi mass": JetObservables(features=["pt", "eta", "phi", "mass"]),
     "JetObservables, all (N-subjettiness)": JetObservables(),

@@ -45,16 +45,17 @@ class VAEDetector(ReconstructionDetector):
         Size of the latent space.
     activation : {"relu", "tanh", "silu", "elu", "gelu"}, default="relu"
         Activation of the hidden layers.
-    beta : float, default=0.1
+    beta : float, default=0.01
         Strength of the KL divergence, see Notes.
     beta_annealing : tuple (start, period, n_cycles), default=None
         `beta` is 0 for `start` epochs, then rises linearly from 0 within `period` epochs and stays
         for as many, `n_cycles` times; the last time it stays for good. None keeps it constant.
-    scaling : {"standard", "robust"} or None, default="standard"
+    scaling : {"standard", "robust"} or None, default="robust"
         Scale in which errors are measured, learned from the (background) training events.
 
         - "standard": mean zero and variance one of every feature.
-        - "robust": the median goes to zero, the width between the quartiles to one.
+        - "robust": the median goes to zero, the width between the quartiles to one; a feature
+          whose quartiles agree, as those of padding and of flags, is scaled as by "standard".
         - None: X as it is.
     metric : {"nll", "mse", "kl", "emd", "mss"}, default="nll"
         The anomaly score. It may be changed after the fit.
@@ -65,7 +66,7 @@ class VAEDetector(ReconstructionDetector):
         - "emd": energy mover's distance of a jet to its reconstruction, for X that holds
           constituents; see `skad.metrics.energy_movers_distance`. Needs the package POT.
         - "mss": mean of the squares of the scaled features, which uses no network.
-    kl_weight : float, default=0.1
+    kl_weight : float, default=0.03
         Weight of the KL divergence in the NLL, as `beta` is its weight in the loss. It may be
         changed after the fit.
     n_samples : int, default=1
@@ -218,11 +219,11 @@ class VAEDetector(ReconstructionDetector):
         hidden_layer_sizes=(256, 128, 64),
         n_latent=10,
         activation="relu",
-        beta=0.1,
+        beta=0.01,
         beta_annealing=None,
-        scaling="standard",
+        scaling="robust",
         metric="nll",
-        kl_weight=0.1,
+        kl_weight=0.03,
         n_samples=1,
         constituents="p4",
         decorrelation=None,

@@ -8,6 +8,8 @@ from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import RobustScaler
 from sklearn.utils import get_tags
 
 from skad import papers
@@ -19,7 +21,10 @@ from skad.io import score_file
 from skad.metrics import distance_correlation, energy_movers_distance
 from skad.utils import all_estimators
 
-SMALL = {"hidden_layer_sizes": (32,), "n_latent": 2, "max_epochs": 30, "random_state": 0}
+SMALL = {
+    "hidden_layer_sizes": (32,), "n_latent": 2, "max_epochs": 30, "scaling": "standard",
+    "random_state": 0,
+}  # fmt: skip
 
 
 def plane(n, seed=0):
@@ -233,10 +238,11 @@ def test_exposed_outliers_and_their_like_become_anomalous(metric):
     y = np.repeat([0, 1], [1500, 500])
     test = np.concatenate([plane(500, seed=2), outliers(500, 3)])
     truth = np.repeat([0, 1], 500)
-    plain = VAEDetector(**SMALL, metric=metric).fit(background)
+    options = SMALL | {"beta": 0.1, "metric": metric}
+    plain = VAEDetector(**options).fit(background)
     strength = {"mse": 500.0, "kl": 1.0}[metric]
     exposure = OutlierExposure(metric, strength=strength, margin=2.0, annealing=(2, 3, 2))
-    exposed = VAEDetector(**SMALL, metric=metric, exposure=exposure).fit(X, y)
+    exposed = VAEDetector(**options, exposure=exposure).fit(X, y)
     auc = {
         name: roc_auc_score(truth, d.anomaly_score(test))
         for name, d in {"plain": plain, "exposed": exposed}.items()
@@ -360,6 +366,25 @@ def test_warm_start_keeps_the_latent_space():
     detector.set_params(n_latent=5).fit(X)
     assert detector.transform(X).shape == (300, 2)
     assert list(detector.get_feature_names_out()) == ["latent0", "latent1"]
+
+
+def test_defaults_are_a_start_on_jets():
+    kinds = {"qcd": 5000, "w_80": 1000, "top_174": 1000}
+    sample = load_jets(kinds=list(kinds))
+    X = {
+        kind: JetFrame().fit_transform(sample.data[sample.kind == kind][:n])
+        for kind, n in kinds.items()
+    }
+    detector = make_pipeline(RobustScaler(), VAEDetector(max_epochs=10, random_state=0))
+    background = detector.fit(X["qcd"][:4000]).score_samples(X["qcd"][4000:])
+    area = {
+        kind: roc_auc_score(
+            np.repeat([1, 0], 1000), np.concatenate([background, detector.score_samples(X[kind])])
+        )
+        for kind in ("w_80", "top_174")
+    }
+    assert area["w_80"] > 0.6
+    assert area["top_174"] > 0.85
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def test_a_function_of_the_event_up_to_rounding():
     rounded = normals_of_events(values * (1 + 1e-14), 2, seed=5)
     np.testing.assert_array_equal(rounded, noise)
     # Each column counts, and which one it is.
-    for changed in (values[:, ::-1], [*values, 0.0, 0.0, 0.01], -values):
+    for changed in (values[:, ::-1], values + np.array([0.0, 0.0, 0.01]), -values):
         assert not np.isclose(normals_of_events(changed, 2, seed=5), noise).any(axis=1).any()
 
 
