@@ -61,7 +61,7 @@ def gaussian_margins():
 
 def gaussian(options):
     """AUC of every method in every frame, with the exact optimum beside it."""
-    n = 2000 if options.quick else options.events
+    n = 600 if options.quick else options.events
     frames = papers.coordinate_frames()
     # 90 % background and 10 % signal in the mixed sample, a reference of the same size.
     n_signal = n // 10
