@@ -15,6 +15,7 @@ RESULTS = BENCHMARKS / "results"
 COMMAND = re.compile(r"python (?:\S*/)?benchmarks/(\w+)\.py((?:[^`\n()]|\n(?!\n))*?)(?=`|\n|\)|$)")
 # Why a command has no small version that this test could run.
 NOT_RUN = {
+    "io_faults": "damages thousands of files; tests/io damages a few",
     "io": "reads files of ten million events; tests/io reads small ones",
     "same_bits": "compares two working trees; its --quick is run below",
     "vae_paper": "tests of the VAE family run its parts",
@@ -58,6 +59,9 @@ def test_every_file_of_results_names_a_command():
     [pytest.param(s, w, id=" ".join([s, *w])[:70]) for s, w in runnable()],
 )
 def test_command_runs_small_on_the_shipped_samples(script, words, tmp_path, capsys, monkeypatch):
+    if script == "simulation":
+        pytest.importorskip("pythia8mc")
+        pytest.importorskip("fastjet")
     module = importlib.import_module(script)
     if script == "interplay_paper":
         # Two of the four templates, one with simulation and one without.
