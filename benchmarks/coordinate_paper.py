@@ -61,7 +61,7 @@ def gaussian_margins():
 
 def gaussian(options):
     """AUC of every method in every frame, with the exact optimum beside it."""
-    n = 2000 if options.quick else options.events
+    n = 600 if options.quick else options.events
     frames = papers.coordinate_frames()
     # 90 % background and 10 % signal in the mixed sample, a reference of the same size.
     n_signal = n // 10
@@ -100,7 +100,11 @@ def gaussian(options):
             **{f"classifier__{name}": value for name, value in quick.items()}
         ),
         "CWoLa trees": CWoLaDetector(
-            TreeEnsembleClassifier(10, n_forest_trees=60, max_leaf_nodes=8)
+            TreeEnsembleClassifier(
+                2 if options.quick else 10,
+                n_forest_trees=5 if options.quick else 60,
+                max_leaf_nodes=8,
+            )
         ),
         "CWoLa networks, margins made Gaussian first": make_pipeline(
             gaussian_margins(),
@@ -182,7 +186,11 @@ def lhco(options):
         "AE (paper)": papers.coordinate_autoencoder().set_params(**quick),
         "AE": AutoencoderDetector(**quick),
         "flow": FlowDensity(max_epochs=epochs),
-        "CWoLa trees": CWoLaDetector(TreeEnsembleClassifier(20, n_forest_trees=120)),
+        "CWoLa trees": CWoLaDetector(
+            TreeEnsembleClassifier(2, n_forest_trees=5)
+            if options.quick
+            else TreeEnsembleClassifier(20, n_forest_trees=120)
+        ),
         "IsolationForest": IsolationForest(),
     }
     study = coordinate_study(
@@ -373,7 +381,7 @@ def idealised(options):
     background = valid[valid["label"] == 0][FEATURES].to_numpy(np.float64)
     truth = train["label"].to_numpy()
     if options.quick:
-        mixed, background, truth = mixed[:3000], background[:3000], truth[:3000]
+        mixed, background, truth = mixed[:1000], background[:1000], truth[:1000]
     candidates = {
         "default: CWoLaDetector()": CWoLaDetector(),
         "one stage, 50 + 300 trees": CWoLaDetector(TreeEnsembleClassifier()),
@@ -390,12 +398,16 @@ def idealised(options):
         ),
     }
     candidates = {k: d for k, d in candidates.items() if not options.only or options.only in k}
+    n_folds = 5
+    if options.quick:
+        # The others take many seconds whatever the number of events.
+        candidates, n_folds = {"10 averaged": candidates["10 averaged, arXiv:2309.13111"]}, 2
     rows = []
     for name, detector in candidates.items():
         measured, seconds = [], []
         for seed in range(options.seeds):
             scores, signal = np.empty(len(background)), []
-            for rest, left_out in KFold(5, shuffle=True, random_state=seed).split(background):
+            for rest, left_out in KFold(n_folds, shuffle=True, random_state=seed).split(background):
                 X = np.concatenate([mixed, background[rest]])
                 y = np.repeat([1, 0], [len(mixed), len(rest)])
                 start = time.process_time()
@@ -403,7 +415,7 @@ def idealised(options):
                 seconds.append(time.process_time() - start)
                 scores[left_out] = detector.anomaly_score(background[left_out])
                 signal.append(detector.anomaly_score(extra))
-            labels = np.r_[np.zeros(len(background)), np.ones(len(extra) * 5)]
+            labels = np.r_[np.zeros(len(background)), np.ones(len(extra) * n_folds)]
             measured.append(performance(labels, np.r_[scores, np.concatenate(signal)]))
         rows.append(
             [name, *map(band, np.transpose(measured), (3, 1, 1)), f"{np.median(seconds):.0f}"]

@@ -89,7 +89,7 @@ SETTINGS = {
 
 
 def toys(options):
-    n = 2000 if options.quick else options.events
+    n = 600 if options.quick else options.events
     epochs = 2 if options.quick else 20
     rows = []
     for name, make in (

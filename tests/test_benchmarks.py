@@ -5,6 +5,8 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -13,13 +15,14 @@ RESULTS = BENCHMARKS / "results"
 COMMAND = re.compile(r"python (?:\S*/)?benchmarks/(\w+)\.py((?:[^`\n()]|\n(?!\n))*?)(?=`|\n|\)|$)")
 # Why a command has no small version that this test could run.
 NOT_RUN = {
+    "io_faults": "damages thousands of files; tests/io damages a few",
     "io": "reads files of ten million events; tests/io reads small ones",
     "same_bits": "compares two working trees; its --quick is run below",
     "vae_paper": "tests of the VAE family run its parts",
 }
 EXTRA = {
     # They are not recorded in a file of results, or take too long in one piece.
-    "prepare": [["--parts", "dijets", "region", "jets", "--events", "50"]],
+    "prepare": [["--parts", "dijets", "jets", "--events", "50"]],
     "same_bits": [[]],
     "coordinate_paper": [["--part", "masses"], ["--part", "taus"]],
     "anode_paper": [["--part", part] for part in ("null", "throughput", "size")],
@@ -56,6 +59,9 @@ def test_every_file_of_results_names_a_command():
     [pytest.param(s, w, id=" ".join([s, *w])[:70]) for s, w in runnable()],
 )
 def test_command_runs_small_on_the_shipped_samples(script, words, tmp_path, capsys, monkeypatch):
+    if script == "simulation":
+        pytest.importorskip("pythia8mc")
+        pytest.importorskip("fastjet")
     module = importlib.import_module(script)
     if script == "interplay_paper":
         # Two of the four templates, one with simulation and one without.
@@ -72,3 +78,30 @@ def test_command_runs_small_on_the_shipped_samples(script, words, tmp_path, caps
     module.main([*words, "--quick"])
     assert capsys.readouterr().out.strip()
     assert {path: path.stat().st_mtime_ns for path in RESULTS.iterdir()} == before
+
+
+def test_prepared_events_are_read_back(tmp_path):
+    prepare, samples = (importlib.import_module(name) for name in ("prepare", "samples"))
+    prepare.main(["--data", str(tmp_path), "--quick", "--parts", "region"])
+    prepared, direct = samples.read_region(tmp_path), samples.read_region()
+    for written, shipped in zip(prepared, direct, strict=True):
+        assert list(written.columns) == list(shipped.columns)
+        np.testing.assert_allclose(written, shipped, rtol=1e-6)
+    train, valid, extra = direct
+    for part in (train, valid):
+        assert part["mjj"].between(3.3, 3.7).all()
+        n_signal = part["label"].sum()
+        assert n_signal == round(0.0066 * (len(part) - n_signal))
+    # No signal event is in two parts.
+    signal = pd.concat([train[train["label"] == 1], valid[valid["label"] == 1], extra])
+    assert not signal.duplicated().any()
+    # The leading jet is the lighter or the heavier one.
+    heavier = train["mj1"] + train["delta_mj"]
+    np.testing.assert_allclose(train[["m1", "m2"]].max(axis=1), heavier, rtol=1e-6)
+    assert 0.1 < (train["m1"] < train["m2"]).mean() < 0.9
+
+
+def test_missing_files_say_what_makes_them(tmp_path):
+    samples = importlib.import_module("samples")
+    with pytest.raises(SystemExit, match="background.parquet is missing.*prepare.py"):
+        samples.read_dijets(tmp_path)

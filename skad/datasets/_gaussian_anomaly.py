@@ -81,7 +81,7 @@ def make_gaussian_anomaly(
     References
     ----------
     .. [1] G. Kasieczka et al., "Anomaly Detection under Coordinate Transformations",
-       Phys. Rev. D 107 (2023) 015009, arXiv:2209.06225, section III.
+       Phys. Rev. D 107 (2023) 015009, arXiv:2209.06225, section IV A.
 
     Examples
     --------
