@@ -17,7 +17,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 .PHONY: help install demo test lint format bench docs clean
 
 help:
-	@echo "make demo    the main job on events inside the package; writes demo-output/"
+	@echo "make demo    a search on events inside the package; writes a report to demo-output/"
 	@echo "make test    all tests and all docstring examples"
 	@echo "make lint    ruff and mypy, changes nothing"
 	@echo "make format  ruff, rewrites files"
@@ -42,8 +42,8 @@ $(VENV)/.installed-%: pyproject.toml constraints.txt | $(RUN)
 install: $(VENV)/.installed-test
 
 demo: install
-	@echo "== Running the demo: python -m skad.demo"
-	@$(RUN) -m skad.demo $(ARGS)
+	@echo "== Running the demo; its report will be $(CURDIR)/demo-output/results/report.html"
+	@$(ONE_THREAD) $(RUN) -m skad.demo $(ARGS)
 
 test: install
 	@echo "== Running all tests and docstring examples in $(JOBS) processes"

@@ -1,7 +1,6 @@
 """A comparison of detectors, from a settings file or from the command line alone."""
 
 import json
-import re
 import warnings
 from pathlib import Path
 
@@ -38,36 +37,32 @@ def settings_of(source, detectors=(), *, label=None, key=None, coordinates=None,
     """
     if len(source) == 1 and (source[0] == "-" or source[0].endswith(".toml")):
         return read_settings(source[0])
-    lines = ["[input]", f"path = {json.dumps(list(source))}"]
+    lines = []
+    if coordinates is not None:
+        lines.append(f"coordinates = {_inline(coordinates)}")
+    titles = []
+    for text in detectors:
+        title = text.partition("{")[0].strip()
+        if title in titles:
+            title = f"{title} {len(titles) + 1}"
+        titles.append(title)
+        key_of = "detector" if single else f"detectors.{json.dumps(title)}"
+        lines.append(f"{key_of} = {_inline(text)}")
+    lines += ["[input]", f"path = {json.dumps(list(source))}"]
     if key is not None:
         lines.append(f"key = {json.dumps(key)}")
     label = _label_of(source, key) if label is None else label
     if label is not None:
         lines.append(f"label = {json.dumps(label)}")
-    if coordinates is not None:
-        lines += ["[coordinates]", *_written(coordinates)]
-    for number, text in enumerate(detectors):
-        name = re.match(r"[\w.]+", text)
-        title = name[0] if name else text
-        if title in [re.match(r"[\w.]*", other)[0] for other in detectors[:number]]:
-            title = f"{title} {number + 1}"
-        table = "detector" if single else f"detectors.{json.dumps(title)}"
-        lines += [f"[{table}]", *_written(text)]
     return settings_from_text("\n".join(lines) + "\n", "command line", Path.cwd())
 
 
-def _written(text):
-    """Return the lines of a table for "Name{parameter = value, ...}"."""
-    name, brace, rest = text.partition("{")
-    lines = [f"name = {json.dumps(name.strip())}"]
-    if brace:
-        lines += [part.strip() for part in _parts(rest.rstrip().removesuffix("}"))]
-    return lines
-
-
-def _parts(text):
-    """Split at the commas that stand in no bracket."""
-    return re.split(r",\s*(?=[\w\"]+\s*=)", text) if text.strip() else []
+def _inline(text):
+    """Return "Name{parameter = value, ...}" as an inline table of TOML."""
+    name, _, rest = text.partition("{")
+    named = f"name = {json.dumps(name.strip())}"
+    rest = rest.rstrip().removesuffix("}").strip()
+    return f"{{{named}, {rest}}}" if rest else f"{{{named}}}"
 
 
 def _label_of(source, key):

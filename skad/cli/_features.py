@@ -13,7 +13,6 @@ __all__ = ["csv_input", "write_features"]
 @contextmanager
 def csv_input(source):
     """Give the paths of event files, with "-" replaced by a file of what standard input holds."""
-
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for each in source:

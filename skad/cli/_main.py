@@ -288,7 +288,12 @@ def fit(source, detector, coordinates, label, key, output, overwrite, as_json):
 @click.argument("model", type=click.Path(exists=True))
 @click.argument("source", nargs=-1, required=True)
 @click.argument("target")
-@click.option("--method", multiple=True, help="What to write; default: the anomaly score.")
+@click.option(
+    "--method",
+    multiple=True,
+    help="What to write; default: the first that the model has of anomaly_score (higher = more "
+    "anomalous), score_samples (higher = more normal), predict_proba and decision_function.",
+)
 @click.option("--keep", default="", help="Columns to copy, with commas between them.")
 @click.option("--key", help="Tree or dataset, where a file has several.")
 @click.option("--batch-size", type=int, default=100_000, show_default=True)

@@ -354,16 +354,18 @@ def best_row(hunt):
     return None
 
 
-def mass_label(hunt):
+def mass_label(hunt, unit=None, labels=None):
     """Label of the mass axis of a hunt, with the unit that its collision energy gives away."""
     names = getattr(hunt, "feature_names_in_", None)
     name = "m" if names is None else str(names[hunt.regions_[0].feature])
-    unit = None
-    if hunt.spectrum == "dijet":
+    if unit is None and hunt.spectrum == "dijet":
         # The fit has refused masses in another unit than that of sqrt_s.
         unit = "TeV" if hunt.sqrt_s in _TEV else None
         unit = "GeV" if hunt.sqrt_s / 1000 in _TEV else unit
-    return axis_label(name, unit)
+    label = axis_label(name, unit, labels)
+    # A mass that no mapping knows is one all the same.
+    known = unit is None or name in (labels or {}) or unit_of(label)
+    return label if known else f"{label} [{unit}]"
 
 
 def _sigma_levels(lowest):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from skad.plotting._axes import get_axes
+from skad.plotting._labels import axis_label
 
 __all__ = ["ClosureAUCDisplay", "ClosureDisplay"]
 
@@ -79,7 +80,7 @@ class ClosureDisplay:
                 groups["expected"].median().loc[features], x - 0.45 * width, x + 0.45 * width,
                 **expected_style,
             )  # fmt: skip
-        self.ax_.set_xticks(range(len(features)), [str(f) for f in features])
+        self.ax_.set_xticks(range(len(features)), [axis_label(str(f)) for f in features])
         self.ax_.set(xlabel="Feature", ylabel="KS distance to true background", yscale="log")
         self.ax_.legend(fontsize="small")
         return self

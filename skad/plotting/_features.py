@@ -4,6 +4,7 @@ import numpy as np
 
 from skad.plotting._axes import merge_style
 from skad.plotting._histograms import draw_histograms
+from skad.plotting._labels import axis_label
 from skad.utils._optional import import_optional
 
 __all__ = ["FeatureDisplay"]
@@ -103,7 +104,7 @@ class FeatureDisplay:
             if self.ratio:
                 lowest = self.ratio_ax_[i]
                 self._draw_ratios(lowest, feature, ratio_limits or (0.5, 1.5))
-            lowest.set_xlabel(feature)
+            lowest.set_xlabel(axis_label(feature))
         self.ax_[0].legend(fontsize="small")
         return self
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from skad.metrics import most_anomalous
 from skad.plotting._axes import grid_of_axes, merge_style
+from skad.plotting._labels import axis_label
 from skad.utils._columns import resolve_columns
 
 __all__ = ["FrameDisplay"]
@@ -129,7 +130,8 @@ class FrameDisplay:
                     events[chosen, 0], events[chosen, 1], **style
                 )
             first, second = self.feature_names[panel]
-            axes.set(title=panel, xlabel=f"{panel}: {first}", ylabel=f"{panel}: {second}")
+            # The title says in which frame.
+            axes.set(title=panel, xlabel=axis_label(first), ylabel=axis_label(second))
         self.ax_[0].legend(fontsize="small", loc="best")
         return self
 

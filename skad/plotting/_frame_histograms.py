@@ -5,6 +5,7 @@ import numpy as np
 from skad.metrics._checks import event_classes
 from skad.plotting._axes import grid_of_axes
 from skad.plotting._histograms import draw_histograms
+from skad.plotting._labels import axis_label
 from skad.utils._columns import resolve_columns
 
 __all__ = ["FrameHistogramDisplay"]
@@ -100,7 +101,9 @@ class FrameHistogramDisplay:
                     label=f"rarest {100 * self.fraction:.3g} % in {frame}",
                 )  # fmt: skip
             name = panel if self.feature_names is None else self.feature_names[panel]
-            axes.set(title=panel, xlabel=name, ylabel="Density", xlim=(edges[0], edges[-1]))
+            axes.set(
+                title=panel, xlabel=axis_label(name), ylabel="Density", xlim=(edges[0], edges[-1])
+            )
             axes.set(yscale="log") if log else axes.set_ylim(bottom=0)
         self.ax_[0].legend(fontsize="small")
         return self

@@ -28,10 +28,9 @@ def search_content(
     names = _names(hunt)
     values = np.asarray(X, dtype=np.float64)
     m = values[:, hunt.regions_[0].feature]
-    label = mass_label(hunt)
+    label = mass_label(hunt, unit, labels)
     mass = names[hunt.regions_[0].feature]
     unit = unit_of(label) if unit is None else unit
-    label = axis_label(mass, unit, labels) if labels or unit else label
     shown = best_row(hunt)
     results = hunt.results_
     best = None if shown is None else results.loc[shown]

@@ -95,6 +95,9 @@ def test_column_name_is_the_label():
     display = BumpHuntDisplay.from_estimator(hunt)
     assert [ax.get_xlabel() for ax in display.axes_] == ["", "$m_{jj}$ [TeV]"]
     assert display.axes_[0].get_ylabel() == "events per TeV"
+    hunt.feature_names_in_ = np.array(["m_ll", "x1", "x2"], dtype=object)
+    assert BumpHuntDisplay.from_estimator(hunt).axes_[1].get_xlabel() == "m_ll [TeV]"
+    hunt.feature_names_in_ = np.array(["mjj", "x1", "x2"], dtype=object)
     in_gev = hunt.set_params(sqrt_s=13000.0)
     assert BumpHuntDisplay.from_estimator(in_gev).axes_[1].get_xlabel() == "$m_{jj}$ [GeV]"
     unknown = hunt.set_params(spectrum="polynomial")

@@ -139,7 +139,7 @@ class TestFrame:
             marker_kwargs={"m": {"marker": "s", "s": 50, "fc": "red"}},
         )
         assert display.figure_ is figure
-        assert axes[1].get_xlabel() == "log m: m2"
+        assert axes[1].get_xlabel() == "m2"
         chosen = display.selected["m"]
         marks = display.scatter_["m", "m"]
         np.testing.assert_allclose(marks.get_offsets(), masses[chosen][:, ::-1])
