@@ -120,7 +120,7 @@ def _(model, x):
     mse, kl, mss = (_mean(list(values)) for values in zip(*measures, strict=True))
     score = {"mse": mse, "kl": kl, "mss": mss}.get(model.metric)
     if score is None:
-        score = mse + kl * getattr(model, "kl_weight", 1.0)
+        score = mse + kl * model.kl_weight
     far = mss > LARGEST_SCALED**2
     return _detector(model, np.where(far, np.maximum(score, mss), score), finite(x))
 

@@ -88,14 +88,13 @@ def scalers():
 
 
 def vae(metric, **params):
-    return VAEDetector(metric=metric, n_latent=2, **{**SMALL, "n_samples": NO_DRAWS, **params})
+    return VAEDetector(metric=metric, n_latent=2, **{**SMALL, "n_samples": 0, **params})
 
 
 def net():
     return NetworkClassifier(**SMALL)
 
 
-NO_DRAWS = 0 if VAEDetector().n_samples == 1 else None
 WIDE = {"batch_size": 2000, "max_epochs": 10}  # all events in one batch: networks in float64
 BATCH_NORM = {"batch_norm": True, "permutation": "random", "residual": True}
 CHAIN = (FunctionTransformer(np.arcsinh), InverseCoordinates(LogTransformer()), MaxAbsScaler())
