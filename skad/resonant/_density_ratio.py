@@ -6,7 +6,7 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import KFold
+from sklearn.model_selection import StratifiedKFold
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -114,8 +114,8 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
         fold_of = None
         if self.cv is not None:
             fold_of = np.full(len(events.m), -1)
-            folds = KFold(min(self.cv, len(rows)), shuffle=True, random_state=draw_seed(rng))
-            for k, (_, test) in enumerate(folds.split(rows)):
+            folds = StratifiedKFold(self.cv, shuffle=True, random_state=draw_seed(rng))
+            for k, (_, test) in enumerate(folds.split(rows, inside[rows])):
                 fold_of[rows[test]] = k
         log_score = self._score_folds(events, inside, sideband, fold_of, learned, rng)[rows]
         log_score = np.nan_to_num(log_score, nan=MAX_LOG_RATIO)
@@ -149,12 +149,16 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
                 FiducialWarning,
                 stacklevel=5,
             )
+        # Every fold leaves two to learn from.
+        fewest, reason = 2, ""
+        if self.cv is not None:
+            fewest, reason = max(self.cv, 4), f" for cv={self.cv}"
         for rows, place in ((inside, "the signal region"), (sideband, "the sidebands")):
-            if rows.sum() < 2:
+            if rows.sum() < fewest:
                 raise ValueError(
-                    f"{type(self).__name__} needs at least 2 events in {place}, within the "
-                    f"fiducial region and with positive weight; found {rows.sum()} out of "
-                    f"n_samples={used.sum()}. Widen region or fiducial."
+                    f"{type(self).__name__} needs at least {fewest} events in {place}{reason}, "
+                    f"within the fiducial region and with positive weight; found {rows.sum()} out "
+                    f"of n_samples={used.sum()}. Widen region or fiducial."
                 )
         if inside.sum() < _FEW_EVENTS:
             region = self.region_

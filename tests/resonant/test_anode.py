@@ -185,7 +185,7 @@ class TestFiducial:
     def test_must_hold_events(self, resonance):
         with (
             pytest.warns(FiducialWarning),
-            pytest.raises(ValueError, match="at least 2 events in the signal region"),
+            pytest.raises(ValueError, match="at least 4 events in the signal region for cv=3"),
         ):
             clone(EXACT).set_params(fiducial=(0.0, 1e-6)).fit(resonance.data)
 
