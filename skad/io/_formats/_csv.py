@@ -17,7 +17,9 @@ from skad.io._formats._csv_dialect import header_line, read_dialect
 __all__ = ["CSV"]
 
 _ERRORS = (pa.ArrowException, OSError, EOFError)
-_BLOCK_BYTES = 1 << 22
+_BLOCK_BYTES = 1 << 20
+# What the types are taken from; a first line that is longer needs a larger block.
+_FIRST_BYTES = 1 << 18
 _EXACT = 1 << 53
 
 
@@ -37,7 +39,7 @@ class CSVSource(Source):
 
     def _first_types(self):
         try:
-            with self._open({}, threads=True) as reader:
+            with self._open({}, block=_FIRST_BYTES) as reader:
                 types = {field.name: field.type for field in reader.schema}
                 block = reader.read_next_batch() if types else None
         except StopIteration:
@@ -56,20 +58,20 @@ class CSVSource(Source):
 
     def _unsigned(self, name):
         try:
-            with self._open({name: pa.uint64()}, [name], threads=True) as reader:
+            with self._open({name: pa.uint64()}, [name], block=_FIRST_BYTES) as reader:
                 reader.read_next_batch()
         except _ERRORS:
             return False
         return True
 
-    def _open(self, types, columns=None, *, threads):
+    def _open(self, types, columns=None, *, threads=False, block=_BLOCK_BYTES):
         dialect = self._dialect
         return pacsv.open_csv(
             pa.input_stream(str(self.path), compression="detect"),
             read_options=pacsv.ReadOptions(
                 # Without threads the messages of pyarrow name the row.
                 use_threads=threads,
-                block_size=_BLOCK_BYTES,
+                block_size=block,
                 skip_rows=dialect.skip_rows,
                 column_names=self._all_names,
             ),
@@ -171,8 +173,10 @@ class CSVSource(Source):
         values = batch.column(name)
         numbers = arrow_to_numpy(values, f"{self.path}: column {name!r}")
         if pat.is_float64(kind):
-            size = pc.max(pc.abs(pc.drop_null(values))).as_py() if len(values) else None
-            if size is not None and _EXACT <= size < np.inf:
+            low, high = (numbers.min(), numbers.max()) if len(numbers) else (0.0, 0.0)
+            if np.isnan(low):
+                low, high = np.nanmin(numbers, initial=0.0), np.nanmax(numbers, initial=0.0)
+            if _EXACT <= -low < np.inf or _EXACT <= high < np.inf:
                 self._refuse_long_integers(name)
         return numbers
 
@@ -206,7 +210,7 @@ class CSVSource(Source):
                 raise self._error(exc) from exc
         # Once more, for the place.
         try:
-            with self._open(types, columns, threads=False) as reader:
+            with self._open(types, columns) as reader:
                 for _ in reader:
                     pass
         except _ERRORS as exc:

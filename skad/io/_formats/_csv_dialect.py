@@ -11,7 +11,7 @@ from skad.io._formats._base import damaged, shortened
 
 __all__ = ["Dialect", "header_line", "read_dialect"]
 
-_HEAD_BYTES = 1 << 20
+_HEAD_BYTES = 1 << 17
 _DELIMITERS = [",", ";", "\t", "|"]
 
 
