@@ -31,17 +31,22 @@ class _Part(NamedTuple):
 @log_det_rule.register(type(None))
 @log_det_rule.register(str)
 def _(transformer, X):
-    if transformer in (None, "passthrough"):
-        return 0.0
-    raise NoJacobianError(
-        f"A transformer given as a word must be 'passthrough'; got {transformer!r}."
-    )
+    _check_word(transformer)
+    return 0.0
 
 
 @inverse_rule.register(type(None))
 @inverse_rule.register(str)
 def _(transformer, Z, n_features):
+    _check_word(transformer)
     return np.asarray(Z)
+
+
+def _check_word(transformer):
+    if transformer not in (None, "passthrough"):
+        raise NoJacobianError(
+            f"A transformer given as a word must be 'passthrough'; got {transformer!r}."
+        )
 
 
 @log_det_rule.register(SelectorMixin)

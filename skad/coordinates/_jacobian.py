@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skad.exceptions import NoJacobianError
+from skad.utils._arguments import Numbers
 from skad.utils._columns import column_name
 
 __all__ = [
@@ -155,7 +156,7 @@ def change_of_variables(log_density, transformer, X):
     log_abs_det = log_abs_det_jacobian(transformer, X)
     if callable(log_density):
         log_density = log_density(X)
-    log_density = np.asarray(log_density, dtype=np.float64)
+    log_density = Numbers(None, finite=False).read(log_density, "log_density")
     if log_density.shape != log_abs_det.shape:
         raise ValueError(
             f"log_density must have shape {log_abs_det.shape}, one number for each event of X; "
@@ -276,8 +277,8 @@ def _check(transformer, n_features):
 
 def _two_dimensional(X):
     """Return events as something with a shape, or raise ValueError."""
-    if not hasattr(X, "shape"):
-        X = np.asarray(X)
+    if not hasattr(X, "shape") or isinstance(X, np.ndarray):
+        X = Numbers(None, finite=False).read(X, "X")
     if len(X.shape) != 2:
         raise ValueError(
             f"X must have shape (n_events, n_features); got shape {tuple(X.shape)}. Reshape a "

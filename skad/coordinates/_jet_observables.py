@@ -73,8 +73,8 @@ def jet_observables(X, *, features=FEATURES, regulariser=1e-5):
     unknown = [name for name in features if name not in FEATURES]
     if unknown:
         raise ValueError(f"features may hold {list(FEATURES)}; got {unknown}.")
-    if not regulariser > 0:
-        raise ValueError(f"regulariser must be positive; got {regulariser}.")
+    if not isinstance(regulariser, Real) or not 0 < regulariser < np.inf:
+        raise ValueError(f"regulariser must be a positive number; got {regulariser!r}.")
     p4 = split_constituents(X).astype(np.float64)
     return _observables(p4, features, regulariser)
 

@@ -29,7 +29,13 @@ def log_odds(classifier, X):
             f"classifier must have predict_proba; {type(classifier).__name__} has none. Wrap it in "
             "CalibratedClassifierCV, or give SVC probability=True."
         )
-    p = np.clip(classifier.predict_proba(X)[:, 1].astype(np.float64), _SMALLEST, 1 - _SMALLEST)
+    probabilities = classifier.predict_proba(X)
+    if probabilities.shape[1] < 2:
+        raise ValueError(
+            f"{type(classifier).__name__} has seen events of one class only, in a fold or in all; "
+            "give more events of the other class, or fewer folds (cv)."
+        )
+    p = np.clip(probabilities[:, 1].astype(np.float64), _SMALLEST, 1 - _SMALLEST)
     return np.log(p) - np.log1p(-p)
 
 

@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state, column_or_1d
 
 from skad.exceptions import LowStatisticsWarning
 from skad.utils import _sklearn as sk
+from skad.utils._arguments import Numbers
 from skad.utils._statistics import bin_of, effective_size, equal_population_edges
 
 __all__ = ["mass_matching_weight", "match_mass"]
@@ -161,12 +162,14 @@ def match_mass(
             stacklevel=2,
         )
     n_samples = len(weight) if n_samples is None else n_samples
+    if not isinstance(n_samples, Integral) or n_samples < 0:
+        raise ValueError(f"n_samples must be a whole number, not negative; got {n_samples!r}.")
     rng = check_random_state(random_state)
     return rng.choice(len(weight), size=n_samples, p=weight / weight.sum())
 
 
 def _finite(values, name):
-    values = column_or_1d(values, dtype=np.float64)
+    values = column_or_1d(Numbers(None, finite=False).read(values, name))
     if not len(values) or not np.isfinite(values).all():
         raise ValueError(f"{name} must hold finite numbers, at least one.")
     return values

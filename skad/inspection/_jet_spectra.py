@@ -8,6 +8,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from skad.kinematics import invariant_mass, split_constituents, transverse_momentum
+from skad.metrics._checks import check_bins
 
 __all__ = ["JetSpectra", "jet_spectra"]
 
@@ -73,6 +74,8 @@ def jet_spectra(jets, X=None, *, coordinates="p4", bins=50, random_state=None):
     >>> peaks  # bin numbers
     {'QCD': 1, 'top': 10}
     """
+    if np.ndim(bins) or check_bins(bins) > 100_000:
+        raise ValueError(f"bins must be a whole number up to 100000; got {bins!r}.")
     samples = jets if isinstance(jets, Mapping) else _passed_through(jets, X, random_state)
     observables = {"pt": {}, "mass": {}}
     for name, sample in samples.items():
@@ -84,6 +87,11 @@ def jet_spectra(jets, X=None, *, coordinates="p4", bins=50, random_state=None):
     for observable, values in observables.items():
         low, high = np.percentile(next(iter(values.values())), [0.5, 99.5])
         edges[observable] = np.linspace(low, high, bins + 1)
+        if not low < high:
+            raise ValueError(
+                f"{observable} of the first sample does not vary (it lies at {low:g}), so it has "
+                "no spectrum; give more jets, in GeV or TeV."
+            )
         width = np.diff(edges[observable])
         density[observable] = {
             name: np.histogram(v, edges[observable])[0] / (len(v) * width)

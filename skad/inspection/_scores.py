@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from skad.metrics._checks import check_scores, event_classes
+from skad.utils._arguments import Numbers
 
 __all__ = ["classes_of", "scores_by_seed"]
 
@@ -16,7 +17,7 @@ def scores_by_seed(scores, *, least=1):
         raise ValueError(f"scores must be a dict of names and arrays, with {number}.")
     checked = {}
     for name, values in scores.items():
-        values = np.asarray(values, dtype=np.float64)
+        values = Numbers(None, finite=False).read(values, f"scores[{name!r}]")
         if values.ndim not in (1, 2):
             raise ValueError(
                 f"scores[{name!r}] must have the shape (n_events,) or (n_seeds, n_events); got "

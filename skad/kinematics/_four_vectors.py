@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skad.utils._arguments import Numbers
+
 __all__ = [
     "azimuth",
     "invariant_mass",
@@ -42,12 +44,14 @@ def split_constituents(X):
             [2, 0, 0, 2]]])
     """
     X = np.asarray(X)
+    if X.dtype.kind not in "fiub":
+        X = Numbers(None, finite=False).read(X, "X")
     if X.ndim != 2 or X.shape[1] % 4:
         raise ValueError(
             "X must have shape (n_jets, 4 * n_constituents) with columns e00, px00, py00, pz00, "
             f"e01, ...; got shape {X.shape}. Select the constituent columns first."
         )
-    return X.reshape(len(X), -1, 4)
+    return X.reshape(len(X), X.shape[1] // 4, 4)
 
 
 def transverse_momentum(p4):
@@ -70,6 +74,7 @@ def transverse_momentum(p4):
     >>> transverse_momentum(np.array([[13.0, 3.0, 4.0, 12.0]]))
     array([5.])
     """
+    p4 = four_vectors(p4)
     return np.hypot(p4[..., 1], p4[..., 2])
 
 
@@ -93,6 +98,7 @@ def azimuth(p4):
     >>> azimuth(np.array([[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, -1.0, 0.0]])).round(3)
     array([ 0.   , -1.571])
     """
+    p4 = four_vectors(p4)
     return np.arctan2(p4[..., 2], p4[..., 1])
 
 
@@ -116,6 +122,7 @@ def pseudorapidity(p4):
     >>> pseudorapidity(np.array([[13.0, 3.0, 4.0, 12.0], [13.0, 3.0, 4.0, -12.0]])).round(3)
     array([ 1.609, -1.609])
     """
+    p4 = four_vectors(p4)
     return np.arcsinh(p4[..., 3] / np.maximum(transverse_momentum(p4), _TINY))
 
 
@@ -142,6 +149,7 @@ def rapidity(p4):
     >>> rapidity(np.array([[13.0, 3.0, 4.0, 12.0], [20.0, 3.0, 4.0, 12.0]])).round(3)
     array([1.609, 0.693])
     """
+    p4 = four_vectors(p4)
     energy, pz = p4[..., 0], p4[..., 3]
     pt2 = p4[..., 1] ** 2 + p4[..., 2] ** 2
     m2 = np.maximum((energy - pz) * (energy + pz) - pt2, 0.0)
@@ -173,6 +181,7 @@ def invariant_mass(p4):
     >>> invariant_mass(jets.sum(axis=1))
     array([26.])
     """
+    p4 = four_vectors(p4)
     pt2 = p4[..., 1] ** 2 + p4[..., 2] ** 2
     m2 = (p4[..., 0] - p4[..., 3]) * (p4[..., 0] + p4[..., 3]) - pt2
     return np.copysign(np.sqrt(np.abs(m2)), m2)
@@ -198,5 +207,26 @@ def wrap_angle(phi):
     >>> wrap_angle(np.array([1.0, 4.0, -7.0])).round(3)
     array([ 1.   , -2.283, -0.717])
     """
+    phi = Numbers(None, finite=False).read(phi, "phi")
     # An order of magnitude faster than the remainder operator.
     return phi - 2 * np.pi * np.rint(phi / (2 * np.pi))
+
+
+def four_vectors(p4):
+    """Return (E, px, py, pz) in the last axis as numbers; float32 stays."""
+    if isinstance(p4, np.ndarray) and p4.dtype.kind == "f":
+        array = p4
+    else:
+        array = Numbers(None, finite=False).read(p4, "p4")
+    if not array.ndim or array.shape[-1] != 4:
+        raise ValueError(
+            f"p4 must hold E, px, py, pz in its last axis; got shape {array.shape}. "
+            "split_constituents makes it from the columns of jets."
+        )
+    largest = np.fmax.reduce(np.abs(array), axis=None, initial=0.0)
+    if largest > (limit := np.sqrt(np.finfo(array.dtype).max) / 8):
+        raise ValueError(
+            f"p4 must not be above {limit:.1g} in {array.dtype}, where squares are no numbers; the "
+            f"largest is {largest:g}. Give GeV or TeV."
+        )
+    return array

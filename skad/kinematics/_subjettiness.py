@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from skad.kinematics._four_vectors import azimuth, rapidity, transverse_momentum, wrap_angle
+from skad.kinematics._four_vectors import (
+    azimuth,
+    four_vectors,
+    rapidity,
+    transverse_momentum,
+    wrap_angle,
+)
+from skad.utils._arguments import Numbers
 
 __all__ = ["n_subjettiness"]
 
@@ -45,7 +52,7 @@ def n_subjettiness(p4, n_constituents=None):
     >>> n_subjettiness(np.array([jet])).round(3)
     array([[0.1, 0. , 0. ]])
     """
-    p4 = np.asarray(p4, dtype=np.float64)
+    p4 = four_vectors(Numbers(3, finite=False).read(p4, "p4"))
     n_jets, n, _ = p4.shape
     tau = np.zeros((n_jets, MAX_AXES))
     if n == 0:

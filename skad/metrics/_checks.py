@@ -1,14 +1,16 @@
 """Checks of scores, labels and weights shared by the metrics."""
 
 import numbers
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from skad.utils import _sklearn as sk
+from skad.utils._arguments import Numbers
 
 __all__ = [
+    "check_bins",
     "check_fraction",
     "check_scores",
     "check_weight",
@@ -25,7 +27,7 @@ def check_scores(scores, *, name="scores"):
     A cut on a NaN keeps or loses the event by accident of the sort, and infinite scores tie:
     neither is decided silently here.
     """
-    scores = column_or_1d(scores).astype(np.float64, copy=False)
+    scores = column_or_1d(Numbers(None, finite=False).read(scores, name))
     if len(scores) == 0:
         raise ValueError(f"{name} is empty; at least one event is needed.")
     if not np.isfinite(scores).all():
@@ -42,16 +44,32 @@ def check_weight(sample_weight, scores, *, name="sample_weight"):
     """Return non-negative float64 weights, one for each score; ones for None."""
     if sample_weight is None:
         return np.ones(len(scores))
-    check_consistent_length(sample_weight, scores)
+    sample_weight = Numbers(None, finite=False).read(sample_weight, name)
     try:
-        return sk.check_sample_weight(sample_weight, scores, dtype=np.float64)
+        weight = sk.check_sample_weight(sample_weight, scores, dtype=np.float64)
     except ValueError as exc:
         raise ValueError(f"{name} is not valid: {exc}") from exc
+    if len(weight) and not 1e-150 < weight.max() < 1e150 / len(weight):
+        # Squares and sums of such numbers are no numbers, and their unit never matters.
+        weight = weight / weight.max()
+    return weight
+
+
+def check_bins(bins, *, name="bins"):
+    """Return a positive number of bins, or increasing edges as a float64 array."""
+    if np.ndim(bins) == 0:
+        if not isinstance(bins, numbers.Integral) or isinstance(bins, bool) or bins < 1:
+            raise ValueError(f"{name} must be a positive whole number or edges; got {bins!r}.")
+        return int(bins)
+    edges = Numbers().read(bins, name)
+    if len(edges) < 2 or not (np.diff(edges) > 0).all():
+        raise ValueError(f"{name}, as edges, must be at least two increasing numbers.")
+    return edges
 
 
 def check_fraction(fraction, *, name="fraction"):
     """Return `fraction` in (0, 1] as float64 array, of any shape."""
-    values = np.asarray(fraction, dtype=np.float64)
+    values = Numbers(None, finite=False).read(fraction, name)
     if not ((values > 0) & (values <= 1)).all():
         raise ValueError(f"{name} must lie in (0, 1]; got {fraction!r}.")
     return values
@@ -131,6 +149,8 @@ def _labels(y, name):
             "the scores."
         )
     y = column_or_1d(y)
+    if y.dtype == object and not all(isinstance(v, Hashable) for v in y):
+        raise TypeError(f"{name} must hold labels, such as 0 and 1; got objects that are none.")
     if y.dtype.kind == "b":
         return y
     # NaN is the only value unlike itself; None appears where objects are compared with None.

@@ -1,6 +1,7 @@
 """Weighted distance correlation: zero only for independent variables."""
 
 import warnings
+from numbers import Integral
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -62,7 +63,7 @@ def distance_correlation(x, y, *, sample_weight=None, power=1):
     >>> round(distance_correlation(x, 3 - x), 6), round(distance_correlation(x, x**2), 2)
     (1.0, 0.49)
     """
-    if power not in (1, 2):
+    if not isinstance(power, Integral) or power not in (1, 2):
         raise ValueError(f"power must be 1 (R) or 2 (R squared); got {power!r}.")
     x, y = _as_columns(x, "x"), _as_columns(y, "y")
     check_consistent_length(x, y)

@@ -1,5 +1,7 @@
 """Energy mover's distance between jets."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn.utils import check_array, gen_batches
 from sklearn.utils.parallel import Parallel, delayed
@@ -75,7 +77,7 @@ def energy_movers_distance(X, Y, *, coordinates="p4", radius=1.0, normalize=True
     import_optional("ot", extra="ot", purpose="energy_movers_distance")
     if coordinates not in ("p4", "log_pt_eta_phi"):
         raise ValueError(f"coordinates must be 'p4' or 'log_pt_eta_phi'; got {coordinates!r}.")
-    if not radius > 0:
+    if not isinstance(radius, Real) or not radius > 0:
         raise ValueError(f"radius must be positive; got {radius!r}.")
     X = check_array(X, dtype=np.float64, input_name="X")
     Y = check_array(Y, dtype=np.float64, input_name="Y")

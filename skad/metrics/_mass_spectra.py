@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_consistent_length
 
-from skad.metrics._checks import check_fraction, check_scores, check_weight
+from skad.metrics._checks import check_bins, check_fraction, check_scores, check_weight
 from skad.metrics._ranking import RankedScores
 from skad.metrics._sculpting import mass_sculpting_jsd
 
@@ -69,7 +69,7 @@ def mass_spectra(
     check_consistent_length(mass, scores)
     weight = check_weight(sample_weight, scores)
     fractions = check_fraction(fractions, name="fractions").ravel()
-    edges = np.histogram_bin_edges(mass, bins)
+    edges = np.histogram_bin_edges(mass, check_bins(bins))
     ranked = RankedScores(scores, weight)
     density = [
         np.histogram(mass, edges, weights=weight * ranked.membership(f), density=True)[0]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_consistent_length
 
-from skad.metrics._checks import check_scores, check_weight, event_classes
+from skad.metrics._checks import check_bins, check_scores, check_weight, event_classes
 
 __all__ = ["ScoreHistograms", "score_histograms"]
 
@@ -94,10 +94,9 @@ def _edges(scores, bins, scale):
             f"scale='log' needs positive scores; the smallest is {scores.min():g}. "
             "Use scale='linear'."
         )
+    bins = check_bins(bins)
     if np.ndim(bins) > 0:
-        edges = np.asarray(bins, dtype=np.float64)
-        if len(edges) < 2 or not (np.diff(edges) > 0).all():
-            raise ValueError("bins, as edges, must be at least two increasing numbers.")
+        edges = bins
         n_outside = int(((scores < edges[0]) | (scores > edges[-1])).sum())
         if n_outside:
             raise ValueError(

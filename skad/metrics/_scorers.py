@@ -140,6 +140,8 @@ def anomaly_scorers(scorers, *, signal_label=None, background_label=None):
     """
     if isinstance(scorers, str):
         scorers = [scorers]
+    if not isinstance(scorers, (Mapping, list, tuple, set)):
+        raise TypeError(f"scorers must be names, or a dict of names to options; got {scorers!r}.")
     options = dict(scorers) if isinstance(scorers, Mapping) else {name: {} for name in scorers}
     if not options:
         raise ValueError("scorers is empty; give at least one name.")

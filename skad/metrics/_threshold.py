@@ -3,6 +3,7 @@
 import numpy as np
 
 from skad.metrics._responses import anomaly_response
+from skad.utils._children import rows_of
 
 __all__ = ["anomaly_threshold"]
 
@@ -38,7 +39,11 @@ def anomaly_threshold(estimator, X):
     """
     if not hasattr(estimator, "offset_") or not hasattr(estimator, "score_samples"):
         return None
-    X = X[:_N_EVENTS]
+    if not hasattr(X, "iloc"):
+        X = np.asarray(X)
+        if X.ndim != 2:
+            raise ValueError(f"X must have shape (n_events, n_features); got shape {X.shape}.")
+    X = rows_of(X, slice(_N_EVENTS))
     scores = anomaly_response(estimator, X)
     # Only where score_samples is the negative score is the offset in its units.
     if np.allclose(estimator.score_samples(X), -scores):

@@ -12,7 +12,7 @@ from skad.nn._mlp import Standardize, mlp_layers
 
 __all__ = ["LARGEST_SCALED", "LOG_VARIANCES", "Autoencoder", "VariationalAutoencoder"]
 
-# Beyond it, in scaled units, a network in float32 would overflow to NaN; it sees this value.
+# Beyond it, in scaled units, a network would overflow to NaN; it sees this value.
 LARGEST_SCALED = 1e15
 # Posterior variances are kept within exp(-30) and exp(20), whatever the event.
 LOG_VARIANCES = -30.0, 20.0
@@ -70,7 +70,7 @@ class Autoencoder(nn.Module):
 
     def _cast(self, value: torch.Tensor) -> torch.Tensor:
         dtype = next(self.decoder.parameters()).dtype
-        if value.dtype == dtype:
+        if value.dtype == dtype and self.training:
             return value
         return value.clamp(-LARGEST_SCALED, LARGEST_SCALED).to(dtype)
 

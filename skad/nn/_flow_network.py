@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from skad.nn._autoencoder import LARGEST_SCALED
 from skad.nn._flows import Flow
 from skad.nn._mlp import Standardize
 
@@ -39,7 +40,10 @@ class FlowNetwork(nn.Module):
         return {"flow": self.flow, "features": self.features, "conditions": self.conditions}
 
     def _inputs(self, x: torch.Tensor, m: torch.Tensor | None):
-        return self._cast(self.features(x)), self._context(m)
+        z = self.features(x)
+        if not self.training:
+            z = z.clamp(-LARGEST_SCALED, LARGEST_SCALED)
+        return self._cast(z), self._context(m)
 
     def _context(self, m: torch.Tensor | None) -> torch.Tensor | None:
         return None if self.conditions is None else self._cast(self.conditions(m))

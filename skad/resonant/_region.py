@@ -2,16 +2,20 @@
 
 from dataclasses import KW_ONLY, dataclass, replace
 from math import inf, isfinite
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 
 from skad.exceptions import RegionError
+from skad.utils import _sklearn as sk
+from skad.utils._arguments import COUNT, Numbers, checked
 from skad.utils._columns import column_name, resolve_columns
 
 __all__ = ["RegionCounts", "SignalRegion", "check_region"]
 
 _SIDES = ("low", "high")
+_MOST_REGIONS = 100_000
 
 
 class RegionCounts(NamedTuple):
@@ -85,6 +89,9 @@ class SignalRegion:
     quantile: bool = False
 
     def __post_init__(self):
+        for name in ("low", "high"):
+            if not isinstance(getattr(self, name), Real):
+                raise RegionError(f"{name} must be a number; got {getattr(self, name)!r}.")
         if not (isfinite(self.low) and isfinite(self.high) and self.low < self.high):
             raise RegionError(
                 f"a signal region needs finite edges with low < high; got low={self.low!r}, "
@@ -105,8 +112,9 @@ class SignalRegion:
     def _widths(self):
         if self.sideband_width is None:
             return inf, inf
-        widths = np.atleast_1d(np.asarray(self.sideband_width, dtype=np.float64))
-        if widths.shape not in {(1,), (2,)}:
+        widths = self.sideband_width
+        widths = widths if isinstance(widths, (tuple, list, np.ndarray)) else (widths,)
+        if len(widths) not in {1, 2} or not all(isinstance(width, Real) for width in widths):
             return (np.nan,)
         return float(widths[0]), float(widths[-1])
 
@@ -154,7 +162,7 @@ class SignalRegion:
             m = m[:, position]
         elif m.ndim != 1:
             raise ValueError(f"X must have one or two dimensions; got shape {m.shape}.")
-        m = m.astype(np.float64)
+        m = Numbers(finite=False).read(m, "m")
         n_bad = np.count_nonzero(~np.isfinite(m))
         if n_bad:
             what = "m" if position is None else column_name(position, names)
@@ -187,7 +195,9 @@ class SignalRegion:
             The region lies outside the data or is empty, or a sideband is.
         """
         m = self.values(X)
-        weight = np.ones(len(m)) if sample_weight is None else np.asarray(sample_weight)
+        weight = np.ones(len(m))
+        if sample_weight is not None and len(m):
+            weight = sk.check_sample_weight(sample_weight, m, dtype=np.float64)
         m, weight = m[weight > 0], weight[weight > 0]
         if not len(m):
             raise RegionError("a signal region cannot be resolved on 0 events.")
@@ -296,9 +306,10 @@ class SignalRegion:
         masks = [self.mask(m), self.sideband_mask(m, "low"), self.sideband_mask(m, "high")]
         if sample_weight is None:
             return RegionCounts(*(int(mask.sum()) for mask in masks))
-        weight = np.asarray(sample_weight, dtype=np.float64)
+        weight = sk.check_sample_weight(sample_weight, m, dtype=np.float64)
         return RegionCounts(*(float(weight[mask].sum()) for mask in masks))
 
+    @checked(m=Numbers(), bins_per_region=COUNT, max_bins=COUNT)
     def bin_edges(self, m, *, bins_per_region=4, max_bins=200):
         """Choose bins of the spectrum: the region starts and ends on an edge.
 
@@ -328,6 +339,8 @@ class SignalRegion:
         """
         self._check_resolved()
         m = np.asarray(m, dtype=np.float64)
+        if not len(m):
+            raise RegionError("m holds no events; bins need the range of some.")
         width = self.width / bins_per_region
         (start, low), (high, stop) = self.sidebands
         start = max(start, m.min())
@@ -340,7 +353,7 @@ class SignalRegion:
             )
 
         def side(a, b):
-            n_bins = int(np.clip(round((b - a) / width), 1, max_bins))
+            n_bins = int(np.clip(np.round((b - a) / width), 1, max_bins))
             return np.linspace(a, b, n_bins + 1)
 
         inside = np.linspace(low, high, bins_per_region + 1)
@@ -371,11 +384,20 @@ class SignalRegion:
         >>> [(r.low, r.high) for r in SignalRegion.scan(2.0, 5.0, width=1.0, step=1.0)]
         [(2.0, 3.0), (3.0, 4.0), (4.0, 5.0)]
         """
-        step = 0.5 * width if step is None else step
+        if step is None and isinstance(width, Real):
+            step = 0.5 * width
+        for name, value in {"low": low, "high": high, "width": width, "step": step}.items():
+            if not isinstance(value, Real):
+                raise RegionError(f"{name} must be a number; got {value!r}.")
         if not (width > 0 and step > 0 and high - low >= width):
             raise RegionError(
                 "a scan needs width > 0, step > 0 and high - low >= width; got "
                 f"width={width!r}, step={step!r}, low={low!r}, high={high!r}."
+            )
+        if not (high - low - width) / step < _MOST_REGIONS:
+            raise RegionError(
+                f"a scan from low={low:g} to high={high:g} in steps of {step:g} has more than "
+                f"{_MOST_REGIONS} regions; take longer steps."
             )
         # Rounding must not cost the last region.
         n_regions = int((high - low - width) / step + 1e-9) + 1

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skad.exceptions import SculptingWarning, SpectrumFitWarning
+from skad.resonant._region import SignalRegion
 from skad.search._fit_range import restrict_sidebands
 from skad.search._p_values import local_p_value, local_significance, p_to_z
 from skad.search._sculpting import sideband_sculpting_test
@@ -14,6 +15,7 @@ from skad.search._spectrum import fit_spectrum
 from skad.search._trust import FIT_ALPHA, why_untrusted
 from skad.search._weights import effective_events, mean_weight, weighted_histogram
 from skad.utils import _sklearn as sk
+from skad.utils._arguments import COUNT, PROBABILITY, Numbers, checked
 
 __all__ = [
     "BackgroundEstimate",
@@ -141,6 +143,12 @@ class BackgroundEstimate:
         )
 
 
+@checked(
+    thresholds=Numbers((0, 1), finite=False),
+    region_scores=Numbers(),
+    n_samples=COUNT,
+    random_state=["random_state"],
+)
 def direct_background(
     source,
     score,
@@ -205,21 +213,27 @@ def direct_background(
     >>> bool(abs(estimate.background[0] - 158.7) < 25)
     True
     """
+    if not callable(score):
+        raise TypeError(f"score must be a function of X; got {score!r}.")
     thresholds = _thresholds(thresholds)
     rng = check_random_state(random_state)
     X, weight = _draw_background(source, n_samples, conditions, rng)
-    drawn = _scores(score(X), "score(X)")
+    drawn = Numbers().read(score(X), "score(X)")
     efficiency, efficiency_stat = pass_fraction(drawn, weight, thresholds)
     if region_scores is None:
         n_observed = np.full(thresholds.shape, np.nan)
     else:
-        region_scores = _scores(region_scores, "region_scores")
         n_observed = _count_above(region_scores, thresholds)
     if n_region is None:
         if region_scores is None:
             raise ValueError("direct_background needs region_scores or n_region.")
         n_region = len(region_scores)
-    number, spread = n_region if np.ndim(n_region) else (n_region, 0.0)
+    number, *spread = np.atleast_1d(Numbers((0, 1), lowest=0.0).read(n_region, "n_region"))
+    if len(spread) > 1:
+        raise ValueError(
+            f"n_region must be a number, or a pair with its standard deviation; got {n_region!r}."
+        )
+    spread = spread[0] if spread else 0.0
     return BackgroundEstimate(
         method="direct",
         threshold=thresholds,
@@ -260,6 +274,7 @@ def pass_fraction(scores, weight, thresholds):
     return efficiency, np.sqrt(variance)
 
 
+@checked(ratio=Numbers(), thresholds=Numbers((0, 1), finite=False), scores=Numbers(like="ratio"))
 def importance_background(ratio, thresholds, *, scores=None, halves=None):
     """Background after a cut from the observed events, each weighted by 1/R.
 
@@ -318,8 +333,7 @@ def importance_background(ratio, thresholds, *, scores=None, halves=None):
     array([1.75])
     """
     thresholds = _thresholds(thresholds)
-    ratio = _scores(ratio, "ratio")
-    scores = ratio if scores is None else _scores(scores)
+    scores = ratio if scores is None else scores
     passed = scores[:, None] > thresholds
     bad = passed.any(axis=1) & ~((ratio > 0) & np.isfinite(ratio))
     if bad.any():
@@ -368,6 +382,13 @@ def _relative_bias(halves, passed):
     return np.where(n_passed > 0, _OF_HALVES * (1 - own / np.where(other > 0, other, 1.0)), 0.0)
 
 
+@checked(
+    scores=Numbers(),
+    thresholds=Numbers((0, 1), finite=False),
+    region=[SignalRegion],
+    fit_alpha=PROBABILITY,
+    sculpting_alpha=PROBABILITY,
+)
 def sideband_background(
     m,
     scores,
@@ -452,7 +473,10 @@ def sideband_background(
     thresholds = _thresholds(thresholds)
     region = region.resolve(m)
     m = region.values(m)
-    scores = _scores(scores)
+    if len(scores) != len(m):
+        raise ValueError(
+            f"scores must hold one number for each of m; got {len(scores)} for {len(m)}."
+        )
     weight = np.ones(len(m))
     if sample_weight is not None:
         weight = sk.check_sample_weight(sample_weight, m, dtype=np.float64)
@@ -574,21 +598,10 @@ def error_of_mean(values):
     return np.std(values, axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.zeros(np.shape(values)[1:])
 
 
-def _scores(scores, name="scores"):
-    scores = np.asarray(scores, dtype=np.float64)
-    n_bad = np.count_nonzero(np.isnan(scores))
-    if n_bad:
-        raise ValueError(
-            f"{name} must hold a number for every event; {n_bad} of {len(scores)} are NaN, which "
-            "would pass no cut and be counted nowhere. Leave these events out everywhere."
-        )
-    return scores
-
-
 def _thresholds(thresholds):
-    thresholds = np.atleast_1d(np.asarray(thresholds, dtype=np.float64))
-    if thresholds.ndim != 1 or np.isnan(thresholds).any():
-        raise ValueError(f"thresholds must be one-dimensional numbers; got {thresholds!r}.")
+    thresholds = np.atleast_1d(thresholds)
+    if not len(thresholds) or np.isnan(thresholds).any():
+        raise ValueError(f"thresholds must hold numbers, at least one; got {thresholds!r}.")
     return thresholds
 
 

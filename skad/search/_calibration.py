@@ -8,6 +8,7 @@ import numpy as np
 from skad.exceptions import LowStatisticsWarning
 from skad.search._p_values import z_to_p
 from skad.search._trust import LEARNED
+from skad.utils._arguments import Numbers, checked
 
 __all__ = ["GlobalCalibration", "SignificanceCalibration", "calibrated"]
 
@@ -43,6 +44,7 @@ class SignificanceCalibration:
     n_experiments: int
 
     @classmethod
+    @checked(significances=Numbers(None, finite=False))
     def from_significances(cls, significances):
         """Measure mean and standard deviation of background-only significances.
 
@@ -60,7 +62,7 @@ class SignificanceCalibration:
         LowStatisticsWarning
             Fewer than 50 experiments.
         """
-        z = np.asarray(significances, dtype=np.float64).ravel()
+        z = significances.ravel()
         n_bad = np.count_nonzero(~np.isfinite(z))
         if n_bad or len(z) < 2:
             raise ValueError(
@@ -99,9 +101,10 @@ class SignificanceCalibration:
             for efficiency, part in results.groupby("efficiency")
         }
 
+    @checked(significance=Numbers(None, finite=False))
     def apply(self, significance):
         """Return the calibrated significance."""
-        return (significance - self.mean) / self.std
+        return ((significance - self.mean) / self.std)[()]
 
 
 def calibrated(z, efficiency, calibration):

@@ -6,7 +6,7 @@ from numbers import Real
 import numpy as np
 
 from skad.exceptions import RegionError
-from skad.search._functions import FUNCTIONS
+from skad.search._functions import FUNCTIONS, check_function
 from skad.search._spectrum import fit_spectrum
 from skad.search._weights import weighted_histogram
 
@@ -88,7 +88,9 @@ def _without_turn_on(region, m, bins_per_region, weight, options):
     counts, variances = weighted_histogram(m, edges, weight)
     n_low = int(np.searchsorted(edges, region.low - 1e-9 * region.width))
     first = 0
-    if FUNCTIONS[options.get("function", "dijet")].falling:
+    function = options.get("function", "dijet")
+    check_function(function)
+    if FUNCTIONS[function].falling:
         # Below its highest bin the spectrum rises, and these functions only fall.
         first = int(np.argmax(counts))
     last = max(n_low - _FEWEST_BINS, 0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skad.exceptions import DomainError
+from skad.utils._arguments import POSITIVE, Numbers, checked
 from skad.utils._log_linear import polynomial_basis
 
 __all__ = ["FUNCTIONS", "SpectrumFunction", "check_mass_unit", "dijet_function"]
@@ -38,6 +39,7 @@ class SpectrumFunction:
     falling: bool
 
 
+@checked(m=Numbers(None), parameters=Numbers(), sqrt_s=POSITIVE)
 def dijet_function(m, parameters, *, sqrt_s=13.0):
     """Dijet function of 3, 4 or 5 parameters, in events per unit of m.
 
@@ -68,9 +70,16 @@ def dijet_function(m, parameters, *, sqrt_s=13.0):
     >>> dijet_function([6.5], [8.0, 1.0, 0.0])
     array([4.])
     """
-    parameters = np.asarray(parameters, dtype=np.float64)
-    basis = _dijet_basis(np.asarray(m, dtype=np.float64), len(parameters), sqrt_s)
+    if not 1 <= len(parameters) <= 5:
+        raise ValueError(f"parameters must hold 3 to 5 numbers; got {len(parameters)}.")
+    basis = _dijet_basis(m, len(parameters), sqrt_s)
     return parameters[0] * np.exp(basis[..., 1:] @ parameters[1:])
+
+
+def check_function(function):
+    """Refuse what is no name of a function."""
+    if not isinstance(function, str) or function not in FUNCTIONS:
+        raise ValueError(f"function must be one of {tuple(FUNCTIONS)}; got {function!r}.")
 
 
 def check_mass_unit(m, sqrt_s):

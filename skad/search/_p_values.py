@@ -7,6 +7,8 @@ from scipy import stats
 from scipy.special import gammainc, xlogy
 from sklearn.utils import check_random_state, gen_even_slices
 
+from skad.utils._arguments import COUNT, MOST, Numbers, checked
+
 __all__ = [
     "HistogramScan",
     "global_p_value",
@@ -22,6 +24,7 @@ _TOYS_PER_BATCH = 100_000
 _LOWEST, _HIGHEST = np.nextafter(0.0, 1.0), np.nextafter(1.0, 0.0)
 
 
+@checked(p_value=Numbers(None, finite=False))
 def p_to_z(p_value):
     """One-sided significance of a p-value, ``Z = Phi^-1(1 - p)``.
 
@@ -46,12 +49,12 @@ def p_to_z(p_value):
     >>> round(float(p_to_z(0.5)), 3), round(float(p_to_z(2.866515718791933e-07)), 3)
     (0.0, 5.0)
     """
-    p_value = np.asarray(p_value, dtype=np.float64)
     if np.any((p_value < 0) | (p_value > 1)):
         raise ValueError(f"p_value must lie in [0, 1]; got {p_value}.")
     return stats.norm.isf(np.clip(p_value, _LOWEST, _HIGHEST))
 
 
+@checked(significance=Numbers(None, finite=False))
 def z_to_p(significance):
     """p-value of a one-sided significance, ``p = 1 - Phi(Z)``.
 
@@ -73,6 +76,11 @@ def z_to_p(significance):
     return stats.norm.sf(significance)
 
 
+@checked(
+    n_observed=Numbers(None, finite=False),
+    background=Numbers(None, finite=False),
+    uncertainty=Numbers(None, finite=False),
+)
 def local_significance(n_observed, background, uncertainty=0.0, *, constraint="gamma"):
     """Signed significance of an excess or a deficit over a background that is itself uncertain.
 
@@ -105,6 +113,13 @@ def local_significance(n_observed, background, uncertainty=0.0, *, constraint="g
     return _STATISTICS[constraint](n, b, *_scale(b, sigma, constraint))[0][()]
 
 
+@checked(
+    n_observed=Numbers(None, finite=False),
+    background=Numbers(None, finite=False),
+    uncertainty=Numbers(None, finite=False),
+    n_toys=COUNT,
+    random_state=["random_state"],
+)
 def local_p_value(
     n_observed,
     background,
@@ -169,13 +184,17 @@ def local_p_value(
     >>> p_to_z(local_p_value([150, 150], [100.0, 100.0], [0.0, 10.0])).round(2)
     array([4.65, 3.17])
     """
-    if method not in ("asymptotic", "toys"):
+    if not isinstance(method, str) or method not in ("asymptotic", "toys"):
         raise ValueError(f"method must be one of ('asymptotic', 'toys'); got {method!r}.")
     if method == "asymptotic":
         return z_to_p(
             local_significance(n_observed, background, uncertainty, constraint=constraint)
         )
     n, b, sigma = _counts(n_observed, background, uncertainty, constraint)
+    if max(n.max(initial=0), b.max(initial=0), sigma.max(initial=0)) > MOST:
+        raise ValueError(
+            f"method='toys' draws counts up to {MOST:g}; take method='asymptotic' for more."
+        )
     rng = check_random_state(random_state)
     p_value = np.empty(n.shape)
     for index in np.ndindex(n.shape):
@@ -187,9 +206,14 @@ def _counts(n_observed, background, uncertainty, constraint):
     """Return the checked numbers as arrays of one shape."""
     if constraint not in _STATISTICS:
         raise ValueError(f"constraint must be one of {tuple(_STATISTICS)}; got {constraint!r}.")
-    n, b, sigma = np.broadcast_arrays(
-        *(np.asarray(value, dtype=np.float64) for value in (n_observed, background, uncertainty))
-    )
+    values = [np.asarray(value) for value in (n_observed, background, uncertainty)]
+    try:
+        n, b, sigma = np.broadcast_arrays(*values)
+    except ValueError as exc:
+        raise ValueError(
+            "n_observed, background and uncertainty must have shapes that fit each other; got "
+            f"{[value.shape for value in values]}."
+        ) from exc
     for name, value in [("n_observed", n), ("background", b), ("uncertainty", sigma)]:
         if not np.all(value >= 0) or not np.all(np.isfinite(value)):
             raise ValueError(f"{name} must be finite and not negative; got {value}.")
@@ -259,6 +283,12 @@ def _toy_p_value(n, b, sigma, constraint, n_toys, rng):
     return (1 + extreme) / (1 + n_toys)
 
 
+@checked(
+    p_local=Numbers((0, 1), finite=False),
+    correlation=Numbers(2),
+    n_toys=COUNT,
+    random_state=["random_state"],
+)
 def global_p_value(p_local, *, correlation=None, n_toys=100_000, random_state=None):
     """Chance of a local p-value as small anywhere in a scan (look-elsewhere effect).
 
@@ -298,8 +328,8 @@ def global_p_value(p_local, *, correlation=None, n_toys=100_000, random_state=No
     >>> round(global_p_value([0.01, 0.5, 0.7], random_state=0), 2)
     0.03
     """
-    p_local = np.atleast_1d(np.asarray(p_local, dtype=np.float64))
-    if p_local.ndim != 1 or not len(p_local) or not np.all((p_local >= 0) & (p_local <= 1)):
+    p_local = np.atleast_1d(p_local)
+    if not len(p_local) or not np.all((p_local >= 0) & (p_local <= 1)):
         raise ValueError(
             "p_local must hold local p-values in [0, 1], at least one; leave out tests that "
             f"failed. Got {p_local}."
@@ -309,8 +339,13 @@ def global_p_value(p_local, *, correlation=None, n_toys=100_000, random_state=No
     if correlation is None:
         root = np.eye(n_tests)
     else:
+        if correlation.shape != (n_tests, n_tests) or not np.allclose(correlation, correlation.T):
+            raise ValueError(
+                f"correlation must be a symmetric matrix of shape {(n_tests, n_tests)}, one row "
+                f"for each of p_local; got shape {correlation.shape}."
+            )
         # Identical tests make the matrix singular: no Cholesky.
-        values, vectors = np.linalg.eigh(np.asarray(correlation, dtype=np.float64))
+        values, vectors = np.linalg.eigh(correlation)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
     threshold = p_to_z(smallest)
     extreme, left = 0, n_toys
@@ -351,6 +386,14 @@ class HistogramScan:
     toy_minima: np.ndarray
 
 
+@checked(
+    counts=Numbers(finite=False, highest=MOST),
+    background=Numbers(finite=False, highest=MOST),
+    min_width=COUNT,
+    max_width=[None, *COUNT],
+    n_toys=COUNT,
+    random_state=["random_state"],
+)
 def scan_histogram(
     counts, background, *, min_width=1, max_width=None, n_toys=10_000, random_state=None
 ):
@@ -393,9 +436,7 @@ def scan_histogram(
     >>> int(scan.start[scan.best]), int(scan.stop[scan.best])
     (4, 6)
     """
-    counts = np.asarray(counts, dtype=np.float64)
-    background = np.asarray(background, dtype=np.float64)
-    if counts.ndim != 1 or counts.shape != background.shape:
+    if counts.shape != background.shape:
         raise ValueError(
             "counts and background must be one-dimensional and of equal length; got shapes "
             f"{counts.shape} and {background.shape}."

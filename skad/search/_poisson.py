@@ -5,6 +5,7 @@ from scipy import stats
 from scipy.special import gammainc, gammaincc, gammaincinv
 
 from skad.search._p_values import local_significance
+from skad.utils._arguments import MOST, PROBABILITY, Numbers, checked
 
 __all__ = ["poisson_interval", "poisson_significance"]
 
@@ -12,6 +13,7 @@ __all__ = ["poisson_interval", "poisson_significance"]
 _SMALLEST = 1e-290
 
 
+@checked(counts=Numbers(None, finite=False, highest=MOST), level=PROBABILITY)
 def poisson_interval(counts, *, level=0.6826894921370859):
     """Central confidence interval of the mean of a Poisson count (Garwood).
 
@@ -43,7 +45,6 @@ def poisson_interval(counts, *, level=0.6826894921370859):
     >>> low.round(2), high.round(2)
     (array([ 0.  ,  0.71, 90.02]), array([  1.84,   4.64, 111.03]))
     """
-    counts = np.asarray(counts, dtype=np.float64)
     if not np.all(counts >= 0) or not np.all(np.isfinite(counts)):
         raise ValueError(f"counts must be finite and not negative; got {counts}.")
     if not 0 < level < 1:
@@ -53,6 +54,10 @@ def poisson_interval(counts, *, level=0.6826894921370859):
     return low, gammaincinv(counts + 1, 1 - tail)
 
 
+@checked(
+    counts=Numbers(None, finite=False, highest=MOST),
+    expected=Numbers(None, finite=False, highest=MOST),
+)
 def poisson_significance(counts, expected):
     """Signed significance of counts around known expectations, from exact Poisson p-values.
 
@@ -89,9 +94,13 @@ def poisson_significance(counts, expected):
     >>> poisson_significance([2, 0, 110], [0.056, 0.056, 100.0]).round(2)
     array([2.97, 0.  , 0.95])
     """
-    counts, expected = np.broadcast_arrays(
-        *(np.asarray(value, dtype=np.float64) for value in (counts, expected))
-    )
+    try:
+        counts, expected = np.broadcast_arrays(counts, expected)
+    except ValueError as exc:
+        raise ValueError(
+            f"counts and expected must have shapes that fit each other; got {counts.shape} and "
+            f"{expected.shape}."
+        ) from exc
     finite = np.isfinite(counts) & np.isfinite(expected)
     if not np.all(finite & (counts >= 0) & (expected > 0)):
         raise ValueError(

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from skad.resonant._region import SignalRegion
 from skad.utils import _sklearn as sk
+from skad.utils._arguments import COUNT, Numbers, checked
 from skad.utils._statistics import bin_of, efficiency_chi2, equal_population_edges
 
 __all__ = ["SculptingTest", "sideband_sculpting_test", "smallest_of"]
@@ -49,6 +51,7 @@ class SculptingTest:
     spread: float
 
 
+@checked(passed=Numbers(), region=[SignalRegion], n_bins=COUNT)
 def sideband_sculpting_test(m, passed, region, *, n_bins=10, sample_weight=None):
     """Test whether the efficiency of a cut depends on m in the sidebands.
 
@@ -88,7 +91,12 @@ def sideband_sculpting_test(m, passed, region, *, n_bins=10, sample_weight=None)
     True
     """
     m = region.values(m)
-    passed = np.asarray(passed, dtype=bool)
+    if len(passed) != len(m) or not np.isin(passed, (0, 1)).all():
+        raise ValueError(
+            f"passed must say True or False for each of the {len(m)} events; got {len(passed)} "
+            "values. Give scores > threshold."
+        )
+    passed = passed.astype(bool)
     weight = sk.check_sample_weight(sample_weight, m, dtype=np.float64)
     sides = [region.sideband_mask(m, side) & (weight > 0) for side in ("low", "high")]
     n_events = np.array([side.sum() for side in sides])

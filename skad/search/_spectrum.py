@@ -10,8 +10,9 @@ from sklearn.utils import check_random_state
 
 from skad.exceptions import RegionError, SpectrumFitWarning
 from skad.resonant._region import SignalRegion
-from skad.search._functions import FUNCTIONS, check_mass_unit
+from skad.search._functions import FUNCTIONS, check_function, check_mass_unit
 from skad.search._poisson import poisson_significance
+from skad.utils._arguments import MOST, POSITIVE, PROBABILITY, Numbers, checked
 from skad.utils._log_linear import (
     SMALLEST_MEAN,
     choose_order,
@@ -21,6 +22,9 @@ from skad.utils._log_linear import (
 )
 
 __all__ = ["SpectrumFit", "fit_spectrum"]
+
+# A polynomial of six parameters takes its fifth power.
+_LARGEST_MASS = 1e50
 
 
 @dataclass(frozen=True)
@@ -207,6 +211,13 @@ class SpectrumFit:
         return mu, np.einsum("bq,bqk->bk", parts, basis)
 
 
+@checked(
+    counts=Numbers(finite=False),
+    variances=Numbers(),
+    edges=Numbers(),
+    sqrt_s=POSITIVE,
+    alpha=PROBABILITY,
+)
 def fit_spectrum(
     counts,
     edges,
@@ -297,17 +308,15 @@ def fit_spectrum(
     3
     >>> expected, uncertainty = fit.yield_in(3.0, 3.6)
     """
-    counts = np.asarray(counts, dtype=np.float64)
-    edges = np.asarray(edges, dtype=np.float64)
-    if counts.ndim != 1 or edges.shape != (len(counts) + 1,) or not np.all(np.diff(edges) > 0):
+    if edges.shape != (len(counts) + 1,) or not np.all(np.diff(edges) > 0):
         raise ValueError(
             "fit_spectrum needs counts of shape (n_bins,) and increasing edges of shape "
             f"(n_bins + 1,); got {counts.shape} and {edges.shape}."
         )
     if not np.all(np.isfinite(counts)) or np.any(counts < 0):
         raise ValueError("counts must be finite and not negative.")
+    check_function(function)
     for name, value, allowed in [
-        ("function", function, tuple(FUNCTIONS)),
         ("order_test", order_test, ("f", "likelihood_ratio")),
         ("minimizer", minimizer, ("newton", "minuit")),
     ]:
@@ -316,6 +325,15 @@ def fit_spectrum(
     if function == "dijet":
         check_mass_unit(edges, sqrt_s)
     scale = _scale(counts, variances)
+    if np.abs(edges).max() > _LARGEST_MASS:
+        raise ValueError(
+            f"edges must not be above {_LARGEST_MASS:g}, where powers of m are no numbers; they "
+            f"span [{edges[0]:g}, {edges[-1]:g}]. Give m in another unit, or a fit_range."
+        )
+    if np.max(counts / scale) > MOST:
+        raise ValueError(
+            f"counts must not be above {MOST:g} events in a bin; the largest is {counts.max():g}."
+        )
     fitted = _fitted_bins(edges, exclude)
     candidates = _candidates(n_parameters, function, counts, fitted)
     fit, tests = choose_order(

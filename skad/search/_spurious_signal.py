@@ -5,11 +5,14 @@ import numpy as np
 from skad.resonant._region import check_region
 from skad.search._background import fit_region
 from skad.search._fit_range import restrict_sidebands
+from skad.search._functions import check_function
 from skad.utils import _sklearn as sk
+from skad.utils._arguments import COUNT, POSITIVE, Numbers, checked
 
 __all__ = ["spurious_signal"]
 
 
+@checked(m=Numbers(), sqrt_s=POSITIVE, bins_per_region=COUNT)
 def spurious_signal(
     m,
     windows,
@@ -66,7 +69,9 @@ def spurious_signal(
     """
     import pandas as pd
 
-    m = np.asarray(m, dtype=np.float64)
+    check_function(function)
+    if not isinstance(windows, (list, tuple, np.ndarray)):
+        raise TypeError(f"windows must be a list of regions; got {windows!r}.")
     weight = np.ones(len(m))
     if sample_weight is not None:
         weight = sk.check_sample_weight(sample_weight, m, dtype=np.float64)

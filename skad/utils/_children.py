@@ -25,6 +25,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from skad.utils._arguments import Numbers
 from skad.utils._interrupts import among_others
 from skad.utils._random import draw_seeds
 
@@ -51,7 +52,7 @@ def unit_weights(sample_weight):
     """
     if sample_weight is None:
         return None
-    weights = np.asarray(sample_weight, dtype=np.float64)
+    weights = Numbers(None, finite=False).read(sample_weight, "sample_weight")
     positive = weights[weights > 0]
     if not len(positive):
         # An error of the child, which knows what its weights are of.

@@ -1,0 +1,383 @@
+"""Every public function with ordinary arguments, and what kind of thing each argument is."""
+
+import importlib
+import inspect
+
+import numpy as np
+from fuzz import ARRAYS, MUST_REFUSE, OBJECTS, SAME, SCALARS, numbers_of
+from sklearn.ensemble import IsolationForest
+from sklearn.neighbors import KernelDensity
+from sklearn.preprocessing import StandardScaler
+
+from skad import base, coordinates, datasets, detectors, inspection, kinematics, metrics, search
+from skad.resonant import SignalRegion
+
+N = 400
+rng = np.random.RandomState(0)
+X = np.exp(0.4 * rng.normal(size=(N, 3))) + 0.1
+y = rng.permutation(np.arange(N) % 2)
+score = rng.normal(size=N) + y
+other = score + rng.normal(size=N)
+mass = 1 + rng.exponential(1, N)
+weight = rng.uniform(0.5, 2, N)
+jets = np.abs(rng.normal(size=(20, 12))) + np.tile([9.0, 0, 0, 0], 3)
+p4 = np.abs(rng.normal(size=(N, 4))) + np.array([9.0, 0, 0, 0])
+edges = np.linspace(1, 5, 21)
+counts = np.histogram(mass, edges)[0].astype(float)
+scaler = StandardScaler().fit(X)
+forest = IsolationForest(n_estimators=5, random_state=0).fit(X)
+density = KernelDensity().fit(X)
+region = SignalRegion(2.0, 2.4)
+z = rng.normal(size=50)
+
+# Name: function, keyword arguments. Arrays, numbers and objects are told apart by their types;
+# names in `fixed` are not varied.
+CALLS = {
+    "anomaly_score_of": (base.anomaly_score_of, {"estimator": forest, "X": X}),
+    "change_of_variables": (
+        coordinates.change_of_variables,
+        {"log_density": score, "transformer": scaler, "X": X},
+    ),
+    "inverse_transform": (coordinates.inverse_transform, {"transformer": scaler, "X": X}),
+    "log_abs_det_jacobian": (coordinates.log_abs_det_jacobian, {"transformer": scaler, "X": X}),
+    "jet_observables": (coordinates.jet_observables, {"X": jets, "regulariser": 1e-5}),
+    "make_gaussian_anomaly": (
+        datasets.make_gaussian_anomaly,
+        {"n_background": 50, "n_signal": 5, "shift": 1.0, "n_features": 2, "random_state": 0},
+    ),
+    "make_resonance": (
+        datasets.make_resonance,
+        {
+            "n_background": 50, "n_signal": 5, "n_features": 2, "mass": 3.5, "width": 0.05,
+            "falloff": 0.7, "separation": 1.5, "signal_spread": 0.5, "dependence": 0.0,
+            "random_state": 0,
+        },
+    ),
+    "mass_matching_weight": (
+        detectors.mass_matching_weight,
+        {"mass": mass, "reference_mass": mass[::2], "bins": 10},
+    ),
+    "match_mass": (
+        detectors.match_mass,
+        {"mass": mass, "reference_mass": mass[::2], "bins": 10, "n_samples": 20,
+         "random_state": 0},
+    ),
+    "frame_overlap": (
+        inspection.frame_overlap,
+        {"density": density, "frames": {"z": scaler}, "X": X, "fraction": 0.1},
+    ),
+    "overlap_study": (inspection.overlap_study, {"scores": {"a": score, "b": other}, "y_true": y}),
+    "score_correlation": (
+        inspection.score_correlation, {"scores": {"a": score, "b": other}, "y_true": y},
+    ),
+    "jet_spectra": (inspection.jet_spectra, {"jets": {"jets": jets}, "bins": 10}),
+    "azimuth": (kinematics.azimuth, {"p4": p4}),
+    "invariant_mass": (kinematics.invariant_mass, {"p4": p4}),
+    "pseudorapidity": (kinematics.pseudorapidity, {"p4": p4}),
+    "rapidity": (kinematics.rapidity, {"p4": p4}),
+    "split_constituents": (kinematics.split_constituents, {"X": jets}),
+    "transverse_momentum": (kinematics.transverse_momentum, {"p4": p4}),
+    "wrap_angle": (kinematics.wrap_angle, {"phi": score}),
+    "n_subjettiness": (kinematics.n_subjettiness, {"p4": jets.reshape(20, 3, 4)}),
+    "anomaly_roc_curve": (metrics.anomaly_roc_curve, {"y_true": y, "scores": score,
+                                                      "sample_weight": weight}),
+    "background_rejection": (
+        metrics.background_rejection,
+        {"y_true": y, "scores": score, "tpr": 0.5, "min_background_events": 5},
+    ),
+    "max_significance_improvement": (
+        metrics.max_significance_improvement,
+        {"y_true": y, "scores": score, "min_background_events": 5, "sample_weight": weight},
+    ),
+    "significance_improvement_at": (
+        metrics.significance_improvement_at, {"y_true": y, "scores": score, "tpr": 0.5},
+    ),
+    "significance_improvement_curve": (
+        metrics.significance_improvement_curve, {"y_true": y, "scores": score},
+    ),
+    "argos_score": (
+        metrics.argos_score,
+        {"scores": score, "background_scores": other, "background_efficiency": 0.1},
+    ),
+    "mean_log_density": (metrics.mean_log_density, {"estimator": density, "X": X,
+                                                    "sample_weight": weight}),
+    "most_anomalous": (
+        metrics.most_anomalous, {"scores": score, "fraction": 0.1, "sample_weight": weight},
+    ),
+    "overlap_curve": (
+        lambda a, b, **k: metrics.overlap_curve(a, b, **k),
+        {"a": score, "b": other, "fractions": np.array([0.1, 0.5]), "sample_weight": weight},
+    ),
+    "selection_overlap": (
+        lambda a, b, **k: metrics.selection_overlap(a, b, **k),
+        {"a": score, "b": other, "fraction": 0.1},
+    ),
+    "shared_fraction": (
+        lambda a, b, **k: metrics.shared_fraction(a, b, **k),
+        {"a": score, "b": other, "fraction": 0.1},
+    ),
+    "decorrelation_curve": (
+        metrics.decorrelation_curve, {"mass": mass, "scores": score, "y_true": y, "bins": 5},
+    ),
+    "distance_correlation": (
+        metrics.distance_correlation, {"x": score, "y": other, "sample_weight": weight, "power": 1},
+    ),
+    "distance_correlation of vectors": (metrics.distance_correlation, {"x": X, "y": other}),
+    "energy_movers_distance": (
+        metrics.energy_movers_distance, {"X": jets, "Y": jets[::-1], "radius": 1.0},
+    ),
+    "ks_table": (
+        metrics.ks_table, {"X": X, "reference": X[::2], "sample_weight": weight},
+    ),
+    "mass_sculpting_chi2": (
+        metrics.mass_sculpting_chi2,
+        {"mass": mass, "scores": score, "fraction": 0.2, "bins": 5, "sample_weight": weight},
+    ),
+    "mass_sculpting_jsd": (
+        metrics.mass_sculpting_jsd,
+        {"mass": mass, "scores": score, "fraction": 0.2, "bins": 5, "sample_weight": weight},
+    ),
+    "mass_spectra": (
+        metrics.mass_spectra,
+        {"mass": mass, "scores": score, "fractions": np.array([1.0, 0.2]), "bins": 5},
+    ),
+    "score_profile": (metrics.score_profile, {"mass": mass, "scores": score, "bins": 5}),
+    "anomaly_response": (metrics.anomaly_response, {"estimator": forest, "X": X}),
+    "anomaly_threshold": (metrics.anomaly_threshold, {"estimator": forest, "X": X}),
+    "anomaly_scorers": (metrics.anomaly_scorers, {"scorers": ["max_sic"]}),
+    "get_anomaly_scorer": (metrics.get_anomaly_scorer, {"name": "max_sic"}),
+    "score_histograms": (
+        metrics.score_histograms,
+        {"scores": score, "y_true": y, "bins": 5, "sample_weight": weight},
+    ),
+    "dijet_function": (
+        search.dijet_function, {"m": mass, "parameters": np.array([1.0, 2, 3]), "sqrt_s": 13.0},
+    ),
+    "fit_spectrum": (
+        search.fit_spectrum,
+        {"counts": counts, "edges": edges, "function": "polynomial", "n_parameters": 2},
+    ),
+    "direct_background": (
+        lambda **options: search.direct_background(density, lambda X: X[:, 0], **options),
+        {"thresholds": np.array([0.4]), "n_region": 100, "region_scores": score,
+         "random_state": 0, "n_samples": 100},
+    ),
+    "jaccard_index": (
+        lambda a, b, **k: metrics.jaccard_index(a, b, **k),
+        {"a": score, "b": other, "fraction": 0.1},
+    ),
+    "poisson_interval": (search.poisson_interval, {"counts": counts}),
+    "poisson_significance": (
+        search.poisson_significance, {"counts": counts, "expected": counts + 1.0},
+    ),
+    "importance_background": (
+        search.importance_background,
+        {"ratio": np.exp(score), "thresholds": np.array([1.5]), "scores": other},
+    ),
+    "sideband_background": (
+        search.sideband_background,
+        {"m": mass, "scores": score, "thresholds": np.array([1.0]), "region": region,
+         "function": "polynomial", "fit_alpha": 0.01},
+    ),
+    "sideband_sculpting_test": (
+        search.sideband_sculpting_test,
+        {"m": mass, "passed": score > 0, "region": region, "n_bins": 4},
+    ),
+    "spurious_signal": (
+        search.spurious_signal,
+        {"m": mass, "windows": [(2.0, 2.4)], "function": "polynomial", "n_parameters": 2},
+    ),
+    "global_p_value": (
+        search.global_p_value,
+        {"p_local": np.array([0.01, 0.2]), "correlation": np.eye(2), "n_toys": 100,
+         "random_state": 0},
+    ),
+    "local_p_value": (
+        search.local_p_value,
+        {"n_observed": np.array([10.0, 20.0]), "background": np.array([9.0, 12.0]),
+         "uncertainty": np.array([1.0, 2.0])},
+    ),
+    "local_p_value, toys": (
+        search.local_p_value,
+        {"n_observed": 12.0, "background": 9.0, "uncertainty": 1.0, "method": "toys",
+         "n_toys": 100, "random_state": 0},
+    ),
+    "local_significance": (
+        search.local_significance,
+        {"n_observed": np.array([10.0, 20.0]), "background": np.array([9.0, 12.0]),
+         "uncertainty": np.array([1.0, 2.0])},
+    ),
+    "p_to_z": (search.p_to_z, {"p_value": np.array([0.1, 0.5])}),
+    "z_to_p": (search.z_to_p, {"significance": z}),
+    "scan_histogram": (
+        search.scan_histogram,
+        {"counts": counts, "background": counts.mean() * np.ones(20), "min_width": 1,
+         "max_width": 3, "n_toys": 50, "random_state": 0},
+    ),
+    "SignalRegion": (SignalRegion, {"low": 1.0, "high": 2.0, "sideband_width": 0.5}),
+    "SignalRegion.counts": (region.counts, {"X": mass, "sample_weight": weight}),
+    "SignalRegion.resolve": (
+        SignalRegion(0.4, 0.6, quantile=True).resolve, {"X": mass, "sample_weight": weight},
+    ),
+    "SignalRegion.mask": (region.mask, {"X": mass}),
+    "SignalRegion.bin_edges": (region.bin_edges, {"m": mass, "bins_per_region": 4}),
+    "SignalRegion.scan": (SignalRegion.scan, {"low": 1.0, "high": 3.0, "width": 0.5}),
+    "SignificanceCalibration.from_significances": (
+        search.SignificanceCalibration.from_significances, {"significances": z},
+    ),
+    "SignificanceCalibration.apply": (
+        search.SignificanceCalibration(0.1, 1.1, 50).apply, {"significance": z},
+    ),
+}  # fmt: skip
+
+# What is right although it looks like a finding, and why: (function, argument, cases).
+_NO_NUMBER = {"nan", "inf", "-inf"}
+_BINS = "an event on the edge of a bin moves by rounding"
+_EACH = "a function of each event alone: NaN stays NaN, infinity has a limit"
+_FEW = "documented: NaN where nothing passes or all do"
+ALLOWED = {
+    ("anomaly_score_of", "X", frozenset({*_NO_NUMBER, "sparse"})): "the forest takes them",
+    ("anomaly_response", "X", frozenset({*_NO_NUMBER, "sparse"})): "the forest takes them",
+    ("anomaly_threshold", "X", frozenset(_NO_NUMBER)): "the forest takes them",
+    ("anomaly_threshold", "estimator", frozenset(OBJECTS)): "documented: None without offset_",
+    ("change_of_variables", "log_density", frozenset(_NO_NUMBER)): "log of a density of zero",
+    ("change_of_variables", "transformer", frozenset({"None"})): "documented: the identity",
+    ("inverse_transform", "transformer", frozenset({"None"})): "documented: the identity",
+    ("log_abs_det_jacobian", "transformer", frozenset({"None"})): "documented: the identity",
+    ("inverse_transform", "X", frozenset(_NO_NUMBER)): _EACH,
+    ("jet_observables", "X", frozenset(_NO_NUMBER)): _EACH,
+    ("make_gaussian_anomaly", "shift", frozenset({"huge"})): "its signal overflows",
+    ("mass_matching_weight", "mass", frozenset({"float32"})): _BINS,
+    ("mass_matching_weight", "reference_mass", frozenset({"float32"})): _BINS,
+    ("match_mass", "mass", frozenset({"float32"})): _BINS,
+    ("match_mass", "reference_mass", frozenset({"float32"})): _BINS,
+    ("mass_matching_weight", "bins", frozenset({"array"})): "documented: edges",
+    ("match_mass", "bins", frozenset({"array"})): "documented: edges",
+    ("mass_spectra", "bins", frozenset({"array"})): "documented: edges",
+    ("mass_sculpting_jsd", "bins", frozenset({"array"})): "documented: edges",
+    ("mass_sculpting_chi2", "bins", frozenset({"array"})): "documented: edges",
+    ("score_profile", "bins", frozenset({"array"})): "documented: edges",
+    ("decorrelation_curve", "bins", frozenset({"array"})): "documented: edges",
+    ("mass_spectra", "fractions", frozenset({"float32"})): _BINS,
+    ("ks_table", "X", frozenset({"float32"})): "values differ between the samples by rounding",
+    ("ks_table", "reference", frozenset({"float32"})): "values differ by rounding",
+    ("frame_overlap", "X", frozenset({"frame"})): "names of columns are added",
+    ("energy_movers_distance", "radius", frozenset({"inf"})): "a limit: distances are zero",
+    ("mass_sculpting_chi2", "sample_weight", frozenset({"huge"})): "one event holds all weight",
+    ("direct_background", "thresholds", frozenset({"inf", "-inf"})): "no cut, or nothing left",
+    ("direct_background", "n_region", frozenset({"array"})): "documented: a pair",
+    ("importance_background", "thresholds", frozenset({"inf", "-inf"})): "no cut, or nothing left",
+    ("sideband_background", "thresholds", frozenset({"inf", "-inf", "-huge", "all huge"})): _FEW,
+    ("sideband_background", "scores", frozenset({"constant", "zeros", "far", "-huge"})): _FEW,
+    ("sideband_sculpting_test", "m", frozenset({"constant", "zeros", "tiny"})): _FEW,
+    ("sideband_sculpting_test", "passed", frozenset({"constant", "zeros"})): _FEW,
+    ("local_p_value, toys", "n_observed", frozenset({"array"})): "documented: arrays",
+    ("local_p_value, toys", "background", frozenset({"array"})): "documented: arrays",
+    ("local_p_value, toys", "uncertainty", frozenset({"array"})): "documented: arrays",
+    ("p_to_z", "p_value", frozenset({"nan"})): _EACH,
+    ("z_to_p", "significance", frozenset(_NO_NUMBER)): _EACH,
+    ("SignificanceCalibration.apply", "significance", frozenset(_NO_NUMBER)): _EACH,
+    ("SignalRegion", "sideband_width", frozenset({"inf", "array"})): "documented: all, or a pair",
+    ("overlap_study", "y_true", frozenset({"none at all"})): "documented: all events",
+    ("score_correlation", "y_true", frozenset({"none at all"})): "documented: all events",
+    ("score_histograms", "y_true", frozenset({"none at all"})): "documented: all events",
+    ("anomaly_roc_curve", "sample_weight", frozenset({"huge"})): "one event holds all weight",
+    ("max_significance_improvement", "sample_weight", frozenset({"huge"})): "one holds all weight",
+    ("max_significance_improvement", "min_background_events", frozenset({"huge"})): "documented",
+    ("significance_improvement_curve", None, None): "documented: NaN where no background is left",
+    **{
+        (name, "p4", frozenset(_NO_NUMBER)): _EACH
+        for name in ("azimuth", "invariant_mass", "pseudorapidity", "rapidity",
+                     "transverse_momentum", "n_subjettiness")
+    },
+    ("split_constituents", "X", frozenset(_NO_NUMBER)): _EACH,
+    ("wrap_angle", "phi", frozenset(_NO_NUMBER)): _EACH,
+}  # fmt: skip
+
+
+def is_allowed(function, argument, case):
+    """Whether a finding is none, by the table above."""
+    return any(
+        name == function and which in (None, argument) and (cases is None or case in cases)
+        for name, which, cases in ALLOWED
+    )
+
+
+def variants(function, kwargs):
+    """Yield an argument, the name of a case, the changed arguments, and what must become of it."""
+    parameters = inspect.signature(function).parameters
+    for name, value in kwargs.items():
+        is_optional = name in parameters and parameters[name].default is None
+        if isinstance(value, (bool, str)) or name == "random_state":
+            known = ("zero", "negative") if name == "random_state" else ("zero",)
+            table, good = {k: v for k, v in SCALARS.items() if k not in known}, ()
+        elif isinstance(value, np.ndarray):
+            table, good = ARRAYS, SAME
+        elif isinstance(value, (int, float)):
+            table, good = SCALARS, ()
+        elif isinstance(value, dict) and isinstance(next(iter(value.values())), np.ndarray):
+            # Of several arrays by name the first is changed.
+            first = next(iter(value))
+            for case, change in ARRAYS.items():
+                yield (
+                    name,
+                    case,
+                    {**kwargs, name: {**value, first: change(value[first])}},
+                    (case in MUST_REFUSE, case in SAME),
+                )
+            table, good = OBJECTS, ()
+        else:
+            table, good = OBJECTS, ()
+        for case, change in table.items():
+            if isinstance(value, np.ndarray):
+                try:
+                    changed = change(value)
+                except (TypeError, ValueError):
+                    continue
+            else:
+                changed = change
+            if changed is None and (is_optional or name not in parameters):
+                continue
+            yield (
+                name,
+                case,
+                {**kwargs, name: changed},
+                (
+                    case in MUST_REFUSE or case in ("text", "dict", "array") or table is OBJECTS,
+                    case in good,
+                ),
+            )
+
+
+def fuzz_function(judge, name, keep=lambda number: True):
+    """Judge the calls of a function whose number is to be kept."""
+    function, kwargs = CALLS[name]
+    expected = np.ravel(numbers_of(function(**kwargs)))
+    for number, (argument, case, changed, (must_refuse, same)) in enumerate(
+        variants(function, kwargs)
+    ):
+        if keep(number) and not is_allowed(name, argument, case):
+            judge(
+                name, f"{argument}: {case}", lambda c=changed: function(**c),
+                must_refuse=must_refuse, same_as=expected if same else None,
+            )  # fmt: skip
+
+
+# Rooms whose functions take numbers; those of others take files, downloads and studies of fits.
+ROOMS = ("base", "coordinates", "detectors", "kinematics", "metrics", "search")
+OWN_TESTS = {
+    "register_jacobian": "takes a class",
+    "anomaly_scorer_table": "takes nothing",
+    "background_generator": "takes events and returns a function",
+    "combine_seeds": "takes results",
+    "pseudo_experiments": "takes a search and a generator",
+}
+
+
+def public_functions():
+    """Yield the names of public functions that take numbers."""
+    for room in ROOMS:
+        module = importlib.import_module(f"skad.{room}")
+        for name in getattr(module, "__all__", ()):
+            if inspect.isfunction(getattr(module, name)):
+                yield name
