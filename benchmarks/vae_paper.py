@@ -184,9 +184,9 @@ def beta(jets):
 
 # Strengths: kappa, lambda; with the supervised classifier, 1 = reweighted to the QCD mass.
 DECORRELATED = [
-    "disco 100", "disco 1000", "vae 0", "mse_oe 500", "kl_oe 0.2", "supervised 1", "disco 200",
-    "disco 500", "disco_nll 100", "kl_oe 2", "mse_oe 50", "disco_nll 10", "supervised 0",
-    "disco 10",
+    "vae 0", "disco 10", "disco 100", "disco 200", "disco 500", "disco 1000", "disco_nll 10",
+    "disco_nll 100", "mse_oe 50", "mse_oe 500", "kl_oe 0.2", "kl_oe 2", "supervised 0",
+    "supervised 1",
 ]  # fmt: skip
 
 
