@@ -3,8 +3,8 @@
 Run: OMP_NUM_THREADS=1 python benchmarks/vae_paper.py [SECTION ...] [--seeds 3] [--train 16000]
 Sections: metrics beta decorrelation frames speed. Writes benchmarks/results/vae_paper.json and,
 from it, vae_paper.md. Ten minutes of one core; the rows of PyOD need PyOD. The jets are those of
-`load_jets`, or with ``--data FOLDER`` those of qcd.parquet, w_80.parquet, ... there, with the same
-columns. ``--quick`` is small and writes nothing.
+`load_jets`, or with ``--data FOLDER`` those that `prepare.py` has written there; the outliers are
+always those of `load_jets`. ``--quick`` is small and writes nothing.
 
 Settings are those of `skad.papers` with fewer jets and shorter trainings: `SHORTER`. No number here
 was optimised on the signals.
@@ -52,15 +52,14 @@ class Jets:
     def __init__(self, options):
         self.n_seeds = options.seeds
         kinds = ["qcd", *SIGNALS, "outlier_w"]
-        if options.data is None:
-            jets = load_jets(kinds=kinds)
-            kind, X, mass = jets.kind, jets.data, jets.mass
-        else:
-            tables = {name: pd.read_parquet(options.data / f"{name}.parquet") for name in kinds}
-            kind = np.repeat(kinds, [len(table) for table in tables.values()])
-            table = pd.concat(tables.values())
+        jets = load_jets(kinds=kinds if options.data is None else ["outlier_w"])
+        kind, X, mass = jets.kind, jets.data, jets.mass
+        if options.data is not None:
+            tables = [pd.read_parquet(options.data / "jets" / f"{k}.parquet") for k in kinds[:-1]]
             p4 = [f"{part}{i:02d}" for i in range(20) for part in ("e", "px", "py", "pz")]
-            X, mass = table[p4].to_numpy(np.float64), table["m"].to_numpy(np.float64)
+            kind = np.concatenate([np.repeat(kinds[:-1], [len(table) for table in tables]), kind])
+            X = np.concatenate([*(table[p4].to_numpy(np.float64) for table in tables), X])
+            mass = np.concatenate([*(table["m"].to_numpy(np.float64) for table in tables), mass])
         if options.quick:
             kept = np.concatenate([np.flatnonzero(kind == name)[:800] for name in kinds])
             kind, X, mass = kind[kept], X[kept], mass[kept]
@@ -185,9 +184,9 @@ def beta(jets):
 
 # Strengths: kappa, lambda; with the supervised classifier, 1 = reweighted to the QCD mass.
 DECORRELATED = [
-    "disco 100", "disco 1000", "vae 0", "mse_oe 500", "kl_oe 0.2", "supervised 1", "disco 200",
-    "disco 500", "disco_nll 100", "kl_oe 2", "mse_oe 50", "disco_nll 10", "supervised 0",
-    "disco 10",
+    "vae 0", "disco 10", "disco 100", "disco 200", "disco 500", "disco 1000", "disco_nll 10",
+    "disco_nll 100", "mse_oe 50", "mse_oe 500", "kl_oe 0.2", "kl_oe 2", "supervised 0",
+    "supervised 1",
 ]  # fmt: skip
 
 
@@ -469,14 +468,14 @@ SECTIONS = {
 }
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
-    parser.add_argument("--data", type=Path, help="folder of Parquet files")
+    parser.add_argument("--data", type=Path, help="folder that prepare.py wrote")
     parser.add_argument("--train", type=int, default=16_000, help="QCD jets to train on")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--quick", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     unknown = sorted(set(options.sections) - set(SECTIONS))
     if unknown:
         parser.error(f"SECTION must be one of {list(SECTIONS)}; got {unknown}")
