@@ -469,14 +469,14 @@ SECTIONS = {
 }
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
     parser.add_argument("--data", type=Path, help="folder of Parquet files")
     parser.add_argument("--train", type=int, default=16_000, help="QCD jets to train on")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--quick", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     unknown = sorted(set(options.sections) - set(SECTIONS))
     if unknown:
         parser.error(f"SECTION must be one of {list(SECTIONS)}; got {unknown}")
