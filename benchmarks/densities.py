@@ -110,7 +110,8 @@ def toys(options):
             start = time.process_time()
             density.fit(X)
             seconds = time.process_time() - start
-            axis = np.linspace(-6, 6, 241 if cnf else 601)
+            n_points = 41 if options.quick else 241 if cnf else 601
+            axis = np.linspace(-6, 6, n_points)
             grid = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
             total = np.exp(logsumexp(density.score_samples(grid))) * (axis[1] - axis[0]) ** 2
             difference = density.score(T) - truth
