@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from skad.cli._build import build, check_parameters
+from skad.cli._calibrate import fit_calibrated
 from skad.cli._events import check_column, fingerprint, read_input
 from skad.cli._settings import read_settings, settings_from_text
 from skad.exceptions import SkadError
@@ -43,6 +44,8 @@ def build_hunt(settings):
 
     table = dict(settings.table("search"))
     allowed = [name for name in inspect.signature(BumpHunt).parameters if name != "detector"]
+    given = ("calibration", "global_calibration")
+    allowed = [name for name in allowed if name not in given]
     settings.check_keys(["search"], [*allowed, "scan"], "[search]")
     scan = table.pop("scan", None)
     if scan is not None:
@@ -193,7 +196,12 @@ def _search(settings, verbose):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            hunt.fit(events.X, events.y, events.weight)
+            fit_calibrated(
+                settings,
+                hunt,
+                lambda hunt: hunt.fit(events.X, events.y, events.weight),
+                verbose=verbose,
+            )
         except (TypeError, ValueError) as exc:
             raise _located(settings, exc) from exc
     timings["search"] = lap()

@@ -19,6 +19,7 @@ TABLES = {
     "detector": None,
     "detectors": None,
     "search": None,
+    "calibration": ("n_experiments", "generate", "folder", "n_jobs", "global"),
     "compare": ("n_repeats", "test_size", "fraction", "n_jobs", "random_state"),
     "report": ("labels", "unit", "n_events"),
     "output": ("folder",),

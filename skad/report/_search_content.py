@@ -17,6 +17,8 @@ __all__ = ["SCHEMA", "search_content"]
 SCHEMA = "skad-search-report-1"
 
 _N_BINS = 40
+# Standard deviations from which an untrusted test is named in the answer.
+_LOUD = 3.0
 # More panels than these are no help; the features that the selection changes most come first.
 _MOST_FEATURES = 12
 
@@ -119,6 +121,7 @@ def _answer(hunt, unit):
             f"{np.hypot(row['stat'], row['syst']):.1f} expected, {row['z_local']:.1f} standard "
             f"deviations there, {z:.1f} once all trusted tests are counted "
             f"(global p = {hunt.p_global_:.2g}). {n_trusted} of {n_tests} tests are trusted."
+            f"{_untrusted_claim(results, row, unit)}"
         ),
         "low": row["low"],
         "high": row["high"],
@@ -129,6 +132,20 @@ def _answer(hunt, unit):
         "n_trusted": n_trusted,
         "n_tests": n_tests,
     }
+
+
+def _untrusted_claim(results, best, unit):
+    """Name the untrusted test that claims more than the best trusted one."""
+    claims = results[~results["trusted"] & (results["p_local"] < best["p_local"])]
+    claims = claims[claims["z_local"] > _LOUD]
+    if claims.empty:
+        return ""
+    row = claims.loc[claims["p_local"].idxmin()]
+    return (
+        f" A test that is not trusted claims more, {row['z_local']:.1f} standard deviations from "
+        f"{row['low']:.4g} to {_with_unit(row['high'], unit)} at an efficiency of "
+        f"{row['efficiency']:g}: {row['reason']}."
+    )
 
 
 def _cautions(hunt):

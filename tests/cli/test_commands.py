@@ -236,6 +236,29 @@ def test_model_with_features_scores_raw_columns(tmp_path, skad):
     assert len(read_events(tmp_path / "s.csv")) == 520
 
 
+def test_calibrated_search(analysis, write, tmp_path, skad):
+    calibration = '[calibration]\nn_experiments = 3\nfolder = "experiments"\nglobal = true\n'
+    path = write(
+        ("[search]", f"{calibration}\n[search]"),
+        ("efficiencies = [1.0, 0.1]", 'efficiencies = [0.1]\nspectrum = "polynomial"'),
+        ("windows = [[3.1, 3.5], [3.3, 3.7]]", "windows = [[3.1, 3.5]]"),
+        ("n_parameters = 3", "sculpting_alpha = 0"),
+    )
+    settings = read_settings(path)
+    report = run_search(settings, tmp_path / "calibrated")
+    assert len(list((analysis / "experiments").glob("experiment_*.json"))) == 3
+    (row,), (entry,) = report.content["results"], report.content["calibration"]
+    assert row["z_local"] == pytest.approx((row["z_raw"] - entry["mean"]) / entry["std"])
+    plain = build_hunt(settings).fit(read_input(settings).X)
+    assert row["z_raw"] == plain.results_["z_raw"][0]
+    assert report.content["p_global"] in (0.25, 0.5, 0.75, 1.0)
+    assert "calibration" in [figure.name for figure in report.figures()]
+    categories = {each["category"] for each in report.content["record"]["warnings"]}
+    assert "LowStatisticsWarning" in categories
+    code, _, err = skad("search", write(("[search]", "[calibration]\nn_jobs = 1\n[search]")))
+    assert code == 2 and "calibration needs n_experiments" in err
+
+
 def test_weighted_search(analysis, write, skad, tmp_path):
     events = read_events(analysis / "events.csv")
     weight = 0.5 + (np.arange(len(events)) % 3)

@@ -1,5 +1,6 @@
 """Reports: the numbers of the hunt, one page that needs nothing, looked at in a real browser."""
 
+import copy
 import json
 import re
 import warnings
@@ -227,6 +228,17 @@ def test_search_without_a_trusted_test_says_nothing(hunted):
     assert "does not describe the sidebands" in report.content["cautions"][0]
     assert "No statement" in report.markdown()
     assert len(report.html()) > 10_000
+
+
+def test_answer_names_an_untrusted_test_that_claims_more(hunted):
+    hunt, X = hunted
+    hunt = copy.deepcopy(hunt)
+    row = next(i for i in range(len(hunt.results_)) if i != hunt.best_)
+    columns = ["z_local", "p_local", "trusted", "reason"]
+    hunt.results_.loc[row, columns] = [9.0, 1e-19, False, "the cut sculpts"]
+    text = SearchReport.from_hunt(hunt, X).content["answer"]["text"]
+    assert "A test that is not trusted claims more, 9.0 standard deviations" in text
+    assert text.endswith(": the cut sculpts.")
 
 
 def test_one_window_without_a_cut():
