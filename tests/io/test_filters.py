@@ -36,7 +36,8 @@ def rows_of_pandas(series, symbol, value):
     elif symbol == "not in":
         met = np.logical_and.reduce([np.ones(len(series), bool), *(series != v for v in value)])
     else:
-        met = COMPARE[symbol](series, value)
+        with np.errstate(over="ignore"):
+            met = COMPARE[symbol](series, value)
     return np.flatnonzero(met).tolist()
 
 
