@@ -9,6 +9,7 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "base",
+    "cli",
     "coordinates",
     "datasets",
     "density",
@@ -21,6 +22,7 @@ __all__ = [
     "nn",
     "papers",
     "plotting",
+    "report",
     "resonant",
     "search",
     "serving",

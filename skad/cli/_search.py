@@ -18,7 +18,14 @@ from skad.cli._events import check_column, fingerprint, read_input
 from skad.cli._settings import read_settings, settings_from_text
 from skad.exceptions import SkadError
 
-__all__ = ["build_hunt", "load_search", "repeat_search", "results_folder", "run_search"]
+__all__ = [
+    "build_hunt",
+    "load_search",
+    "repeat_search",
+    "results_folder",
+    "run_search",
+    "search_of",
+]
 
 # What a folder of results holds.
 SETTINGS_FILE, SEARCH_FILE = "settings.toml", "search.json"
@@ -153,7 +160,7 @@ def run_search(path, output=None, *, overwrite=False, verbose=0):
             f"{folder} holds results of a search; pass overwrite=True (--overwrite) to replace "
             "them, or another output."
         )
-    report, hunt = _search(settings, verbose)
+    report, hunt = search_of(settings, verbose)
     _logger.info("writing %s", folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SETTINGS_FILE).write_text(settings.text, encoding="utf-8")
@@ -181,8 +188,8 @@ def _write_figures(report, folder):
         figure.drawn.savefig(folder / f"{figure.name}.pdf", metadata={"CreationDate": None})
 
 
-def _search(settings, verbose):
-    """Read, search, report; no file is written."""
+def search_of(settings, verbose=0):
+    """Read, search and report what the settings say; return report and hunt, write no file."""
     from skad.report import SearchReport
 
     hunt = build_hunt(settings)
@@ -346,7 +353,7 @@ def repeat_search(folder, *, verbose=0):
     FileNotFoundError: nowhere holds no results of a search: nowhere/search.json does not exist.
     """
     report, settings = load_search(folder)
-    again, _ = _search(settings, verbose)
+    again, _ = search_of(settings, verbose)
     old, new = report.content, json.loads(again.json())
     differences = []
     for name in ("data", "scores_sha256", "seed"):
