@@ -23,6 +23,7 @@ from reporting import band, markdown
 from samples import add_data_option
 
 from skad import papers
+from skad.density import FlowDensity
 from skad.detectors import TreeEnsembleClassifier
 from skad.exceptions import SkadWarning
 from skad.inspection import (
@@ -139,7 +140,11 @@ def scores_of(options, method, seed, fraction, shifted, classifier_seed=0, gener
             GivenReference(region=(REGION.low, REGION.high)), classifier(options), cv=None
         )
         ratio = score_with_reference(
-            detector, search, seed_of_fit, supervised=method == "supervised"
+            detector,
+            search,
+            seed_of_fit,
+            supervised=method == "supervised",
+            n_folds=2 if options.quick else 5,
         )
         return np.log(ratio), time.process_time() - start
     names = TEMPLATES if method == "samples combined" else [method]
@@ -378,8 +383,7 @@ def part_sculpting(options):
             for kind in (CATHODE, LaCATHODE):
                 template = kind(region=REGION)
                 if options.quick:
-                    template.set_params(density=template._default_density())
-                    template.set_params(density__density__max_epochs=1)
+                    template.set_params(density=FlowDensity(max_epochs=1))
                 detector = TemplateDetector(
                     template, classifier(options), cv=None, random_state=seed
                 ).fit(search.X)
