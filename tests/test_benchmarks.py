@@ -18,7 +18,6 @@ NOT_RUN = {
     "io_faults": "damages thousands of files; tests/io damages a few",
     "io": "reads files of ten million events; tests/io reads small ones",
     "same_bits": "compares two working trees; its --quick is run below",
-    "vae_paper": "tests of the VAE family run its parts",
 }
 EXTRA = {
     # They are not recorded in a file of results, or take too long in one piece.
