@@ -45,7 +45,7 @@ class ANODE(DensityRatioDetector):
     oversampling : float, default=4.0
         Background events per data event of the region, where `sample_background` is not told a
         number.
-    cv : int or None, default=3
+    cv : int, splitter or None, default=3
         Cross-fitting of the training events: `training_scores_`, `offset_` and `fit_predict` are
         by densities of as many folds that have not seen them. None leaves that out, and takes the
         densities of all events; `BumpHunt`, which has folds of its own, sets it.

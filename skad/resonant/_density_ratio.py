@@ -6,7 +6,7 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -31,7 +31,7 @@ _MAX_REDRAWS = 50
 # that where they land has nothing to do with m, and no rational number, for masses of few digits.
 _TURNS = 100 * np.sqrt(2)
 # Of log ratios, in float32.
-_ROUNDING = 1e-6
+_ROUNDING = 1e-5
 
 
 class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseEstimator):
@@ -50,7 +50,7 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
         **ConditionalMixin._conditional_constraints,
         "background_density": [None, sk.HasMethods(["fit", "score_samples", "sample"])],
         "fiducial": [None, tuple, list],
-        "cv": [None, sk.Interval(Integral, 2, None, closed="left")],
+        "cv": ["cv_object"],
         "random_state": ["random_state"],
         **ScoreMixin._threshold_constraints,
     }
@@ -114,14 +114,21 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
         fold_of = None
         if self.cv is not None:
             fold_of = np.full(len(events.m), -1)
-            folds = StratifiedKFold(self.cv, shuffle=True, random_state=draw_seed(rng))
-            for k, (_, test) in enumerate(folds.split(rows, inside[rows])):
-                fold_of[rows[test]] = k
+            folds = self.cv
+            if isinstance(folds, Integral):
+                folds = StratifiedKFold(folds, shuffle=True, random_state=draw_seed(rng))
+                for k, (_, test) in enumerate(folds.split(rows, inside[rows])):
+                    fold_of[rows[test]] = k
+            else:
+                for k, (_, test) in enumerate(check_cv(folds).split(events.X)):
+                    fold_of[test] = k
+                fold_of[~(inside | sideband)] = -1
+                rows = np.flatnonzero(fold_of >= 0)
         log_score = self._score_folds(events, inside, sideband, fold_of, learned, rng)[rows]
         log_score = np.nan_to_num(log_score, nan=MAX_LOG_RATIO)
         self.training_scores_ = np.full(len(events.m), np.nan)
         # Outside of what the densities describe events are least anomalous.
-        self.training_scores_[used] = np.exp(-MAX_LOG_RATIO)
+        self.training_scores_[used & ~(inside | sideband)] = np.exp(-MAX_LOG_RATIO)
         self.training_scores_[rows] = np.exp(log_score.clip(-MAX_LOG_RATIO, MAX_LOG_RATIO))
 
     def _check_fiducial(self):
@@ -151,7 +158,7 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
             )
         # Every fold leaves two to learn from.
         fewest, reason = 2, ""
-        if self.cv is not None:
+        if isinstance(self.cv, Integral):
             fewest, reason = max(self.cv, 4), f" for cv={self.cv}"
         for rows, place in ((inside, "the signal region"), (sideband, "the sidebands")):
             if rows.sum() < fewest:

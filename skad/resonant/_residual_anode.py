@@ -72,9 +72,10 @@ class ResidualANODE(DensityRatioDetector):
     oversampling : float, default=4.0
         Background events per data event of the region, where `sample_background` is not told a
         number.
-    cv : int or None, default=3
-        Folds of the sidebands: `training_scores_` are by background densities that have not seen
-        the event. None leaves that out; `BumpHunt`, which has folds of its own, sets it.
+    cv : int, splitter or None, default=3
+        Folds of the sidebands: `training_scores_`, `offset_` and `fit_predict` are by background
+        densities and signal flows that have not seen the event. None leaves that out, and takes
+        the densities of all events; `BumpHunt`, which has folds of its own, sets it.
     contamination : float in (0, 0.5], default=0.01
         Fraction of the training data (region and sidebands) to call outliers.
     threshold : float or None, default=None
@@ -96,8 +97,8 @@ class ResidualANODE(DensityRatioDetector):
         `signal_fraction_`. Not above 0 for a given w that the data disfavour.
     training_scores_ : ndarray of float64, shape (n_events,)
         Anomaly scores of the training events of region and sidebands, by densities that have not
-        seen them (with ``cv=None`` a background density that has seen the sidebands); NaN
-        elsewhere. Select among the training events by these.
+        seen them; in sample with ``cv=None``, NaN elsewhere. Select among the training events by
+        these.
     coordinates_ : transformer or None
         Fitted map of the features.
     region_ : SignalRegion
@@ -240,23 +241,25 @@ class ResidualANODE(DensityRatioDetector):
 
     def _score_folds(self, events, inside, sideband, fold_of, learned, rng):
         """Score every event by one signal flow and one background that have not seen it."""
+        log_score = np.full(len(events.m), np.nan)
+        if fold_of is None:
+            rows = inside | sideband
+            log_score[rows] = self._log_score(self._in_region(events.X[rows]))
+            return log_score
         flows, flow_of_region = learned
-        backgrounds = [self.background_density_]
-        if fold_of is not None:
-            backgrounds = [
-                self._fit_background(events.X[rows], events.weights(rows), rng)
-                for rows in (sideband & (fold_of != k) for k in range(fold_of.max() + 1))
-            ]
+        backgrounds = [
+            self._fit_background(events.X[rows], events.weights(rows), rng)
+            for rows in (sideband & (fold_of != k) for k in range(fold_of.max() + 1))
+        ]
         # No signal flow has seen the sidebands, and no background the region.
         flow_of = np.full(len(events.m), -1)
         flow_of[inside] = flow_of_region
         background_of = np.where(inside, flow_of % len(backgrounds), -1)
-        background_of[sideband] = 0 if fold_of is None else fold_of[sideband]
+        background_of[sideband] = fold_of[sideband]
         flow_of[sideband] = background_of[sideband] % len(flows)
-        log_score = np.full(len(events.m), np.nan)
         for k, j in np.unique(np.column_stack([flow_of, background_of]), axis=0):
             rows = np.flatnonzero((flow_of == k) & (background_of == j))
-            if k < 0 or not len(rows):
+            if min(k, j) < 0:
                 continue
             tensors = self._tensors(self._in_region(events.X[rows]), backgrounds[j])
             log_score[rows] = flows[k].evaluate(_log_signal_ratio, tensors, reduce=log_mean_exp)
