@@ -46,6 +46,7 @@ def search_content(
         "shown": shown,
         "best": hunt.best_,
         "p_global": hunt.p_global_,
+        "p_global_error": hunt.p_global_error_,
         "z_global": hunt.z_global_,
         "results": results.to_dict("records"),
         "global": hunt.global_.to_dict("records"),
@@ -58,7 +59,6 @@ def search_content(
             for index, row in enumerate(results.itertuples())
         ],
         "calibration": _calibration(hunt),
-        "n_features": values.shape[1],
     }
     content |= _scores_of(hunt, m, weight, shown)
     content |= _features_of(hunt, values, names, m, weight, shown, labels, unit)

@@ -52,7 +52,7 @@ class SearchReport(Report):
         - `cautions`: list of sentences;
         - `mass`: `name`, `label`, `unit` of the resonant feature;
         - `results`, `global`: rows of `BumpHunt.results_` and `global_`; `p_global`, `z_global`,
-          `best`, and `shown`, the row that figures show;
+          `p_global_error` (of pseudo-experiments), `best`, and `shown`, the row that figures show;
         - `spectra`: for every row the attributes of `BumpHuntSpectrum`, or null;
         - `sculpting`: for every row `low`, `high`, `efficiency`, `uncertainty` of bins in the
           sidebands, `p_value`, `spread`;

@@ -137,6 +137,16 @@ def test_json_round_trip_gives_the_same_page(report, comparison, tmp_path):
         SearchReport({"schema": "other"})
 
 
+def test_docstrings_document_the_schema(report, comparison):
+    for made in (report, comparison):
+        named = set(re.findall(r"`(\w+)`", type(made).__doc__))
+        assert set(made.content) <= named
+    assert set(report.content["answer"]) <= set(re.findall(r"`(\w+)`", SearchReport.__doc__))
+    rows = comparison.content["detectors"]
+    suffixed = {name.removesuffix("_low").removesuffix("_high") for row in rows for name in row}
+    assert suffixed <= set(re.findall(r"`(\w+)`", ComparisonReport.__doc__))
+
+
 def test_markdown_says_the_answer_first_and_keeps_its_tables(report):
     lines = report.markdown().splitlines()
     assert lines[0] == "# A <search>" and lines[2].startswith("Is there a resonance in mjj")
