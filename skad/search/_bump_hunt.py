@@ -213,10 +213,11 @@ class BumpHunt(BaseEstimator):
 
     Notes
     -----
-    Cross-fitting under-covers slightly: significances without signal are about a tenth wider than
-    1 with "sideband", somewhat more with "direct", whose Monte-Carlo error leaves out how well the
-    sidebands determine the density. With `calibration` p-values are compatible with uniform ones
-    (``benchmarks/results/bump_hunt_coverage.md``).
+    Cross-fitting under-covers slightly: every pair of folds learns from each other, so that a
+    fluctuation which both hold counts twice. Significances without signal are up to a tenth wider
+    than 1 with "sideband" and up to 1.15 with "direct"
+    (``benchmarks/results/null_matrix.md``, ``bump_hunt_coverage.md``). With `calibration` by
+    `pseudo_experiments` p-values are compatible with uniform ones.
 
     References
     ----------
