@@ -12,7 +12,9 @@ from skad.cli._settings import read_settings, settings_from_text
 __all__ = ["run_comparison", "settings_of"]
 
 
-def settings_of(source, detectors=(), *, label=None, key=None, coordinates=None, single=False):
+def settings_of(
+    source, detectors=(), *, label=None, columns=None, key=None, coordinates=None, single=False
+):
     """Return the settings that a file holds, or that stand on the command line.
 
     Parameters
@@ -24,6 +26,8 @@ def settings_of(source, detectors=(), *, label=None, key=None, coordinates=None,
         "IsolationForest{n_estimators = 200}".
     label : str, default=None
         Column of the truth; None takes the one that looks like it.
+    columns : str, default=None
+        Columns to read, with commas between them, or "flat".
     key : str, default=None
         Tree or dataset of the event files.
     coordinates : str, default=None
@@ -49,6 +53,10 @@ def settings_of(source, detectors=(), *, label=None, key=None, coordinates=None,
         key_of = "detector" if single else f"detectors.{json.dumps(title)}"
         lines.append(f"{key_of} = {_inline(text)}")
     lines += ["[input]", f"path = {json.dumps(list(source))}"]
+    if columns == "flat":
+        lines.append('columns = "flat"')
+    elif columns is not None:
+        lines.append(f"columns = {json.dumps([name.strip() for name in columns.split(',')])}")
     if key is not None:
         lines.append(f"key = {json.dumps(key)}")
     label = _label_of(source, key) if label is None else label

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from skad.cli._events import looks_like_truth
+from skad.cli._settings import nearest
+from skad.exceptions import MissingColumnError
 
 __all__ = ["settings_template"]
 
@@ -61,7 +63,10 @@ def _of_file(path, resonance):
     if resonance is None:
         resonance = next((name for name in _MASSES if name in features), features[0])
     elif resonance not in features:
-        raise KeyError(resonance)
+        raise MissingColumnError(
+            f"{path} has no column {resonance!r}.{nearest(resonance, features)} There are: "
+            f"{', '.join(features)}."
+        )
     m = sample[resonance].to_numpy(dtype=np.float64)
     m = m[np.isfinite(m)]
     low, high = np.quantile(m, [0.3, 0.95])

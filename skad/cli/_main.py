@@ -27,6 +27,7 @@ A search in three commands:
   skad report search-results --open
 """
 
+_COLUMNS = 'Columns to read, with commas between them; "flat" means all that hold numbers.'
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
@@ -262,11 +263,12 @@ def _write_settings(init, events, resonance, overwrite):
 @click.option("-d", "--detector", help='The detector: "IsolationForest{n_estimators = 200}".')
 @click.option("--coordinates", help="A transformer before it, for example RobustScaler.")
 @click.option("--label", help="Column of the truth, which is left out.")
+@click.option("--columns", help=_COLUMNS)
 @click.option("--key", help="Tree or dataset, where a file has several.")
 @click.option("-o", "--output", default="model.skad", show_default=True, help="The model file.")
 @click.option("--overwrite", is_flag=True, help="Replace a model that is there.")
 @json_option
-def fit(source, detector, coordinates, label, key, output, overwrite, as_json):
+def fit(source, detector, coordinates, label, columns, key, output, overwrite, as_json):
     """Fit a detector and store it in a model file.
 
     It is fitted to the events of SOURCE files. SOURCE may be a settings file instead; its
@@ -278,7 +280,13 @@ def fit(source, detector, coordinates, label, key, output, overwrite, as_json):
 
     detectors = [] if detector is None else [detector]
     settings = settings_of(
-        source, detectors, label=label, key=key, coordinates=coordinates, single=True
+        source,
+        detectors,
+        label=label,
+        columns=columns,
+        key=key,
+        coordinates=coordinates,
+        single=True,
     )
     done = fit_model(settings, output, overwrite=overwrite)
     _print(done, as_json, f"{done['model']}: {done['kind']}, {done['n_events']} events")
@@ -339,11 +347,12 @@ def score(options, model, source, target, method, keep, key, as_json, **settings
     "--coordinates", help="A transformer before every detector, for example RobustScaler."
 )
 @click.option("--label", help="Column of the truth; default: the one that looks like it.")
+@click.option("--columns", help=_COLUMNS)
 @click.option("--key", help="Tree or dataset, where a file has several.")
 @click.option("-o", "--output", default="comparison.html", show_default=True, help="The report.")
 @json_option
 @click.pass_obj
-def compare(options, source, detectors, coordinates, label, key, output, as_json):
+def compare(options, source, detectors, coordinates, label, columns, key, output, as_json):
     """Compare detectors side by side on the same events.
 
     Every detector is fitted without labels to half of the events and scores the other half, on
@@ -353,7 +362,9 @@ def compare(options, source, detectors, coordinates, label, key, output, as_json
     """
     from skad.cli._compare import run_comparison, settings_of
 
-    settings = settings_of(source, detectors, label=label, key=key, coordinates=coordinates)
+    settings = settings_of(
+        source, detectors, label=label, columns=columns, key=key, coordinates=coordinates
+    )
     made = run_comparison(settings, verbose=options["verbose"])
     path = made.write_html(output)
     path.with_suffix(".json").write_text(made.json(), encoding="utf-8")

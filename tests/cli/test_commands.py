@@ -150,6 +150,9 @@ def test_init_writes_settings_for_a_file(analysis, tmp_path, skad):
     assert read_settings(target).values["search"]["resonance"] == "m"
     code, _, err = skad("search", "--init", target)
     assert code == 3 and "--overwrite" in err
+    options = ["--input", analysis / "events.csv", "--resonance", "mm"]
+    code, _, err = skad("search", "--init", "-", *options)
+    assert code == 3 and "Did you mean 'm'?" in err
     code, out, _ = skad("search", "--init", "-")
     assert code == 0 and out.startswith("# Settings of a search")
 
@@ -287,6 +290,18 @@ def test_comparison_ranks_with_labels(analysis, tmp_path, skad):
     assert content["n_signal"] == 40 and content["record"]["seed"] == 0
     code, out, _ = skad("report", target.with_suffix(".json"), "--format", "markdown", "-o", "-")
     assert out.startswith("# Comparison of detectors")
+
+
+def test_columns_are_chosen_on_the_command_line(tmp_path, skad):
+    text = pd.DataFrame({"a": np.arange(200.0), "b": "word", "c": np.arange(200.0) % 7})
+    text.to_csv(tmp_path / "text.csv", index=False)
+    options = ["-d", "IsolationForest{n_estimators = 2}", "-o", tmp_path / "c.html", "--json"]
+    code, _, err = skad("-q", "compare", tmp_path / "text.csv", *options)
+    assert code == 3 and "holds text" in err
+    for columns, expected in (("flat", ["a", "c"]), ("c", ["c"])):
+        code, out, _ = skad("-q", "compare", tmp_path / "text.csv", *options, "--columns", columns)
+        assert code == 0
+        assert json.loads(out)["record"]["data"]["columns"] == expected
 
 
 def test_comparison_from_settings(analysis, tmp_path, skad):
