@@ -134,12 +134,15 @@ def distances(sizes, cap):
         yield row(name, estimator, sizes, cap)
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cap", type=float, default=30, help="seconds of a cell")
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
     parser.add_argument("--only", nargs="*", help="names of estimators")
-    arguments = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="one small cell of one estimator")
+    arguments = parser.parse_args(arguments)
+    if arguments.quick:
+        arguments.sizes, arguments.only = [1000], ["AutoencoderDetector"]
     import torch
 
     torch.set_num_threads(1)

@@ -197,8 +197,8 @@ def report(measured):
             *markdown(rows, header),
             "",
             "Where less than a fifth of the rows is trusted, these passed the sculpting test by",
-            "chance: what they claim is no better than the cut, and they are few. Rows of a learned",
-            "direct background are never trusted without a calibration and were run twice only.",
+            "chance; they are few, and no better than the others. Rows of a learned direct",
+            "background are never trusted without a calibration and were run twice only.",
             "",
         ]
     )

@@ -104,9 +104,10 @@ def default_search(n_features, n_windows):
     return BumpHunt(TemplateDetector(Sidebands(), cv=None), windows, random_state=0), X
 
 
-def seconds_of_a_search(n_features, n_windows):
+def seconds_of_a_search(n_features, n_windows, n_events=None):
     """CPU seconds of one fit of the default search, one thread, of fewer windows in proportion."""
     hunt, X = default_search(n_features, n_windows)
+    X = X[:n_events]
     start = time.process_time()
     hunt.fit(X)
     return (time.process_time() - start) * N_WINDOWS / n_windows
@@ -166,7 +167,8 @@ def main(arguments=None):
     found = json.loads(RESULTS.read_text()) if RESULTS.exists() and not options.quick else {}
     found["arguments"] = f"--experiments {options.experiments}"
     if options.time:
-        seconds = seconds_of_a_search(options.features, options.windows)
+        n_windows, n_events = (1, 6000) if options.quick else (options.windows, None)
+        seconds = seconds_of_a_search(options.features, n_windows, n_events)
         row = {"code": options.label, "features": options.features, "windows": options.windows}
         row["seconds"] = round(seconds)
         found.setdefault("times", []).append(row | {"hours": round(seconds * 200 / 3600, 1)})

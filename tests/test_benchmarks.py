@@ -17,6 +17,7 @@ COMMAND = re.compile(r"python (?:\S*/)?benchmarks/(\w+)\.py((?:[^`\n()]|\n(?!\n)
 SMALLER = {"vae_paper": ["metrics"], "null_matrix": ["--detectors", "IsolationForest"]}
 # Why a command has no small version that this test could run.
 NOT_RUN = {
+    "fuzz": "calls everything; tests/test_fuzz.py makes a sample of its calls",
     "io_faults": "damages thousands of files; tests/io damages a few",
     "io": "reads files of ten million events; tests/io reads small ones",
     "same_bits": "compares two working trees; its --quick is run below",

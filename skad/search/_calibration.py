@@ -35,7 +35,7 @@ class SignificanceCalibration:
     Examples
     --------
     >>> from skad.search import SignificanceCalibration
-    >>> SignificanceCalibration(mean=0.5, std=1.25, n_experiments=300).apply(3.0)
+    >>> float(SignificanceCalibration(mean=0.5, std=1.25, n_experiments=300).apply(3.0))
     2.0
     """
 

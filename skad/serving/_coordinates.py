@@ -3,6 +3,7 @@
 from functools import singledispatch
 
 import numpy as np
+from scipy import special
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
@@ -23,11 +24,13 @@ from skad.coordinates import (
     EmpiricalCDFTransformer,
     FunctionCoordinates,
     InverseCoordinates,
+    LogitTransformer,
+    NormalCDFTransformer,
     log_abs_det_jacobian,
 )
 from skad.coordinates._jacobian import named
 from skad.exceptions import UnknownTypeError
-from skad.serving._graph import Value, concatenate, stack
+from skad.serving._graph import Value, concatenate, elementwise, has_counterpart, stack
 from skad.utils import _sklearn as sk
 
 __all__ = ["finite", "log_det_of", "refused", "transformed"]
@@ -124,9 +127,9 @@ def _(transformer, x):
 def _(transformer, x):
     if transformer.func is None:
         return x
-    if not isinstance(transformer.func, np.ufunc) or transformer.kw_args:
+    if not has_counterpart(transformer.func) or transformer.kw_args:
         raise refused(transformer, f"its function is {transformer.func!r}, no ufunc of NumPy")
-    return transformer.func(x)
+    return elementwise(transformer.func, x)
 
 
 @transformed.register(FrozenEstimator)
@@ -180,6 +183,11 @@ def _(transformer, x):
     if isinstance(transformer, (EmpiricalCDFTransformer, FunctionCoordinates)):
         raise refused(transformer)
     return transformer._forward(_admitted(transformer, x))
+
+
+@transformed.register(NormalCDFTransformer)
+def _(transformer, x):
+    return elementwise(special.ndtr, _admitted(transformer, x))
 
 
 @log_det_of.register(CoordinateTransformer)
@@ -239,6 +247,10 @@ def _inverted(transformer, z):
         raise refused(transformer, "its inverse is not known here")
     if hasattr(transformer, "matrix_"):
         return (z - transformer.shift_) @ np.linalg.inv(transformer.matrix_).T
+    if isinstance(transformer, LogitTransformer):
+        # SciPy's function does not always ask a value what to do, see `elementwise`.
+        width = transformer.upper_ - transformer.lower_
+        return transformer.lower_ + width * elementwise(special.expit, z)
     return transformer._backward(z)
 
 

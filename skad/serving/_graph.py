@@ -8,7 +8,7 @@ from scipy import special
 from skad.exceptions import UnknownTypeError
 from skad.utils._optional import import_optional
 
-__all__ = ["OPSET", "Graph", "Value", "concatenate", "stack"]
+__all__ = ["OPSET", "Graph", "Value", "concatenate", "elementwise", "has_counterpart", "stack"]
 
 # Of onnxruntime 1.15 and later, with the version of the format that belongs to it.
 OPSET = 17
@@ -114,13 +114,7 @@ class Value:
         return self.graph.add("Cast", [self], self.shape, dtype, to=to)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        rule = _UFUNCS.get(ufunc) if method == "__call__" and not kwargs else None
-        if rule is None:
-            raise UnknownTypeError(
-                f"The function {ufunc.__name__} has no counterpart in ONNX here; replace the step "
-                "that uses it, or serve the model by load_model."
-            )
-        return rule(*inputs) if callable(rule) else self._apply(rule, inputs)
+        return elementwise(ufunc if method == "__call__" and not kwargs else method, *inputs)
 
     def __array_function__(self, function, types, args, kwargs):
         rule = _FUNCTIONS.get(function)
@@ -268,6 +262,28 @@ def _error_function(x):
     return np.sign(x) * (1.0 - 2.0 * _normal_tail(np.abs(x) * math.sqrt(2)))
 
 
+def elementwise(function, *inputs):
+    """Return what an elementwise function of NumPy or SciPy makes of values.
+
+    Those of SciPy are to be called through this: with its support of other arrays switched on they
+    do not ask a value what to do.
+    """
+    rule = _ELEMENTWISE.get(function)
+    if rule is None:
+        raise UnknownTypeError(
+            f"The function {getattr(function, '__name__', function)} has no counterpart in ONNX "
+            "here; replace the step that uses it, or serve the model by load_model."
+        )
+    if callable(rule):
+        return rule(*inputs)
+    return next(v for v in inputs if isinstance(v, Value))._apply(rule, inputs)
+
+
+def has_counterpart(function):
+    """Whether `elementwise` knows a function."""
+    return function in _ELEMENTWISE
+
+
 def _square(x):
     return x * x
 
@@ -280,7 +296,7 @@ def _logaddexp(x, y):
     return np.maximum(x, y) + _log1p(np.exp(-np.abs(x - y)))
 
 
-_UFUNCS = {
+_ELEMENTWISE = {
     np.add: "Add",
     np.subtract: "Sub",
     np.multiply: "Mul",

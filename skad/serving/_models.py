@@ -19,7 +19,7 @@ from skad.detectors import (
 )
 from skad.nn._autoencoder import LARGEST_SCALED
 from skad.serving._coordinates import finite, log_det_of, refused, transformed
-from skad.serving._graph import concatenate
+from skad.serving._graph import concatenate, elementwise
 from skad.serving._networks import (
     decoded,
     log_density,
@@ -133,7 +133,7 @@ def _(model, x):
         log_odds = _log_sum_exp([_log_sigmoid(v) for v in logits])
         log_odds = log_odds - _log_sum_exp([_log_sigmoid(-v) for v in logits])
     log_odds = log_odds + finite(x)
-    p = special.expit(log_odds).reshaped(-1, 1)
+    p = elementwise(special.expit, log_odds).reshaped(-1, 1)
     return {"decision_function": log_odds, "predict_proba": concatenate([1.0 - p, p])}
 
 

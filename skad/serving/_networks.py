@@ -13,9 +13,10 @@ from skad.nn._elementwise import AffineSpline, BoundedAffine
 from skad.nn._flow_network import FlowNetwork
 from skad.nn._mlp import MLP, Standardize
 from skad.nn._nflows import Autoregressive, BatchNorm, Coupling, Permutation
+from skad.nn._random import Dropout
 from skad.nn._splines import MIN_BIN, MIN_SLOPE, UNIT_SLOPE
 from skad.serving._coordinates import refused
-from skad.serving._graph import concatenate
+from skad.serving._graph import concatenate, elementwise
 
 __all__ = ["log_density", "network_output", "posterior", "reconstruction", "scaled"]
 
@@ -56,6 +57,7 @@ def _(network, x):
 
 
 @network_output.register(nn.Identity)
+@network_output.register(Dropout)
 @network_output.register(nn.Dropout)
 def _(network, x):
     return x
@@ -73,7 +75,7 @@ def _(network, x):
 
 @network_output.register(nn.SiLU)
 def _(network, x):
-    return x * special.expit(x)
+    return x * elementwise(special.expit, x)
 
 
 @network_output.register(nn.ELU)
@@ -83,7 +85,7 @@ def _(network, x):
 
 @network_output.register(nn.GELU)
 def _(network, x):
-    return x * special.ndtr(x)
+    return x * elementwise(special.ndtr, x)
 
 
 @network_output.register(ConditionerNet)

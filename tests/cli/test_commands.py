@@ -21,6 +21,9 @@ from skad.coordinates import DijetCoordinates
 from skad.datasets import load_dijets
 from skad.io import read_events, write_events
 
+# In a conftest.py of this folder they would hide the one of all tests.
+pytest_plugins = ["command_line"]
+
 
 @pytest.fixture(scope="module")
 def results(analysis):

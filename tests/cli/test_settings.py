@@ -14,6 +14,8 @@ from skad.detectors import VotingDetector
 from skad.exceptions import SettingsError
 from skad.resonant import SignalRegion, TemplateDetector
 
+pytest_plugins = ["command_line"]
+
 
 def test_builds_what_it_says(write):
     hunt = build_hunt(read_settings(write()))

@@ -345,7 +345,7 @@ class TestObservables:
         assert_allclose(ratio, tau2 / (tau1 + 0.5))
         transformer = JetObservables(features=["tau21"], regulariser=0.5)
         assert_allclose(transformer.fit_transform(X)[:, 0], ratio)
-        with pytest.raises(ValueError, match="regulariser must be positive; got 0"):
+        with pytest.raises(ValueError, match="regulariser must be a positive number; got 0"):
             jet_observables(X, regulariser=0)
 
     def test_wrong_features_and_columns(self, top_jets):
