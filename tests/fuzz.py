@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy import sparse
+from sklearn.neighbors import KernelDensity
+from sklearn.preprocessing import LabelEncoder
 
 __all__ = ["ARRAYS", "OBJECTS", "SCALARS", "Finding", "Judge", "numbers_of"]
 
@@ -124,6 +126,11 @@ OBJECTS = {
     "array": np.ones((3, 2)),
     "a class": dict,
     "object": object(),
+    "a table": pd.DataFrame({"a": [1.0, 2.0]}),
+    "an empty table": pd.DataFrame(),
+    "names": {"a": "abc"},
+    "not fitted": KernelDensity(),
+    "of another kind": LabelEncoder().fit([0, 1]),
 }
 
 

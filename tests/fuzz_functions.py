@@ -5,6 +5,7 @@ import inspect
 
 import numpy as np
 from fuzz import ARRAYS, MUST_REFUSE, OBJECTS, SAME, SCALARS, numbers_of
+from fuzz_displays import DISPLAYS
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import KernelDensity
 from sklearn.preprocessing import StandardScaler
@@ -230,6 +231,8 @@ CALLS = {
     ),
 }  # fmt: skip
 
+CALLS |= DISPLAYS
+
 # What is right although it looks like a finding, and why: (function, argument, cases).
 _NO_NUMBER = {"nan", "inf", "-inf"}
 _BINS = "an event on the edge of a bin moves by rounding"
@@ -325,6 +328,12 @@ def variants(function, kwargs):
                     {**kwargs, name: {**value, first: change(value[first])}},
                     (case in MUST_REFUSE, case in SAME),
                 )
+            table, good = OBJECTS, ()
+        elif isinstance(value, dict) and isinstance(name_of_first := next(iter(value)), str):
+            # Of several objects by name too.
+            for case, wrong in OBJECTS.items():
+                changed = {**kwargs, name: {**value, name_of_first: wrong}}
+                yield name, f"first is {case}", changed, (True, False)
             table, good = OBJECTS, ()
         else:
             table, good = OBJECTS, ()

@@ -3,6 +3,7 @@
 import numpy as np
 
 from skad.plotting._axes import get_axes, merge_style
+from skad.utils._arguments import Made, checked
 
 __all__ = ["BreakdownDisplay"]
 
@@ -76,6 +77,7 @@ class BreakdownDisplay:
         return self
 
     @classmethod
+    @checked(test=Made("skad.inspection.breakdown_test", "skad.BreakdownTest"))
     def from_test(cls, test, *, ax=None, **plot_options):
         """Draw the result of `skad.inspection.breakdown_test`.
 

@@ -2,12 +2,13 @@
 
 import numpy as np
 from scipy.stats import norm
-from sklearn.utils.validation import check_is_fitted
 
 from skad.plotting._axes import draw_legend
 from skad.plotting._bump_hunt_spectrum import BumpHuntSpectrum
 from skad.plotting._labels import axis_label, unit_of
+from skad.plotting._takes import HUNT
 from skad.search import poisson_interval
+from skad.utils._arguments import checked
 from skad.utils._optional import import_optional
 
 __all__ = ["BumpHuntDisplay"]
@@ -86,6 +87,7 @@ class BumpHuntDisplay:
         self.feature_name = feature_name
 
     @classmethod
+    @checked(hunt=HUNT)
     def from_estimator(
         cls, hunt, *, row=None, before=False, feature_name=None, axes=None, **plot_options
     ):
@@ -117,17 +119,17 @@ class BumpHuntDisplay:
         ValueError
             The row has no fit.
         """
-        check_is_fitted(hunt)
         results = hunt.results_
         row = best_row(hunt) if row is None else row
-        rows = [row]
+        spectra = [BumpHuntSpectrum.from_hunt(hunt, row)]
         if before:
             group = results.index[results["window"] == results["window"][row]]
             loosest = int(results["efficiency"][group].idxmax())
-            rows = [loosest, row] if loosest != row else rows
+            if loosest != row:
+                spectra.insert(0, BumpHuntSpectrum.from_hunt(hunt, loosest))
         columns = ("low", "high", "p_local", "trusted")
         display = cls(
-            spectra=[BumpHuntSpectrum.from_hunt(hunt, each) for each in rows],
+            spectra=spectra,
             scan={
                 efficiency: tuple(group[name].to_numpy() for name in columns)
                 for efficiency, group in results.groupby("efficiency", sort=False)

@@ -1,8 +1,12 @@
 """What a display of a bump hunt knows about one row: spectrum, fit, expectation."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
+
+from skad.plotting._takes import HUNT
+from skad.utils._arguments import checked
 
 __all__ = ["BumpHuntSpectrum"]
 
@@ -66,6 +70,7 @@ class BumpHuntSpectrum:
     title: str = ""
 
     @classmethod
+    @checked(hunt=HUNT)
     def from_hunt(cls, hunt, row):
         """Read a row of a fitted hunt.
 
@@ -85,6 +90,11 @@ class BumpHuntSpectrum:
         ValueError
             The row has no fit.
         """
+        n_rows = len(hunt.fits_)
+        if row is not None and not (isinstance(row, Integral) and 0 <= row < n_rows):
+            raise ValueError(
+                f"row must be one of the {n_rows} rows of results_, from 0; got {row!r}."
+            )
         fit = None if row is None else hunt.fits_[row]
         if fit is None:
             raise ValueError(

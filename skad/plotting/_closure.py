@@ -4,6 +4,7 @@ import numpy as np
 
 from skad.plotting._axes import get_axes
 from skad.plotting._labels import axis_label
+from skad.utils._arguments import Made, checked
 
 __all__ = ["ClosureAUCDisplay", "ClosureDisplay"]
 
@@ -86,6 +87,13 @@ class ClosureDisplay:
         return self
 
     @classmethod
+    @checked(
+        closure=Made(
+            "skad.inspection.template_closure",
+            "pandas.DataFrame",
+            ("template", "feature", "statistic", "expected"),
+        )
+    )
     def from_study(cls, closure, *, ax=None, **plot_options):
         """Draw the result of `skad.inspection.template_closure`.
 
@@ -183,6 +191,7 @@ class ClosureAUCDisplay:
         return self
 
     @classmethod
+    @checked(closure=Made("skad.inspection.closure_auc", "skad.ClosureAUC"))
     def from_study(cls, closure, *, ax=None, **plot_options):
         """Draw the result of `skad.inspection.closure_auc`.
 

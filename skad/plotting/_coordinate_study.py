@@ -3,6 +3,7 @@
 import numpy as np
 
 from skad.plotting._axes import grid_of_axes
+from skad.utils._arguments import Made, checked
 
 __all__ = ["CoordinateStudyDisplay"]
 
@@ -94,6 +95,9 @@ class CoordinateStudyDisplay:
         return self
 
     @classmethod
+    @checked(
+        study=Made("skad.inspection.coordinate_study", "pandas.DataFrame", ("detector", "frame"))
+    )
     def from_study(cls, study, *, ax=None, **plot_options):
         """Draw the result of `skad.inspection.coordinate_study`.
 

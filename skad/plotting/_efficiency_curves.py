@@ -11,6 +11,8 @@ from skad.plotting._scores import (
     score_folds,
     study_rows,
 )
+from skad.plotting._takes import FOLDS, STUDY
+from skad.utils._arguments import checked
 
 __all__ = ["EfficiencyCurveDisplay"]
 
@@ -138,6 +140,7 @@ class EfficiencyCurveDisplay(CurveDisplay):
         return display.plot(ax, aggregate=aggregate, **plot_options)
 
     @classmethod
+    @checked(cv_results=FOLDS)
     def from_cv_results(
         cls,
         cv_results,
@@ -189,6 +192,7 @@ class EfficiencyCurveDisplay(CurveDisplay):
         return display.plot(ax, aggregate=aggregate, **plot_options)
 
     @classmethod
+    @checked(study=STUDY)
     def from_study(
         cls, study, *, min_background_events=None, ax=None, aggregate=True, **plot_options
     ):

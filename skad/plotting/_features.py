@@ -5,6 +5,7 @@ import numpy as np
 from skad.plotting._axes import merge_style
 from skad.plotting._histograms import draw_histograms
 from skad.plotting._labels import axis_label
+from skad.utils._arguments import Made, checked
 from skad.utils._optional import import_optional
 
 __all__ = ["FeatureDisplay"]
@@ -147,6 +148,7 @@ class FeatureDisplay:
         ax.yaxis.label.set_fontsize("small")
 
     @classmethod
+    @checked(histograms=Made("skad.inspection.feature_histograms", "skad.FeatureHistograms"))
     def from_histograms(cls, histograms, *, axes=None, **plot_options):
         """Draw the result of `skad.inspection.feature_histograms`.
 

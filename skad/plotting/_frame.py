@@ -7,6 +7,7 @@ import numpy as np
 from skad.metrics import most_anomalous
 from skad.plotting._axes import grid_of_axes, merge_style
 from skad.plotting._labels import axis_label
+from skad.utils._arguments import Made, checked
 from skad.utils._columns import resolve_columns
 
 __all__ = ["FrameDisplay"]
@@ -136,6 +137,7 @@ class FrameDisplay:
         return self
 
     @classmethod
+    @checked(overlap=Made("skad.inspection.frame_overlap", "skad.FrameOverlap"))
     def from_overlap(cls, overlap, *, features=(0, 1), ax=None, **plot_options):
         """Draw the result of `skad.inspection.frame_overlap`.
 

@@ -6,6 +6,7 @@ from skad.metrics._checks import event_classes
 from skad.plotting._axes import grid_of_axes
 from skad.plotting._histograms import draw_histograms
 from skad.plotting._labels import axis_label
+from skad.utils._arguments import Made, checked
 from skad.utils._columns import resolve_columns
 
 __all__ = ["FrameHistogramDisplay"]
@@ -109,6 +110,7 @@ class FrameHistogramDisplay:
         return self
 
     @classmethod
+    @checked(overlap=Made("skad.inspection.frame_overlap", "skad.FrameOverlap"))
     def from_overlap(cls, overlap, *, feature=0, bins=60, ax=None, **plot_options):
         """Draw the result of `skad.inspection.frame_overlap`.
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from skad.plotting._curves import CurveDisplay, Kind
+from skad.utils._arguments import Made, checked
 
 __all__ = ["InjectionDisplay"]
 
@@ -68,6 +69,9 @@ class InjectionDisplay(CurveDisplay):
         self.metric = metric
 
     @classmethod
+    @checked(
+        study=Made("skad.inspection.injection_study", "pandas.DataFrame", ("detector", "injected"))
+    )
     def from_study(cls, study, *, metric="max_sic", ax=None, **plot_options):
         """Draw the result of `skad.inspection.injection_study`.
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from skad.plotting._axes import grid_of_axes
+from skad.utils._arguments import Made, checked
 
 __all__ = ["JetImageDisplay"]
 
@@ -86,6 +87,7 @@ class JetImageDisplay:
         return self
 
     @classmethod
+    @checked(images=Made("skad.inspection.jet_images", "skad.JetImages"))
     def from_images(cls, images, *, ax=None, **plot_options):
         """Draw the result of `skad.inspection.jet_images`.
 

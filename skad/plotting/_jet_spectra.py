@@ -2,6 +2,7 @@
 
 from skad.plotting._axes import grid_of_axes
 from skad.plotting._histograms import draw_histograms
+from skad.utils._arguments import Made, checked
 
 __all__ = ["JetSpectraDisplay"]
 
@@ -82,6 +83,7 @@ class JetSpectraDisplay:
         return self
 
     @classmethod
+    @checked(spectra=Made("skad.inspection.jet_spectra", "skad.JetSpectra"))
     def from_spectra(cls, spectra, *, axes=None, **plot_options):
         """Draw the result of `skad.inspection.jet_spectra`.
 

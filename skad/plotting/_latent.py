@@ -1,6 +1,7 @@
 """The latent space of an autoencoder."""
 
 from skad.plotting._axes import get_axes, merge_style
+from skad.utils._arguments import Made, checked
 
 __all__ = ["LatentDisplay"]
 
@@ -80,6 +81,7 @@ class LatentDisplay:
         return self
 
     @classmethod
+    @checked(embedding=Made("skad.inspection.latent_embedding", "skad.LatentEmbedding"))
     def from_embedding(cls, embedding, *, ax=None, **plot_options):
         """Draw the result of `skad.inspection.latent_embedding`.
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from skad.plotting._axes import get_axes
 from skad.plotting._matrix import draw_matrix
+from skad.utils._arguments import Made, checked
 
 __all__ = ["LogPosteriorDisplay"]
 
@@ -84,6 +85,13 @@ class LogPosteriorDisplay:
         return self
 
     @classmethod
+    @checked(
+        posterior=Made(
+            "skad.inspection.log_posterior_test",
+            "pandas.DataFrame",
+            ("sample", "template", "log_posterior", "excess", "chance"),
+        )
+    )
     def from_study(cls, posterior, *, ax=None, **plot_options):
         """Draw the result of `skad.inspection.log_posterior_test`.
 

@@ -8,6 +8,8 @@ import numpy as np
 from skad.metrics import overlap_curve
 from skad.plotting._curves import CurveDisplay, Kind, with_band
 from skad.plotting._scores import as_list, responses
+from skad.plotting._takes import MODELS
+from skad.utils._arguments import checked
 
 __all__ = ["OverlapDisplay"]
 
@@ -168,6 +170,7 @@ class OverlapDisplay(CurveDisplay):
         return display.plot(ax, **plot_options)
 
     @classmethod
+    @checked(cv_results=MODELS)
     def from_cv_results(
         cls,
         cv_results,
@@ -208,10 +211,6 @@ class OverlapDisplay(CurveDisplay):
         -------
         display : OverlapDisplay
         """
-        if "estimator" not in cv_results:
-            raise ValueError(
-                "cv_results lacks 'estimator'; call cross_validate with return_estimator=True."
-            )
         return cls.from_estimator(
             {str(i): estimator for i, estimator in enumerate(cv_results["estimator"])},
             X,

@@ -3,6 +3,7 @@
 import numpy as np
 
 from skad.plotting._axes import check_options, grid_of_axes
+from skad.utils._arguments import Made, checked
 
 __all__ = ["OverlapStudyDisplay"]
 
@@ -111,6 +112,13 @@ class OverlapStudyDisplay:
         return self
 
     @classmethod
+    @checked(
+        study=Made(
+            "skad.inspection.overlap_study",
+            "pandas.DataFrame",
+            ("events", "methods", "seed", "fraction", "shared", "excess", "standard_error"),
+        )
+    )
     def from_study(cls, study, *, ax=None, **plot_options):
         """Draw the result of `skad.inspection.overlap_study`.
 

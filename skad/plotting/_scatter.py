@@ -7,6 +7,8 @@ from sklearn.utils import check_consistent_length
 
 from skad.metrics._checks import check_scores, event_classes
 from skad.plotting._axes import get_axes, merge_style
+from skad.plotting._takes import RATIO
+from skad.utils._arguments import checked
 
 __all__ = ["DensityRatioDisplay", "ScoreScatterDisplay"]
 
@@ -215,6 +217,7 @@ class DensityRatioDisplay(_ScatterDisplay):
         return self
 
     @classmethod
+    @checked(estimator=RATIO)
     def from_estimator(
         cls, estimator, X, y_true=None, *, n_events=5000, signal_label=None,
         background_label=None, random_state=0, ax=None, **plot_options,

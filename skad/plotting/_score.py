@@ -6,6 +6,8 @@ from skad.metrics import anomaly_response, anomaly_threshold, score_histograms
 from skad.plotting._axes import get_axes
 from skad.plotting._histograms import draw_histograms
 from skad.plotting._scores import one_label, score_folds, study_rows
+from skad.plotting._takes import FOLDS, STUDY
+from skad.utils._arguments import checked
 
 __all__ = ["ScoreDisplay"]
 
@@ -229,6 +231,7 @@ class ScoreDisplay:
         return display.plot(ax, **plot_options)
 
     @classmethod
+    @checked(cv_results=FOLDS)
     def from_cv_results(
         cls,
         cv_results,
@@ -289,6 +292,7 @@ class ScoreDisplay:
         )
 
     @classmethod
+    @checked(study=STUDY)
     def from_study(cls, study, *, bins=50, scale="linear", ax=None, **plot_options):
         """Draw the scores that a study kept, of all its seeds together.
 

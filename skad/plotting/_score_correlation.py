@@ -4,6 +4,7 @@ import numpy as np
 
 from skad.plotting._axes import grid_of_axes
 from skad.plotting._matrix import draw_matrix
+from skad.utils._arguments import Made, checked
 
 __all__ = ["ScoreCorrelationDisplay"]
 
@@ -76,6 +77,13 @@ class ScoreCorrelationDisplay:
         return self
 
     @classmethod
+    @checked(
+        correlation=Made(
+            "skad.inspection.score_correlation",
+            "pandas.DataFrame",
+            ("events", "method_a", "method_b", "correlation"),
+        )
+    )
     def from_study(cls, correlation, *, ax=None, **plot_options):
         """Draw the result of `skad.inspection.score_correlation`.
 

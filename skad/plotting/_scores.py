@@ -54,13 +54,6 @@ def study_rows(study):
 
     The name joins the columns that tell its trainings apart, the seeds left out.
     """
-    if "scores" not in study.columns:
-        raise ValueError(
-            f"the study has no column 'scores'; run it with keep_scores=True. It has "
-            f"{list(study.columns)}."
-        )
-    if study.empty:
-        raise ValueError("the study has no rows.")
     keys = [c for c in ("detector", "frame", "injected") if c in study.columns]
     keys = [c for c in keys if study[c].nunique() > 1] or keys[:1]
     for _, row in study.iterrows():
@@ -113,12 +106,6 @@ def named_scores(scores, name, n_events):
 
 def score_folds(cv_results, X, *others, signal_label=None):
     """Yield the scores of the test part of every fold, with its rows of `others`."""
-    missing = {"estimator", "indices"} - set(cv_results)
-    if missing:
-        raise ValueError(
-            f"cv_results lacks {sorted(missing)}; call cross_validate with return_estimator=True "
-            "and return_indices=True."
-        )
     train, test = cv_results["indices"]["train"][0], cv_results["indices"]["test"][0]
     largest = max(np.max(train), np.max(test))
     if largest >= len(X):

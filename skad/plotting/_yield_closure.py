@@ -3,6 +3,7 @@
 import numpy as np
 
 from skad.plotting._axes import get_axes
+from skad.utils._arguments import Made, checked
 
 __all__ = ["YieldClosureDisplay"]
 
@@ -91,6 +92,13 @@ class YieldClosureDisplay:
         return self
 
     @classmethod
+    @checked(
+        closure=Made(
+            "skad.inspection.yield_closure",
+            "pandas.DataFrame",
+            ("estimate", "threshold", "efficiency", "ratio", "ratio_error", "truth_error"),
+        )
+    )
     def from_study(cls, closure, *, ax=None, **plot_options):
         """Draw the result of `skad.inspection.yield_closure`.
 

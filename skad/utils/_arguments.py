@@ -1,7 +1,8 @@
 """Arguments of functions: what each may be, checked before anything is computed.
 
 Options go through scikit-learn's own checks, which name parameter, allowed and got; arrays of
-numbers through `Numbers`, which says the same of their shape and contents.
+numbers through `Numbers`, which says the same of their shape and contents; results of other
+functions through `Made`, which also says which function makes the right one.
 """
 
 import functools
@@ -11,10 +12,24 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
+from skad.exceptions import MissingColumnError
 from skad.utils import _sklearn as sk
 
-__all__ = ["COUNT", "MOST", "POSITIVE", "PROBABILITY", "Numbers", "checked"]
+__all__ = [
+    "COUNT",
+    "EVENTS",
+    "MOST",
+    "POSITIVE",
+    "PROBABILITY",
+    "Events",
+    "Having",
+    "Made",
+    "Numbers",
+    "checked",
+]
 
 # Events in a bin: above, float64 does not count them one by one, nor NumPy draw them.
 MOST = 1e15
@@ -76,6 +91,87 @@ class Numbers:
         return array
 
 
+@dataclass(frozen=True)
+class Made:
+    """What another function has made.
+
+    The kind is known by its name, as rooms on one line do not import each other.
+
+    Parameters
+    ----------
+    by : str
+        The call that returns one.
+    kind : str
+        Name of the class behind that of the package: "skad.BumpHunt", "pandas.DataFrame".
+    holds : tuple of str, default=()
+        Columns of a table, which must have rows, or keys of a dict.
+    """
+
+    by: str
+    kind: str
+    holds: tuple[str, ...] = ()
+
+    def read(self, value, name):
+        """Return the value, or raise an error that names the parameter."""
+        package, _, kind = self.kind.rpartition(".")
+        must = f"{name} must be the {kind} that {self.by} returns"
+        known = {(c.__module__.partition(".")[0], c.__name__) for c in type(value).__mro__}
+        if (package, kind) not in known:
+            raise TypeError(f"{must}; got {_kind(value)}.")
+        missing = [key for key in self.holds if key not in value]
+        if missing:
+            raise MissingColumnError(f"{must}; it lacks {missing} and has {list(value)}.")
+        if self.holds and not len(value):
+            raise ValueError(f"{must}; it has no rows.")
+        if hasattr(value, "fit"):
+            try:
+                check_is_fitted(value)
+            except NotFittedError:
+                raise NotFittedError(f"{must}; it is not fitted. Call its fit first.") from None
+        return value
+
+
+@dataclass(frozen=True)
+class Having:
+    """An object that has methods.
+
+    Parameters
+    ----------
+    what : str
+        Which objects have them.
+    methods : tuple of str
+    """
+
+    what: str
+    methods: tuple[str, ...]
+
+    def read(self, value, name):
+        """Return the value, or raise an error that names the parameter."""
+        missing = [method for method in self.methods if not hasattr(value, method)]
+        if missing or isinstance(value, type):
+            lacking = f", which lacks {missing}" if missing else ""
+            raise TypeError(f"{name} must be {self.what}; got {_kind(value)}{lacking}.")
+        return value
+
+
+@dataclass(frozen=True)
+class Events:
+    """Something that has one entry, or row, for each event; what is in it is not looked at."""
+
+    def read(self, value, name):
+        """Return the value, or raise an error that names the parameter."""
+        is_other = isinstance(value, (str, bytes, dict, set, type)) or sparse.issparse(value)
+        if is_other or not (hasattr(value, "__len__") or np.ndim(value)) or np.shape(value) == ():
+            raise TypeError(
+                f"{name} must be an array, a DataFrame or a list with one entry for each event; "
+                f"got {_kind(value)}."
+            )
+        return value
+
+
+EVENTS = Events()
+
+
 def _converted(value, name):
     is_frame = hasattr(value, "to_numpy")
     if value is None or sparse.issparse(value) or isinstance(value, (str, bytes, dict, set)):
@@ -94,6 +190,8 @@ def _converted(value, name):
 
 
 def _kind(value):
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
     return "None" if value is None else f"an object of type {type(value).__name__}"
 
 
@@ -102,22 +200,28 @@ def checked(**rules):
 
     Parameters
     ----------
-    **rules : Numbers or list
-        `Numbers` for arrays, which the function then gets as float64 arrays (None stays where it
-        is the default); else a list of constraints as in ``_parameter_constraints``.
+    **rules : Numbers, Made, Having, Events or list
+        `Numbers` for arrays, which the function then gets as float64 arrays; `Made`, `Having` and
+        `Events` for objects (None stays where it is the default); else a list of constraints as in
+        ``_parameter_constraints``.
     """
-    arrays = {name: rule for name, rule in rules.items() if isinstance(rule, Numbers)}
-    options = {name: rule for name, rule in rules.items() if name not in arrays}
+    options = {name: rule for name, rule in rules.items() if isinstance(rule, list)}
+    readers = {name: rule for name, rule in rules.items() if name not in options}
+    arrays = {name: rule for name, rule in readers.items() if isinstance(rule, Numbers)}
 
     def decorate(function):
         signature = inspect.signature(function)
-        checks_options = sk.validate_params(options, prefer_skip_nested_validation=True)(function)
+        checks_options = function
+        if options:
+            checks_options = sk.validate_params(options, prefer_skip_nested_validation=True)(
+                function
+            )
 
         @functools.wraps(function)
         def wrapper(*args, **kwargs):
             given = signature.bind(*args, **kwargs)
             values = given.arguments
-            for name, rule in arrays.items():
+            for name, rule in readers.items():
                 is_left_out = values.get(name) is None and (
                     name not in values or signature.parameters[name].default is None
                 )

@@ -1,0 +1,24 @@
+"""What several displays are made from."""
+
+from skad.utils._arguments import Having, Made
+
+__all__ = ["FOLDS", "HUNT", "MODELS", "RATIO", "STUDY"]
+
+_CROSS = "sklearn.model_selection.cross_validate"
+
+FOLDS = Made(
+    f"{_CROSS}(..., return_estimator=True, return_indices=True)",
+    "builtins.dict",
+    ("estimator", "indices"),
+)
+MODELS = Made(f"{_CROSS}(..., return_estimator=True)", "builtins.dict", ("estimator",))
+HUNT = Made("skad.search.BumpHunt(detector, windows).fit(X)", "skad.BumpHunt")
+RATIO = Having(
+    "a fitted ANODE or ResidualANODE, as skad.resonant.ANODE(...).fit(X) returns it",
+    ("density_ratio", "log_background_density"),
+)
+STUDY = Made(
+    "skad.inspection.coordinate_study or injection_study with keep_scores=True",
+    "pandas.DataFrame",
+    ("scores", "truth"),
+)
