@@ -13,7 +13,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import cross_validate
 from sklearn.preprocessing import StandardScaler
 
-from skad import datasets, detectors, inspection, plotting, search
+from skad import datasets, density, detectors, inspection, plotting, resonant, search
 
 matplotlib.use("Agg")
 
@@ -23,16 +23,16 @@ X = np.exp(0.4 * rng.normal(size=(N, 2))) + 0.1
 y = rng.permutation(np.arange(N) % 2)
 score = rng.normal(size=N) + y
 scores = {"a": score, "b": score + rng.normal(size=N)}
+weight = rng.uniform(0.5, 2, N)
 mass = 1 + rng.exponential(1, N)
 jets = np.abs(rng.normal(size=(20, 12))) + np.tile([9.0, 0, 0, 0], 3)
 scaler = StandardScaler().fit(X)
-forest = IsolationForest(n_estimators=5, random_state=0).fit(X)
 mixture = GaussianMixture(random_state=0).fit(X)
 samples = {"a": rng.normal(size=(N, 2)), "b": rng.normal(size=(N, 2))}
 folds = cross_validate(
-    IsolationForest(n_estimators=5, random_state=0), X, cv=2, return_estimator=True,
-    return_indices=True, scoring=lambda estimator, X: 0.0,
+    GaussianMixture(random_state=0), X, cv=2, return_estimator=True, return_indices=True,
 )  # fmt: skip
+folds = {name: folds[name] for name in ("estimator", "indices")}
 study = inspection.coordinate_study(
     {"mixture": GaussianMixture()}, {"x": None, "z": StandardScaler()}, X, y, n_seeds=2,
     random_state=0, min_background_events=5, keep_scores=True,
@@ -48,16 +48,10 @@ hunt = search.BumpHunt(
     IsolationForest(n_estimators=5), [(3.3, 3.7)], efficiencies=(1.0,), n_folds=2, n_parameters=3,
     random_state=0,
 ).fit(resonance)  # fmt: skip
-
-
-class Ratio:
-    """Has what the display of a density ratio reads."""
-
-    def log_background_density(self, X):
-        return -np.square(X).sum(axis=1)
-
-    def density_ratio(self, X):
-        return np.exp(0.1 * X[:, 0])
+anode = resonant.ANODE(
+    *2 * [density.FlowDensity("maf", max_epochs=1)], region=(3.3, 3.7), random_state=0,
+).fit(resonance)  # fmt: skip
+inside = resonance[(resonance[:, 0] > 3.3) & (resonance[:, 0] < 3.7)][:200]
 
 
 def drawn(method):
@@ -77,7 +71,7 @@ def drawn(method):
 closure = inspection.template_closure(samples, X, n_seeds=2, random_state=0)
 of_scores = {"y_true": y, "scores": scores}
 of_folds = {"cv_results": folds, "X": X}
-of_models = {"a": forest, "b": mixture}
+of_models = {"a": mixture, "b": GaussianMixture(2, random_state=0).fit(X)}
 # Ordinary arguments by method; the objects and arrays among them are varied.
 ARGUMENTS = {
     "BreakdownDisplay.from_test": {
@@ -98,16 +92,23 @@ ARGUMENTS = {
     "DecorrelationDisplay.from_estimator": {
         "estimators": of_models, "X": X, "y_true": y, "mass": mass,
     },
-    "DecorrelationDisplay.from_predictions": {**of_scores, "mass": mass},
-    "DensityRatioDisplay.from_estimator": {"estimator": Ratio(), "X": X, "y_true": y},
+    "DecorrelationDisplay.from_predictions": {**of_scores, "mass": mass, "bins": 5},
+    "DensityRatioDisplay.from_estimator": {
+        "estimator": anode, "X": inside, "y_true": y[: len(inside)],
+        "n_events": 50, "random_state": 0,
+    },
     "FeatureDisplay.from_histograms": {
         "histograms": inspection.feature_histograms(samples, reference="a", bins=5)
     },
     "FrameDisplay.from_overlap": {"overlap": of_frames},
-    "FrameDisplay.from_predictions": {"coordinates": samples, "scores": scores},
-    "FrameHistogramDisplay.from_frames": {"frames": {"z": scaler}, "X": X, "y_true": y},
-    "FrameHistogramDisplay.from_overlap": {"overlap": of_frames},
-    "InjectionDisplay.from_study": {"study": injected},
+    "FrameDisplay.from_predictions": {
+        "coordinates": samples, "scores": scores, "fraction": 0.1,
+    },
+    "FrameHistogramDisplay.from_frames": {
+        "frames": {"z": scaler}, "X": X, "y_true": y, "feature": 0, "bins": 5,
+    },
+    "FrameHistogramDisplay.from_overlap": {"overlap": of_frames, "feature": 0, "bins": 5},
+    "InjectionDisplay.from_study": {"study": injected, "metric": "max_sic"},
     "JetImageDisplay.from_images": {"images": inspection.jet_images({"jets": jets}, bins=8)},
     "JetSpectraDisplay.from_spectra": {"spectra": inspection.jet_spectra({"jets": jets}, bins=5)},
     "LatentDisplay.from_embedding": {
@@ -120,30 +121,39 @@ ARGUMENTS = {
             samples, X, classifier=LogisticRegression(), n_seeds=2, random_state=0
         )
     },
-    "MassSculptingDisplay.from_estimator": {"estimator": forest, "X": X, "mass": mass},
-    "MassSculptingDisplay.from_predictions": {"mass": mass, "scores": score},
+    "MassSculptingDisplay.from_estimator": {"estimator": mixture, "X": X, "mass": mass},
+    "MassSculptingDisplay.from_predictions": {
+        "mass": mass, "scores": score, "fractions": np.array([1.0, 0.2]), "bins": 5,
+        "sample_weight": weight,
+    },
     "OverlapDisplay.from_cv_results": of_folds,
     "OverlapDisplay.from_estimator": {"estimators": of_models, "X": X},
-    "OverlapDisplay.from_predictions": {"scores": scores},
+    "OverlapDisplay.from_predictions": {
+        "scores": scores, "fractions": np.array([0.1, 0.5]), "sample_weight": weight,
+    },
     "OverlapStudyDisplay.from_study": {"study": inspection.overlap_study(y, scores)},
-    "ROCDisplay.from_cv_results": {**of_folds, "y": y},
-    "ROCDisplay.from_estimator": {"estimator": forest, "X": X, "y": y},
-    "ROCDisplay.from_predictions": of_scores,
-    "ROCDisplay.from_study": {"study": study},
+    "ROCDisplay.from_cv_results": {**of_folds, "y": y, "sample_weight": weight},
+    "ROCDisplay.from_estimator": {"estimator": mixture, "X": X, "y": y},
+    "ROCDisplay.from_predictions": {**of_scores, "sample_weight": weight},
+    "ROCDisplay.from_study": {"study": study, "min_background_events": 5},
     "SICDisplay.from_cv_results": {**of_folds, "y": y},
     "SICDisplay.from_estimator": {"estimator": of_models, "X": X, "y": y},
-    "SICDisplay.from_predictions": of_scores,
+    "SICDisplay.from_predictions": {**of_scores, "min_background_events": 5},
     "SICDisplay.from_study": {"study": study},
     "ScoreCorrelationDisplay.from_study": {
         "correlation": inspection.score_correlation(y, scores)
     },
     "ScoreDisplay.from_cv_results": {**of_folds, "y": y},
-    "ScoreDisplay.from_estimator": {"estimator": forest, "X": X, "y": y},
-    "ScoreDisplay.from_predictions": {"y_true": y, "scores": score},
-    "ScoreDisplay.from_study": {"study": study[study["frame"] == "x"]},
+    "ScoreDisplay.from_estimator": {"estimator": mixture, "X": X, "y": y},
+    "ScoreDisplay.from_predictions": {
+        "y_true": y, "scores": score, "bins": 5, "scale": "linear", "threshold": 1.0,
+    },
+    "ScoreDisplay.from_study": {
+        "study": study[study["frame"] == "x"], "bins": 5, "scale": "linear",
+    },
     "ScoreMassDisplay.from_estimator": {"estimators": of_models, "X": X, "mass": mass},
-    "ScoreMassDisplay.from_predictions": {"mass": mass, "scores": scores},
-    "ScoreScatterDisplay.from_predictions": of_scores,
+    "ScoreMassDisplay.from_predictions": {"mass": mass, "scores": scores, "bins": 5},
+    "ScoreScatterDisplay.from_predictions": {**of_scores, "n_events": 50, "random_state": 0},
     "YieldClosureDisplay.from_study": {
         "closure": inspection.yield_closure(
             y, score, {"b": search.importance_background(np.exp(score), np.array([1.0, 2.0]))}

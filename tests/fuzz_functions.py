@@ -295,6 +295,9 @@ ALLOWED = {
     },
     ("split_constituents", "X", frozenset(_NO_NUMBER)): _EACH,
     ("wrap_angle", "phi", frozenset(_NO_NUMBER)): _EACH,
+    ("FrameHistogramDisplay.from_frames", "frames", frozenset({"first is None"})): "the identity",
+    ("ScoreDisplay.from_predictions", "y_true", frozenset({"none at all"})): "documented: all",
+    ("ScoreScatterDisplay.from_predictions", "y_true", frozenset({"none at all"})): "documented",
 }  # fmt: skip
 
 

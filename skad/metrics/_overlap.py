@@ -200,7 +200,7 @@ def overlap_curve(*scores, fractions=None, sample_weight=None):
     (array([0.23, 0.49]), array([0.04, 0.02]))
     """
     if fractions is None:
-        n_events = len(scores[0]) if scores else 1
+        n_events = len(check_scores(scores[0])) if scores else 1
         fractions = np.geomspace(min(max(10 / n_events, 1e-3), 0.5), 1, 30)
     fractions = np.atleast_1d(check_fraction(fractions, name="fractions"))
     shared, chance = _shared_and_chance(scores, fractions, sample_weight)

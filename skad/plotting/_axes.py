@@ -2,9 +2,13 @@
 
 import numpy as np
 
+from skad.utils._arguments import Made
 from skad.utils._optional import import_optional
 
-__all__ = ["check_options", "draw_legend", "get_axes", "grid_of_axes", "merge_style"]
+__all__ = ["check_options", "draw_legend", "get_axes", "given_axes", "grid_of_axes", "merge_style"]
+
+
+_AXES = Made("matplotlib.pyplot.subplots()", "matplotlib.Axes")
 
 
 def get_axes(ax, display):
@@ -14,7 +18,7 @@ def get_axes(ax, display):
     )
     if ax is None:
         _, ax = pyplot.subplots(layout="constrained")
-    return ax, ax.figure
+    return _AXES.read(ax, "ax"), ax.figure
 
 
 def grid_of_axes(axes, n, display, *, width, height, n_columns=3, **options):
@@ -36,10 +40,18 @@ def grid_of_axes(axes, n, display, *, width, height, n_columns=3, **options):
         for spare in axes.ravel()[n:]:
             spare.remove()
         return axes.ravel()[:n], figure
-    axes = np.ravel(axes)
+    axes = given_axes(axes)
     if len(axes) != n:
         raise ValueError(f"axes must hold {n} axes, one for each panel; got {len(axes)}.")
     return axes, axes[0].figure
+
+
+def given_axes(axes):
+    """Return the axes that a user gives, an array of any shape or a sequence, in a flat array."""
+    axes = np.ravel(np.asarray(axes, dtype=object))
+    for i, ax in enumerate(axes):
+        _AXES.read(ax, f"axes[{i}]")
+    return axes
 
 
 def merge_style(artist, *styles):

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import norm
 
-from skad.plotting._axes import draw_legend
+from skad.plotting._axes import draw_legend, given_axes
 from skad.plotting._bump_hunt_spectrum import BumpHuntSpectrum
 from skad.plotting._labels import axis_label, unit_of
 from skad.plotting._takes import HUNT
@@ -165,7 +165,7 @@ class BumpHuntDisplay:
         """
         scanned = self._has_scan()
         n_axes = 2 * len(self.spectra) + scanned
-        axes = self._new_axes(scanned) if axes is None else np.ravel(axes)
+        axes = self._new_axes(scanned) if axes is None else given_axes(axes)
         if len(axes) != n_axes:
             raise ValueError(
                 f"axes must hold {n_axes} axes, spectrum and pulls of every spectrum"

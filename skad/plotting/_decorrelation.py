@@ -3,6 +3,7 @@
 from skad.metrics import decorrelation_curve
 from skad.plotting._curves import CurveDisplay, Kind
 from skad.plotting._scores import each_signal, joined, named_scores, responses
+from skad.utils._arguments import EVENTS, checked
 
 __all__ = ["DecorrelationDisplay"]
 
@@ -124,6 +125,7 @@ class DecorrelationDisplay(CurveDisplay):
         )
 
     @classmethod
+    @checked(y_true=EVENTS)
     def from_predictions(
         cls, y_true, scores, mass, *, background_efficiencies=None, bins=20, sample_weight=None,
         signal_label=None, background_label=None, name=None, ax=None, aggregate=None,

@@ -12,7 +12,7 @@ from skad.plotting._scores import (
     study_rows,
 )
 from skad.plotting._takes import FOLDS, STUDY
-from skad.utils._arguments import checked
+from skad.utils._arguments import EVENTS, Events, checked
 
 __all__ = ["EfficiencyCurveDisplay"]
 
@@ -88,6 +88,7 @@ class EfficiencyCurveDisplay(CurveDisplay):
         )
 
     @classmethod
+    @checked(y_true=EVENTS)
     def from_predictions(
         cls,
         y_true,
@@ -140,7 +141,7 @@ class EfficiencyCurveDisplay(CurveDisplay):
         return display.plot(ax, aggregate=aggregate, **plot_options)
 
     @classmethod
-    @checked(cv_results=FOLDS)
+    @checked(cv_results=FOLDS, X=EVENTS, y=Events(like="X"), sample_weight=Events(like="X"))
     def from_cv_results(
         cls,
         cv_results,

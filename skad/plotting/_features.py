@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skad.plotting._axes import merge_style
+from skad.plotting._axes import given_axes, merge_style
 from skad.plotting._histograms import draw_histograms
 from skad.plotting._labels import axis_label
 from skad.utils._arguments import Made, checked
@@ -120,6 +120,7 @@ class FeatureDisplay:
                 squeeze=False, sharex="col", height_ratios=[3, 1][:rows],
             )  # fmt: skip
             return axes, figure
+        given_axes(axes)
         axes = np.atleast_2d(np.asarray(axes, dtype=object))
         if axes.shape != (rows, n):
             raise ValueError(

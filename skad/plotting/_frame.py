@@ -7,7 +7,7 @@ import numpy as np
 from skad.metrics import most_anomalous
 from skad.plotting._axes import grid_of_axes, merge_style
 from skad.plotting._labels import axis_label
-from skad.utils._arguments import Made, checked
+from skad.utils._arguments import Made, Numbers, checked
 from skad.utils._columns import resolve_columns
 
 __all__ = ["FrameDisplay"]
@@ -206,7 +206,14 @@ class FrameDisplay:
         chosen, labels = {}, {}
         for frame, events in coordinates.items():
             names = _names(events) or feature_names
-            n_features = np.shape(events)[1]
+            values = Numbers(ndim=2).read(events, f"coordinates[{frame!r}]")
+            for other, rows in selected.items():
+                if len(rows) != len(values):
+                    raise ValueError(
+                        f"coordinates[{frame!r}] and scores[{other!r}] must be of the same events; "
+                        f"got {len(values)} and {len(rows)}."
+                    )
+            n_features = values.shape[1]
             positions = resolve_columns(
                 features,
                 None if names is None else [str(n) for n in names],
@@ -215,7 +222,7 @@ class FrameDisplay:
             )
             if len(positions) != 2:
                 raise ValueError(f"features must name two columns; got {features!r}.")
-            chosen[frame] = np.asarray(events, dtype=np.float64)[:, positions]
+            chosen[frame] = values[:, positions]
             shown = [f"$x_{{{p + 1}}}$" if names is None else str(names[p]) for p in positions]
             labels[frame] = tuple(shown)
         return cls(coordinates=chosen, selected=selected, fraction=fraction, feature_names=labels)

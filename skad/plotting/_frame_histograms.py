@@ -1,15 +1,19 @@
 """One feature in several coordinate frames, with the rarest events of every frame marked."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from skad.metrics._checks import event_classes
 from skad.plotting._axes import grid_of_axes
 from skad.plotting._histograms import draw_histograms
 from skad.plotting._labels import axis_label
-from skad.utils._arguments import Made, checked
+from skad.utils._arguments import EVENTS, Events, Having, Made, Numbers, checked
 from skad.utils._columns import resolve_columns
 
 __all__ = ["FrameHistogramDisplay"]
+
+_TRANSFORMER = Having("None or a transformer, as those of skad.coordinates", ("fit", "transform"))
 
 
 class FrameHistogramDisplay:
@@ -150,6 +154,7 @@ class FrameHistogramDisplay:
         return display.plot(ax, **plot_options)
 
     @classmethod
+    @checked(X=EVENTS, y_true=Events(like="X"))
     def from_frames(
         cls, frames, X, y_true=None, *, feature=0, bins=60, signal_label=None,
         background_label=None, ax=None, **plot_options,
@@ -187,7 +192,15 @@ class FrameHistogramDisplay:
             classes = event_classes(y_true, signal_label, background_label)
         names = list(X.columns) if hasattr(X, "columns") else None
         edges, density, labels = {}, {}, {}
+        if not isinstance(frames, Mapping) or not frames:
+            raise TypeError(
+                "frames must be a dict of names to transformers, with at least one, such as "
+                f"{{'log': LogTransformer()}}; got {frames!r:.60}."
+            )
         for frame, transformer in frames.items():
+            is_name = isinstance(transformer, str) and transformer == "passthrough"
+            if transformer is not None and not is_name:
+                _TRANSFORMER.read(transformer, f"frames[{frame!r}]")
             transformer = fitted_on(transformer, X)
             moved = transformer is not None and not isinstance(transformer, str)
             events = transformer.transform(X) if moved else X
@@ -204,7 +217,7 @@ class FrameHistogramDisplay:
 
 def _column(events, feature, names, frame):
     """Return the values of a feature in a frame, and its label."""
-    values = np.asarray(events, dtype=np.float64)
+    values = Numbers(ndim=2).read(events, f"X in the frame {frame!r}")
     position = resolve_columns(feature, names, values.shape[1], parameter="feature")[0]
     shown = f"$x_{{{position + 1}}}$" if names is None else str(names[position])
     return values[:, position], f"{frame}: {shown}"

@@ -7,7 +7,7 @@ import numpy as np
 
 from skad.metrics import overlap_curve
 from skad.plotting._curves import CurveDisplay, Kind, with_band
-from skad.plotting._scores import as_list, responses
+from skad.plotting._scores import as_list, fold_estimators, responses
 from skad.plotting._takes import MODELS
 from skad.utils._arguments import checked
 
@@ -212,7 +212,7 @@ class OverlapDisplay(CurveDisplay):
         display : OverlapDisplay
         """
         return cls.from_estimator(
-            {str(i): estimator for i, estimator in enumerate(cv_results["estimator"])},
+            {str(i): estimator for i, estimator in enumerate(fold_estimators(cv_results))},
             X,
             fractions=fractions,
             sample_weight=sample_weight,

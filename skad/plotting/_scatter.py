@@ -9,6 +9,7 @@ from skad.metrics._checks import check_scores, event_classes
 from skad.plotting._axes import get_axes, merge_style
 from skad.plotting._takes import RATIO
 from skad.utils._arguments import checked
+from skad.utils._children import rows_of
 
 __all__ = ["DensityRatioDisplay", "ScoreScatterDisplay"]
 
@@ -136,6 +137,8 @@ class ScoreScatterDisplay(_ScatterDisplay):
             score = check_scores(score, name=f"scores[{name!r}]")
             if np.ptp(score) == 0:
                 raise ValueError(f"scores[{name!r}] is the same for all {len(score)} events.")
+            # Else the squares of very large or small scores leave the range of float64.
+            score = score / np.abs(score).max()
             values.append((score - score.mean()) / score.std())
         classes = _classes(y_true, values, signal_label, background_label)
         correlation = {
@@ -252,7 +255,7 @@ class DensityRatioDisplay(_ScatterDisplay):
         log_density = estimator.log_background_density(X)
         there = np.isfinite(log_density)
         ratio = np.zeros(len(log_density))
-        ratio[there] = estimator.density_ratio(X[there])
+        ratio[there] = estimator.density_ratio(rows_of(X, there))
         values = [log_density, ratio]
         classes = {
             kind: np.flatnonzero(rows & there)

@@ -7,7 +7,7 @@ from skad.plotting._axes import get_axes
 from skad.plotting._histograms import draw_histograms
 from skad.plotting._scores import one_label, score_folds, study_rows
 from skad.plotting._takes import FOLDS, STUDY
-from skad.utils._arguments import checked
+from skad.utils._arguments import EVENTS, Events, checked
 
 __all__ = ["ScoreDisplay"]
 
@@ -107,6 +107,12 @@ class ScoreDisplay:
         self.ax_.set_xscale(self.scale)
         if log:
             positive = np.concatenate([h[h > 0] for h in self.density.values()])
+            if not len(positive):
+                raise ValueError(
+                    "log=True needs a density above zero, and the scores spread so far that none "
+                    f"is: {self.edges[0]:.3g} to {self.edges[-1]:.3g}. Pass log=False, or bins as "
+                    "edges."
+                )
             self.ax_.set(yscale="log")
             self.ax_.set_ylim(positive.min() / 2, positive.max() * 2)
         else:
@@ -231,7 +237,7 @@ class ScoreDisplay:
         return display.plot(ax, **plot_options)
 
     @classmethod
-    @checked(cv_results=FOLDS)
+    @checked(cv_results=FOLDS, X=EVENTS, y=Events(like="X"), sample_weight=Events(like="X"))
     def from_cv_results(
         cls,
         cv_results,

@@ -3,6 +3,7 @@
 from skad.metrics import score_profile
 from skad.plotting._curves import CurveDisplay, Kind
 from skad.plotting._scores import named_scores, responses
+from skad.utils._arguments import EVENTS, checked
 
 __all__ = ["ScoreMassDisplay"]
 
@@ -96,6 +97,7 @@ class ScoreMassDisplay(CurveDisplay):
         )
 
     @classmethod
+    @checked(mass=EVENTS)
     def from_predictions(
         cls, mass, scores, *, bins=20, sample_weight=None, name=None, ax=None, aggregate=None,
         **plot_options,

@@ -6,11 +6,13 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from skad.metrics import anomaly_response
+from skad.utils._arguments import EVENTS
 from skad.utils._children import rows_of
 
 __all__ = [
     "as_list",
     "each_signal",
+    "fold_estimators",
     "joined",
     "named_scores",
     "one_label",
@@ -88,6 +90,7 @@ def named_scores(scores, name, n_events):
         scores = {name: scores}
     trainings, names = [], []
     for key, values in scores.items():
+        EVENTS.read(values, "scores" if key is None else f"scores[{key!r}]")
         shape = np.shape(values)
         # A column of scores stands for one training, as everywhere in scikit-learn.
         if len(shape) == 2 and shape != (n_events, 1):
@@ -104,18 +107,29 @@ def named_scores(scores, name, n_events):
     return trainings, names[0] if len(scores) == 1 else names, len(trainings) > len(scores)
 
 
+def fold_estimators(cv_results):
+    """Return the fitted estimators of a cross-validation."""
+    estimators = cv_results["estimator"]
+    if not isinstance(estimators, (list, tuple)):
+        raise TypeError(
+            "cv_results['estimator'] must be the list of fitted estimators that cross_validate "
+            f"returns with return_estimator=True; got an object of type "
+            f"{type(estimators).__name__}."
+        )
+    return estimators
+
+
 def score_folds(cv_results, X, *others, signal_label=None):
     """Yield the scores of the test part of every fold, with its rows of `others`."""
     train, test = cv_results["indices"]["train"][0], cv_results["indices"]["test"][0]
+    estimators = fold_estimators(cv_results)
     largest = max(np.max(train), np.max(test))
     if largest >= len(X):
         raise ValueError(
             f"X has {len(X)} events, but cv_results refers to event {largest}; "
             "pass the X of cross_validate."
         )
-    for estimator, index in zip(
-        cv_results["estimator"], cv_results["indices"]["test"], strict=True
-    ):
+    for estimator, index in zip(estimators, cv_results["indices"]["test"], strict=True):
         scores = anomaly_response(
             estimator, rows_of(X, index), signal_label=one_label(signal_label)
         )

@@ -156,12 +156,20 @@ class Having:
 
 @dataclass(frozen=True)
 class Events:
-    """Something that has one entry, or row, for each event; what is in it is not looked at."""
+    """Something that has one entry, or row, for each event; what is in it is not looked at.
+
+    Parameters
+    ----------
+    like : str, default=None
+        Name of another parameter of as many events.
+    """
+
+    like: str | None = None
 
     def read(self, value, name):
         """Return the value, or raise an error that names the parameter."""
         is_other = isinstance(value, (str, bytes, dict, set, type)) or sparse.issparse(value)
-        if is_other or not (hasattr(value, "__len__") or np.ndim(value)) or np.shape(value) == ():
+        if is_other or not hasattr(value, "__len__") or getattr(value, "shape", None) == ():
             raise TypeError(
                 f"{name} must be an array, a DataFrame or a list with one entry for each event; "
                 f"got {_kind(value)}."
@@ -207,7 +215,7 @@ def checked(**rules):
     """
     options = {name: rule for name, rule in rules.items() if isinstance(rule, list)}
     readers = {name: rule for name, rule in rules.items() if name not in options}
-    arrays = {name: rule for name, rule in readers.items() if isinstance(rule, Numbers)}
+    lengths = {name: rule.like for name, rule in readers.items() if getattr(rule, "like", None)}
 
     def decorate(function):
         signature = inspect.signature(function)
@@ -227,9 +235,9 @@ def checked(**rules):
                 )
                 if not is_left_out:
                     values[name] = rule.read(values[name], name)
-            for name, rule in arrays.items():
-                if rule.like is not None and values.get(name) is not None:
-                    _check_length(values, name, rule.like)
+            for name, other in lengths.items():
+                if values.get(name) is not None:
+                    _check_length(values, name, other)
             return checks_options(*given.args, **given.kwargs)
 
         return wrapper
@@ -240,6 +248,6 @@ def checked(**rules):
 def _check_length(values, name, other):
     if len(values[name]) != len(values[other]):
         raise ValueError(
-            f"{name} must hold one number for each of {other}; got {len(values[name])} for "
+            f"{name} must hold one entry for each of {other}; got {len(values[name])} for "
             f"{len(values[other])}."
         )
