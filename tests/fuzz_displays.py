@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import warnings
 
 import matplotlib
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.model_selection import cross_validate
 from sklearn.preprocessing import StandardScaler
 
 from skad import datasets, density, detectors, inspection, plotting, resonant, search
+from skad.exceptions import LowStatisticsWarning
 
 matplotlib.use("Agg")
 
@@ -48,9 +50,15 @@ hunt = search.BumpHunt(
     IsolationForest(n_estimators=5), [(3.3, 3.7)], efficiencies=(1.0,), n_folds=2, n_parameters=3,
     random_state=0,
 ).fit(resonance)  # fmt: skip
-anode = resonant.ANODE(
-    *2 * [density.FlowDensity("maf", max_epochs=1)], region=(3.3, 3.7), random_state=0,
-).fit(resonance)  # fmt: skip
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", LowStatisticsWarning)
+    breakdown = inspection.breakdown_test(
+        detectors.CWoLaDetector(LogisticRegression(), cv=2), X, y, fraction=0.1,
+        n_trainings=2, random_state=0,
+    )  # fmt: skip
+    anode = resonant.ANODE(
+        *2 * [density.FlowDensity("maf", max_epochs=1)], region=(3.3, 3.7), random_state=0,
+    ).fit(resonance)  # fmt: skip
 inside = resonance[(resonance[:, 0] > 3.3) & (resonance[:, 0] < 3.7)][:200]
 
 
@@ -74,12 +82,7 @@ of_folds = {"cv_results": folds, "X": X}
 of_models = {"a": mixture, "b": GaussianMixture(2, random_state=0).fit(X)}
 # Ordinary arguments by method; the objects and arrays among them are varied.
 ARGUMENTS = {
-    "BreakdownDisplay.from_test": {
-        "test": inspection.breakdown_test(
-            detectors.CWoLaDetector(LogisticRegression(), cv=2), X, y, fraction=0.1,
-            n_trainings=2, random_state=0,
-        )
-    },
+    "BreakdownDisplay.from_test": {"test": breakdown},
     "BumpHuntDisplay.from_estimator": {"hunt": hunt},
     "BumpHuntSpectrum.from_hunt": {"hunt": hunt, "row": 0},
     "ClosureAUCDisplay.from_study": {

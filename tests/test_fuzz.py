@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fast_estimators import fast_estimators
 from fuzz import Judge
+from fuzz_displays import DISPLAYS, methods
 from fuzz_estimators import CASES, fuzz_estimator
 from fuzz_functions import CALLS, OWN_TESTS, fuzz_function, public_functions
 
@@ -39,6 +40,7 @@ def test_every_function_estimator_and_case_is_there():
     fuzzed = {name.partition(",")[0].partition(" of ")[0] for name in CALLS}
     missing = set(public_functions()) - fuzzed - set(OWN_TESTS)
     assert not missing, f"give {missing} ordinary arguments in CALLS of tests/fuzz_functions.py"
+    assert set(methods()) == set(DISPLAYS), "see ARGUMENTS of tests/fuzz_displays.py"
     assert {name for name, _ in all_estimators()} == set(ESTIMATORS)
     assert len(CASES) > 40
 

@@ -87,7 +87,7 @@ def score_histograms(
 
 
 def _edges(scores, bins, scale):
-    if scale not in ("linear", "log"):
+    if not isinstance(scale, str) or scale not in ("linear", "log"):
         raise ValueError(f"scale must be 'linear' or 'log'; got {scale!r}.")
     if scale == "log" and scores.min() <= 0:
         raise ValueError(

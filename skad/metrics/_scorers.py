@@ -264,6 +264,12 @@ class AnomalyScorers(_RoutedScorer):
 
     def __init__(self, options, *, signal_label=None, background_label=None):
         super().__init__()
+        for name, kwargs in options.items():
+            if not isinstance(kwargs, (Mapping, type(None))):
+                raise TypeError(
+                    "scorers must be a list of names, or a dict of names to the options of each, "
+                    f"dicts or None; got {kwargs!r} for {name!r}."
+                )
         self.scorers = {
             name: AnomalyScorer(
                 name, signal_label=signal_label, background_label=background_label, **(kwargs or {})

@@ -3,6 +3,7 @@
 from skad.metrics import decorrelation_curve
 from skad.plotting._curves import CurveDisplay, Kind
 from skad.plotting._scores import each_signal, joined, named_scores, responses
+from skad.plotting._takes import ESTIMATORS
 from skad.utils._arguments import EVENTS, checked
 
 __all__ = ["DecorrelationDisplay"]
@@ -72,6 +73,7 @@ class DecorrelationDisplay(CurveDisplay):
         self.name = name
 
     @classmethod
+    @checked(estimators=ESTIMATORS)
     def from_estimator(
         cls, estimators, X, y_true, mass, *, background_efficiencies=None, bins=20,
         sample_weight=None, signal_label=None, background_label=None, name=None, ax=None,

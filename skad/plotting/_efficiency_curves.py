@@ -11,7 +11,7 @@ from skad.plotting._scores import (
     score_folds,
     study_rows,
 )
-from skad.plotting._takes import FOLDS, STUDY
+from skad.plotting._takes import ESTIMATORS, FOLDS, MINIMUM, STUDY
 from skad.utils._arguments import EVENTS, Events, checked
 
 __all__ = ["EfficiencyCurveDisplay"]
@@ -31,6 +31,7 @@ class EfficiencyCurveDisplay(CurveDisplay):
         raise NotImplementedError
 
     @classmethod
+    @checked(estimator=ESTIMATORS)
     def from_estimator(
         cls,
         estimator,
@@ -88,7 +89,7 @@ class EfficiencyCurveDisplay(CurveDisplay):
         )
 
     @classmethod
-    @checked(y_true=EVENTS)
+    @checked(y_true=EVENTS, min_background_events=MINIMUM)
     def from_predictions(
         cls,
         y_true,
@@ -141,7 +142,13 @@ class EfficiencyCurveDisplay(CurveDisplay):
         return display.plot(ax, aggregate=aggregate, **plot_options)
 
     @classmethod
-    @checked(cv_results=FOLDS, X=EVENTS, y=Events(like="X"), sample_weight=Events(like="X"))
+    @checked(
+        min_background_events=MINIMUM,
+        cv_results=FOLDS,
+        X=EVENTS,
+        y=Events(like="X"),
+        sample_weight=Events(like="X"),
+    )
     def from_cv_results(
         cls,
         cv_results,
@@ -193,7 +200,7 @@ class EfficiencyCurveDisplay(CurveDisplay):
         return display.plot(ax, aggregate=aggregate, **plot_options)
 
     @classmethod
-    @checked(study=STUDY)
+    @checked(study=STUDY, min_background_events=MINIMUM)
     def from_study(
         cls, study, *, min_background_events=None, ax=None, aggregate=True, **plot_options
     ):

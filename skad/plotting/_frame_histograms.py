@@ -8,7 +8,7 @@ from skad.metrics._checks import event_classes
 from skad.plotting._axes import grid_of_axes
 from skad.plotting._histograms import draw_histograms
 from skad.plotting._labels import axis_label
-from skad.utils._arguments import EVENTS, Events, Having, Made, Numbers, checked
+from skad.utils._arguments import COUNT, EVENTS, Events, Having, Made, Numbers, checked
 from skad.utils._columns import resolve_columns
 
 __all__ = ["FrameHistogramDisplay"]
@@ -114,7 +114,7 @@ class FrameHistogramDisplay:
         return self
 
     @classmethod
-    @checked(overlap=Made("skad.inspection.frame_overlap", "skad.FrameOverlap"))
+    @checked(overlap=Made("skad.inspection.frame_overlap", "skad.FrameOverlap"), bins=COUNT)
     def from_overlap(cls, overlap, *, feature=0, bins=60, ax=None, **plot_options):
         """Draw the result of `skad.inspection.frame_overlap`.
 
@@ -154,7 +154,7 @@ class FrameHistogramDisplay:
         return display.plot(ax, **plot_options)
 
     @classmethod
-    @checked(X=EVENTS, y_true=Events(like="X"))
+    @checked(X=EVENTS, y_true=Events(like="X"), bins=COUNT)
     def from_frames(
         cls, frames, X, y_true=None, *, feature=0, bins=60, signal_label=None,
         background_label=None, ax=None, **plot_options,
@@ -218,6 +218,9 @@ class FrameHistogramDisplay:
 def _column(events, feature, names, frame):
     """Return the values of a feature in a frame, and its label."""
     values = Numbers(ndim=2).read(events, f"X in the frame {frame!r}")
-    position = resolve_columns(feature, names, values.shape[1], parameter="feature")[0]
+    positions = resolve_columns(feature, names, values.shape[1], parameter="feature")
+    if len(positions) != 1:
+        raise ValueError(f"feature must name one column; got {feature!r}.")
+    position = positions[0]
     shown = f"$x_{{{position + 1}}}$" if names is None else str(names[position])
     return values[:, position], f"{frame}: {shown}"

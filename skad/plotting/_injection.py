@@ -70,7 +70,8 @@ class InjectionDisplay(CurveDisplay):
 
     @classmethod
     @checked(
-        study=Made("skad.inspection.injection_study", "pandas.DataFrame", ("detector", "injected"))
+        study=Made("skad.inspection.injection_study", "pandas.DataFrame", ("detector", "injected")),
+        metric=[str],
     )
     def from_study(cls, study, *, metric="max_sic", ax=None, **plot_options):
         """Draw the result of `skad.inspection.injection_study`.

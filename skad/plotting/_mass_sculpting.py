@@ -4,6 +4,8 @@ from skad.metrics import mass_spectra
 from skad.plotting._axes import get_axes
 from skad.plotting._histograms import draw_histograms
 from skad.plotting._scores import responses
+from skad.plotting._takes import ESTIMATOR
+from skad.utils._arguments import checked
 
 __all__ = ["MassSculptingDisplay"]
 
@@ -81,6 +83,7 @@ class MassSculptingDisplay:
         return self
 
     @classmethod
+    @checked(estimator=ESTIMATOR)
     def from_estimator(
         cls, estimator, X, mass, *, fractions=(1.0, 0.5, 0.1, 0.05, 0.01), bins=50,
         sample_weight=None, signal_label=None, ax=None, **plot_options,

@@ -8,8 +8,8 @@ import numpy as np
 from skad.metrics import overlap_curve
 from skad.plotting._curves import CurveDisplay, Kind, with_band
 from skad.plotting._scores import as_list, fold_estimators, responses
-from skad.plotting._takes import MODELS
-from skad.utils._arguments import checked
+from skad.plotting._takes import ESTIMATORS, MODELS
+from skad.utils._arguments import Numbers, checked
 
 __all__ = ["OverlapDisplay"]
 
@@ -80,6 +80,7 @@ class OverlapDisplay(CurveDisplay):
         self.name = name
 
     @classmethod
+    @checked(estimators=ESTIMATORS)
     def from_estimator(
         cls,
         estimators,
@@ -114,6 +115,11 @@ class OverlapDisplay(CurveDisplay):
         -------
         display : OverlapDisplay
         """
+        if not isinstance(estimators, Mapping) or len(estimators) < 2:
+            raise ValueError(
+                "estimators must be a dict of names to fitted estimators, with at least two; got "
+                f"{estimators!r:.60}."
+            )
         scores, _ = responses(estimators, X, signal_label=signal_label)
         return cls.from_predictions(
             scores,
@@ -125,6 +131,7 @@ class OverlapDisplay(CurveDisplay):
         )
 
     @classmethod
+    @checked(fractions=Numbers())
     def from_predictions(
         cls,
         scores,
@@ -156,6 +163,8 @@ class OverlapDisplay(CurveDisplay):
         """
         if not isinstance(scores, Mapping) or len(scores) < 2:
             raise ValueError("scores must be a dict of names and scores, with at least two.")
+        if fractions is not None and not len(fractions):
+            raise ValueError("fractions is empty; give at least one, or None for 30 of them.")
         groups = [tuple(scores)] if together else list(itertools.combinations(scores, 2))
         curves = []
         for group in groups:

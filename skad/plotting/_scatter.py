@@ -8,7 +8,7 @@ from sklearn.utils import check_consistent_length
 from skad.metrics._checks import check_scores, event_classes
 from skad.plotting._axes import get_axes, merge_style
 from skad.plotting._takes import RATIO
-from skad.utils._arguments import checked
+from skad.utils._arguments import COUNT, SEED, checked
 from skad.utils._children import rows_of
 
 __all__ = ["DensityRatioDisplay", "ScoreScatterDisplay"]
@@ -100,6 +100,7 @@ class ScoreScatterDisplay(_ScatterDisplay):
         return self
 
     @classmethod
+    @checked(n_events=COUNT, random_state=SEED)
     def from_predictions(
         cls, y_true, scores, *, n_events=5000, signal_label=None, background_label=None,
         random_state=0, ax=None, **plot_options,
@@ -220,7 +221,7 @@ class DensityRatioDisplay(_ScatterDisplay):
         return self
 
     @classmethod
-    @checked(estimator=RATIO)
+    @checked(estimator=RATIO, n_events=COUNT, random_state=SEED)
     def from_estimator(
         cls, estimator, X, y_true=None, *, n_events=5000, signal_label=None,
         background_label=None, random_state=0, ax=None, **plot_options,

@@ -1,13 +1,16 @@
 """Distributions of anomaly scores."""
 
+from numbers import Real
+
 import numpy as np
 
 from skad.metrics import anomaly_response, anomaly_threshold, score_histograms
 from skad.plotting._axes import get_axes
 from skad.plotting._histograms import draw_histograms
 from skad.plotting._scores import one_label, score_folds, study_rows
-from skad.plotting._takes import FOLDS, STUDY
+from skad.plotting._takes import ESTIMATOR, FOLDS, STUDY
 from skad.utils._arguments import EVENTS, Events, checked
+from skad.utils._sklearn import Interval
 
 __all__ = ["ScoreDisplay"]
 
@@ -121,6 +124,7 @@ class ScoreDisplay:
         return self
 
     @classmethod
+    @checked(estimator=ESTIMATOR)
     def from_estimator(
         cls,
         estimator,
@@ -181,6 +185,7 @@ class ScoreDisplay:
         )
 
     @classmethod
+    @checked(threshold=[Interval(Real, None, None, closed="both"), None])
     def from_predictions(
         cls,
         y_true,

@@ -3,6 +3,7 @@
 from skad.metrics import score_profile
 from skad.plotting._curves import CurveDisplay, Kind
 from skad.plotting._scores import named_scores, responses
+from skad.plotting._takes import ESTIMATORS
 from skad.utils._arguments import EVENTS, checked
 
 __all__ = ["ScoreMassDisplay"]
@@ -63,6 +64,7 @@ class ScoreMassDisplay(CurveDisplay):
         self.name = name
 
     @classmethod
+    @checked(estimators=ESTIMATORS)
     def from_estimator(
         cls, estimators, X, mass, *, bins=20, sample_weight=None, signal_label=None, name=None,
         ax=None, **plot_options,

@@ -7,6 +7,7 @@ functions through `Made`, which also says which function makes the right one.
 
 import functools
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -22,8 +23,10 @@ __all__ = [
     "COUNT",
     "EVENTS",
     "MOST",
+    "NOT_NEGATIVE",
     "POSITIVE",
     "PROBABILITY",
+    "SEED",
     "Events",
     "Having",
     "Made",
@@ -36,7 +39,9 @@ MOST = 1e15
 # Constraints that many functions share.
 COUNT = [sk.Interval(Integral, 1, 100_000_000, closed="both")]
 POSITIVE = [sk.Interval(Real, 0, None, closed="neither")]
+NOT_NEGATIVE = [sk.Interval(Real, 0, None, closed="left")]
 PROBABILITY = [sk.Interval(Real, 0, 1, closed="both")]
+SEED = [sk.Interval(Integral, 0, None, closed="left"), None]
 
 
 @dataclass(frozen=True)
@@ -140,18 +145,29 @@ class Having:
     what : str
         Which objects have them.
     methods : tuple of str
+    several : bool, default=False
+        Whether a dict of names to such objects will do too.
     """
 
     what: str
     methods: tuple[str, ...]
+    several: bool = False
 
     def read(self, value, name):
         """Return the value, or raise an error that names the parameter."""
+        if self.several and isinstance(value, Mapping) and len(value):
+            for key, each in value.items():
+                self._check(each, f"{name}[{key!r}]")
+        else:
+            self._check(value, name)
+        return value
+
+    def _check(self, value, name):
         missing = [method for method in self.methods if not hasattr(value, method)]
         if missing or isinstance(value, type):
+            also = ", or a dict of names to such" if self.several else ""
             lacking = f", which lacks {missing}" if missing else ""
-            raise TypeError(f"{name} must be {self.what}; got {_kind(value)}{lacking}.")
-        return value
+            raise TypeError(f"{name} must be {self.what}{also}; got {_kind(value)}{lacking}.")
 
 
 @dataclass(frozen=True)
@@ -221,7 +237,8 @@ def checked(**rules):
         signature = inspect.signature(function)
         checks_options = function
         if options:
-            checks_options = sk.validate_params(options, prefer_skip_nested_validation=True)(
+            # What the function calls checks arguments of its own, as estimators of users do.
+            checks_options = sk.validate_params(options, prefer_skip_nested_validation=False)(
                 function
             )
 

@@ -1,5 +1,7 @@
 """Columns of X by name or position."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from skad.exceptions import MissingColumnError
@@ -36,6 +38,11 @@ def resolve_columns(columns, feature_names, n_features, *, parameter):
         return np.empty(0, dtype=np.intp)
     if isinstance(columns, (str, int, np.integer)):
         columns = [columns]
+    if not isinstance(columns, Iterable):
+        raise TypeError(
+            f"{parameter} must be a column name (str), a position (int) or a list of them; got "
+            f"{columns!r}."
+        )
     names = None if feature_names is None else list(feature_names)
     positions = []
     for column in columns:
