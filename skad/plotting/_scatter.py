@@ -138,8 +138,9 @@ class ScoreScatterDisplay(_ScatterDisplay):
             score = check_scores(score, name=f"scores[{name!r}]")
             if np.ptp(score) == 0:
                 raise ValueError(f"scores[{name!r}] is the same for all {len(score)} events.")
-            # Else the squares of very large or small scores leave the range of float64.
-            score = score / np.abs(score).max()
+            # Else the squares of very large or small scores leave the range of float64; powers of
+            # two change no digit.
+            score = np.ldexp(score, -np.frexp(np.abs(score).max())[1])
             values.append((score - score.mean()) / score.std())
         classes = _classes(y_true, values, signal_label, background_label)
         correlation = {

@@ -408,7 +408,7 @@ def test_overlap_of_estimators_and_folds(events, models, folds):
         (lambda X, y, m, f: ROCDisplay.from_estimator(m, X, y, kind="det"), "kind must be one of"),
         (lambda X, y, m, f: ROCDisplay.from_estimator(m, X, y, name="a"), "name must be None"),
         (lambda X, y, m, f: ROCDisplay.from_cv_results({}, X, y), "return_indices=True"),
-        (lambda X, y, m, f: ROCDisplay.from_cv_results(f, X[:10], y), "pass the X of"),
+        (lambda X, y, m, f: ROCDisplay.from_cv_results(f, X[:10], y[:10]), "pass the X of"),
         (lambda X, y, m, f: OverlapDisplay.from_cv_results({}, X), "return_estimator=True"),
         (lambda X, y, m, f: OverlapDisplay.from_predictions({"a": y}), "at least two"),
         (lambda X, y, m, f: SICDisplay.from_estimator(m, X, 2 * y - 1), "read both ways"),

@@ -120,7 +120,7 @@ def test_bad_input(jets, study):
     kind, scores = jets
     with pytest.raises(ValueError, match=r"several cases.*select the rows of one"):
         ScoreDisplay.from_study(study)
-    with pytest.raises(ValueError, match=r"no column 'scores'; run it with keep_scores=True"):
+    with pytest.raises(ValueError, match=r"with keep_scores=True returns; it lacks \['scores'\]"):
         ROCDisplay.from_study(study.drop(columns="scores"))
     with pytest.raises(ValueError, match="no rows"):
         ROCDisplay.from_study(study[:0])
