@@ -1,4 +1,4 @@
-"""The whole matrix of inputs, every public estimator and function, with counts.
+"""The whole matrix of inputs, every public estimator, function and display, with counts.
 
     OMP_NUM_THREADS=1 python benchmarks/fuzz.py > benchmarks/results/fuzz.md
 
@@ -24,7 +24,7 @@ def main():
     from fuzz_functions import ALLOWED, CALLS, fuzz_function
 
     logging.disable()
-    print("# Every estimator and function against a matrix of inputs\n")
+    print("# Every estimator, function and display against a matrix of inputs\n")
     print("    OMP_NUM_THREADS=1 python benchmarks/fuzz.py > benchmarks/results/fuzz.md\n")
     print(
         "A call is right, or refused by an error that skad or scikit-learn wrote; what is neither"

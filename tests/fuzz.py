@@ -1,4 +1,4 @@
-"""A matrix of inputs for every public estimator and function, and what counts as right.
+"""A matrix of inputs for every public estimator, function and display, and what counts as right.
 
 A call either does what it does with ordinary events, or raises an error that somebody wrote: one
 of the `raise` statements of skad or of scikit-learn's validation. What a library says of its own
