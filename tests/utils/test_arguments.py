@@ -58,7 +58,7 @@ def test_whatever_holds_numbers_arrives_as_float64(x):
         ({"x": [1, np.nan, np.inf]}, ValueError, "of 3 values 1 are NaN and 1 infinite. Leave"),
         ({"x": [1, -2]}, ValueError, "x must not be below 0; the smallest of 2 values is -2"),
         ({"x": [1, 200]}, ValueError, "x must not be above 100; the largest of 2 values is 200"),
-        ({"x": [1, 2], "weight": [1]}, ValueError, "weight must hold one number for each of x; go"),
+        ({"x": [1, 2], "weight": [1]}, ValueError, "weight must hold one entry for each of x; go"),
         ({"x": [1], "n": 2.9}, ValueError, "'n' parameter of total must be an int .* Got 2.9"),
         ({"x": [1], "n": 0}, ValueError, "'n' parameter of total must be an int"),
         ({"y": [1]}, TypeError, "unexpected keyword argument 'y'|missing a required"),
