@@ -101,6 +101,7 @@ def pulls(detector, X, seed, n_bootstraps, windows):
             "expected": expected[known],
             "without": local_significance(observed[known], expected[known], stat[known]),
             "with": rows["z_raw"],
+            "trusted": rows["trusted"],
         }
     )
 
@@ -110,6 +111,7 @@ def summary(table):
     for efficiency, rows in table.groupby("efficiency", sort=False):
         found[f"{efficiency:g}"] = {
             "n": len(rows),
+            "trusted": float(rows["trusted"].mean()),
             "observed": float(rows["observed"].median()),
             "ratio": float(rows["expected"].sum() / rows["observed"].sum()),
             **{
@@ -131,6 +133,7 @@ def report(known):
                     *key.split(" / "),
                     efficiency,
                     claim["n"],
+                    f"{claim['trusted']:.2f}",
                     f"{claim['observed']:.0f}",
                     f"{claim['ratio']:.3f}",
                     f"{claim['without_mean']:.2f}",
@@ -139,7 +142,7 @@ def report(known):
                     f"{claim['with_std']:.2f} ± {claim['with_std'] * error:.2f}",
                 ]
             )
-    header = ["detector", "features", "efficiency", "pulls", "observed, median"]
+    header = ["detector", "features", "efficiency", "pulls", "trusted", "observed, median"]
     header += ["expected / observed", "mean", "width", "mean with syst", "width with syst"]
     return "\n".join(
         [
