@@ -357,6 +357,8 @@ class BumpHunt(BaseEstimator):
         """
         start = time.perf_counter()
         efficiencies = self._check_efficiencies()
+        if self.n_bootstraps == 1:
+            raise ValueError("n_bootstraps must be 0, or 2 or more for a spread; got 1.")
         cuts = min(efficiencies) < 1
         if cuts:
             self._check_detector()

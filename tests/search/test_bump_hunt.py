@@ -350,6 +350,11 @@ def test_bootstraps_tell_how_well_the_background_is_known():
     assert 0.3 * expected < spread < 3 * expected
 
 
+def test_one_bootstrap_has_no_spread():
+    with pytest.raises(ValueError, match="n_bootstraps must be 0, or 2 or more"):
+        hunt(n_bootstraps=1).fit(events()[0])
+
+
 def test_too_few_events_to_fit():
     X, _ = events(0, 1000, seed=3)
     with pytest.warns(
