@@ -29,7 +29,9 @@ class ScoreMixin:
     the units of its paper), returns its scores through `_bounded`, and calls
     ``self._set_offset(scores, sample_weight)`` at the end of `fit` with the anomaly scores of the
     training events. It takes the parameters
-    `contamination` and `threshold`, whose constraints are `_threshold_constraints`.
+    `contamination` and `threshold`, whose constraints are `_threshold_constraints`; one that knows
+    how later normal events score takes `false_alarm_rate` for `contamination`, and sets `offset_`
+    itself.
 
     ``score_samples = -anomaly_score``. A subclass may override `_normality` by another
     decreasing map of the anomaly score and must document it.

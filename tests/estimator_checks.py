@@ -147,6 +147,12 @@ def raises_clearly(function, words):
 # Every estimator
 
 
+def _rate(estimator):
+    """Name of the parameter that says how many events are called outliers."""
+    known = "false_alarm_rate" in type(estimator)._get_param_names()
+    return "false_alarm_rate" if known else "contamination"
+
+
 def check_complete(estimator, X, y):
     """The class has what scikit-learn and the contract of its family ask for, and fits."""
     cls = type(estimator)
@@ -162,7 +168,7 @@ def check_complete(estimator, X, y):
     if not any(hasattr(vars(base).get("fit"), "__wrapped__") for base in cls.__mro__):
         missing.append("@sk.fit_context on fit, which reads _parameter_constraints")
     if isinstance(estimator, ScoreMixin):
-        wanted = {"contamination", "threshold"} - set(cls._get_param_names())
+        wanted = {_rate(estimator), "threshold"} - set(cls._get_param_names())
         missing += [f"the parameter {name!r} of ScoreMixin" for name in sorted(wanted)]
         if not hasattr(cls, "anomaly_score"):
             missing.append("anomaly_score(X)")
@@ -261,8 +267,8 @@ def check_pipeline(estimator, X, y):
 def check_grid_search(estimator, X, y):
     """GridSearchCV sets the parameters, and refits what it chose."""
     params = seeded(estimator).get_params(deep=False)
-    if "contamination" in params:
-        grid, scoring = {"contamination": [0.05, 0.4]}, outlier_fraction
+    if isinstance(estimator, ScoreMixin):
+        grid, scoring = {_rate(estimator): [0.05, 0.4]}, outlier_fraction
     else:
         name = "random_state" if "random_state" in params else next(iter(params), None)
         grid, scoring = {name: [params[name]]} if name else {}, mean_output
@@ -270,8 +276,8 @@ def check_grid_search(estimator, X, y):
         seeded(estimator), grid, scoring=scoring, cv=KFold(2), error_score="raise"
     ).fit(X, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-    if "contamination" in params:
-        assert search.best_params_ == {"contamination": 0.4}
+    if isinstance(estimator, ScoreMixin):
+        assert search.best_params_ == {_rate(estimator): 0.4}
     alone = seeded(estimator, **search.best_params_).fit(X, y)
     assert_same(outputs(search.best_estimator_, X), outputs(alone, X))
 
@@ -438,13 +444,14 @@ def check_detector_scores(estimator, X, y):
 
 def check_detector_threshold(estimator, X, y):
     """`contamination` is the rarest fraction, `threshold` an absolute anomaly score."""
-    few = seeded(estimator, contamination=0.05).fit(X, y)
-    many = seeded(estimator, contamination=0.4).fit(X, y)
+    rate = _rate(estimator)
+    few = seeded(estimator, **{rate: 0.05}).fit(X, y)
+    many = seeded(estimator, **{rate: 0.4}).fit(X, y)
     assert few.offset_ < many.offset_
     assert outlier_fraction(few, X) <= outlier_fraction(many, X)
     assert outlier_fraction(many, X) > 0
     middle = float(np.median(few.anomaly_score(X)))
-    fixed = seeded(estimator, contamination=0.05, threshold=middle).fit(X, y)
+    fixed = seeded(estimator, **{rate: 0.05}, threshold=middle).fit(X, y)
     expected = np.where(fixed.anomaly_score(X) > middle, -1, 1)
     np.testing.assert_array_equal(fixed.predict(X), expected)
 

@@ -18,6 +18,11 @@ _FAST: dict = {
     "FlowDensity": {"max_epochs": 2, "n_transforms": 2, "hidden_layer_sizes": (8,)},
     "CascadeClassifier": lambda: {"classifier": _tree(), "final_classifier": _tree(), "cv": 2},
     "CWoLaDetector": lambda: {"classifier": _tree(), "cv": 2},
+    # A hundred events calibrate no smaller rate.
+    "ConformalDetector": lambda: {
+        "detector": instance("detectors", "DensityDetector", density=_density("KernelDensity")),
+        "false_alarm_rate": 0.1,
+    },
     "DensityDetector": lambda: {"density": _density("KernelDensity")},
     "NetworkClassifier": {"hidden_layer_sizes": (8,), "max_epochs": 15, "learning_rate": 0.1},
     "PyODDetector": lambda: {"estimator": _pyod()},

@@ -184,6 +184,10 @@ def test_number_of_checks(name):
     estimator = ESTIMATORS[name]
     ours, theirs = check_names(estimator), check_names(comparable(estimator))
     missing = set(theirs) - set(ours)
+    if "false_alarm_rate" in estimator.get_params():
+        # No fraction of its training events is called outliers.
+        missing -= {"check_outlier_contamination"}
+        theirs.remove("check_outlier_contamination")
     assert not missing
     assert len(ours) >= len(theirs) > 30
 

@@ -2,6 +2,7 @@
 
 from skad.detectors._autoencoder import AutoencoderDetector
 from skad.detectors._cascade import CascadeClassifier
+from skad.detectors._conformal import ConformalDetector
 from skad.detectors._cwola import CWoLaDetector
 from skad.detectors._density import DensityDetector
 from skad.detectors._disco import DisCo
@@ -17,6 +18,7 @@ __all__ = [
     "AutoencoderDetector",
     "CWoLaDetector",
     "CascadeClassifier",
+    "ConformalDetector",
     "DensityDetector",
     "DisCo",
     "NetworkClassifier",
