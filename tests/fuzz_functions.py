@@ -102,6 +102,17 @@ CALLS = {
     ),
     "mean_log_density": (metrics.mean_log_density, {"estimator": density, "X": X,
                                                     "sample_weight": weight}),
+    "mass_volume_curve": (
+        metrics.mass_volume_curve,
+        {"scores": score, "uniform_scores": other, "masses": 0.9 + 0.1 * np.tanh(z) ** 2,
+         "sample_weight": weight},
+    ),
+    "precision_at_k": (
+        metrics.precision_at_k, {"y_true": y, "scores": score, "k": 20, "sample_weight": weight},
+    ),
+    "recall_at_k": (
+        metrics.recall_at_k, {"y_true": y, "scores": score, "k": 20, "sample_weight": weight},
+    ),
     "most_anomalous": (
         metrics.most_anomalous, {"scores": score, "fraction": 0.1, "sample_weight": weight},
     ),

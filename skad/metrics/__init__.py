@@ -7,6 +7,7 @@ from skad.metrics._energy_movers import energy_movers_distance
 from skad.metrics._ks import ks_table
 from skad.metrics._log_density import mean_log_density
 from skad.metrics._mass_spectra import MassSpectra, mass_spectra
+from skad.metrics._mass_volume import MassVolumeCurve, mass_volume_curve
 from skad.metrics._overlap import (
     OverlapCurve,
     jaccard_index,
@@ -15,6 +16,7 @@ from skad.metrics._overlap import (
     selection_overlap,
     shared_fraction,
 )
+from skad.metrics._precision import precision_at_k, recall_at_k
 from skad.metrics._responses import anomaly_response
 from skad.metrics._roc import ROCCurve, anomaly_roc_curve
 from skad.metrics._score_histograms import ScoreHistograms, score_histograms
@@ -39,12 +41,16 @@ __all__ = [
     "anomaly_roc_curve",
     "background_rejection",
     "max_significance_improvement",
+    "precision_at_k",
+    "recall_at_k",
     "significance_improvement_at",
     "significance_improvement_curve",
     # without truth labels
+    "MassVolumeCurve",
     "OverlapCurve",
     "argos_score",
     "jaccard_index",
+    "mass_volume_curve",
     "mean_log_density",
     "most_anomalous",
     "overlap_curve",

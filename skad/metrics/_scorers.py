@@ -26,9 +26,10 @@ def get_anomaly_scorer(name, *, signal_label=None, background_label=None, **opti
     Parameters
     ----------
     name : str
-        A row of `anomaly_scorer_table`: such as "max_sic", "roc_auc_anomaly" and, with any
-        number, "sic_at_fpr_1e-2" by truth labels, which are y or the routed metadata `truth`;
-        "argos", "overlap" and "log_likelihood" without.
+        A row of `anomaly_scorer_table`: such as "max_sic", "roc_auc_anomaly",
+        "average_precision_anomaly", "precision_at_n" and, with any number, "precision_at_100",
+        "sic_at_fpr_1e-2" and "tpr_at_fpr_1e-3" by truth labels, which are y or the routed metadata
+        `truth`; "argos", "overlap", "neg_mass_volume" and "log_likelihood" without.
     signal_label : int, str or None, default=None
         The label of signal in y or `truth`; required where they hold -1 and +1.
     background_label : int, str or None, default=None
@@ -93,7 +94,7 @@ def anomaly_scorer_table():
     >>> table.loc["max_sic", "options"]
     'min_background_events, max_relative_error'
     >>> sorted(table.index[~table["needs_truth"]])
-    ['argos', 'log_likelihood', 'overlap']
+    ['argos', 'log_likelihood', 'neg_mass_volume', 'overlap']
     """
     import pandas as pd
 

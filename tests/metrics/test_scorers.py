@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score as average_precision
 from sklearn.metrics import roc_auc_score
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import (
@@ -32,7 +33,10 @@ from skad.metrics import (
     anomaly_scorers,
     argos_score,
     get_anomaly_scorer,
+    mass_volume_curve,
     max_significance_improvement,
+    precision_at_k,
+    recall_at_k,
     selection_overlap,
     significance_improvement_at,
 )
@@ -75,6 +79,45 @@ TABLE = [
             "sic_at_tpr_.8": {"tpr": 0.8},
             "sic_at_rejection_5": {"rejection": 5},
         }.items()
+    ),
+    ("average_precision_anomaly", "average_precision_anomaly", {}, truth_score(average_precision)),
+    *(
+        (f"{metric.__name__[:-2]}_<n|number>", name, {}, truth_score(metric, k=k))
+        for name, metric, k in (
+            ("precision_at_n", precision_at_k, None),
+            ("precision_at_50", precision_at_k, 50),
+            ("recall_at_.1", recall_at_k, 0.1),
+            ("recall_at_1e2", recall_at_k, 100),
+        )
+    ),
+    (
+        "roc_auc_below_fpr_<number>",
+        "roc_auc_below_fpr_1e-1",
+        {},
+        truth_score(roc_auc_score, max_fpr=0.1),
+    ),
+    (
+        "tpr_at_fpr_<number>",
+        "tpr_at_fpr_0.05",
+        {},
+        lambda model, X, y, w: (
+            significance_improvement_at(y, anomaly_response(model, X), sample_weight=w, fpr=0.05)
+            * 0.05**0.5
+        ),
+    ),
+    (
+        "neg_mass_volume",
+        "neg_mass_volume",
+        {"random_state": 3, "n_uniform": 2000},
+        lambda model, X, y, w: (
+            -mass_volume_curve(
+                anomaly_response(model, X),
+                anomaly_response(
+                    model, np.random.RandomState(3).uniform(X.min(0), X.max(0), (2000, 2))
+                ),
+                sample_weight=w,
+            ).area
+        ),
     ),
     (
         "overlap",
