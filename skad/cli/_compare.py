@@ -96,7 +96,7 @@ def run_comparison(settings, *, verbose=0):
     """
     from sklearn.pipeline import make_pipeline
 
-    from skad.report import ComparisonReport
+    from skad.report import compare_detectors
 
     named = settings.table("detectors")
     if not named:
@@ -114,7 +114,7 @@ def run_comparison(settings, *, verbose=0):
     timings = {"read": lap()}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        report = ComparisonReport.from_detectors(
+        report = compare_detectors(
             detectors,
             events.X,
             events.truth,

@@ -357,8 +357,9 @@ def compare(options, source, detectors, coordinates, label, columns, key, output
 
     Every detector is fitted without labels to half of the events and scores the other half, on
     several splits. With a column of truth (1 = signal) the report ranks them; without one it shows
-    how far they agree. SOURCE may be a settings file with tables [detectors.NAME] instead. The
-    numbers go to a .json file beside the report.
+    how well they describe the events, how stable they are and how far they agree. SOURCE may be a
+    settings file with tables [detectors.NAME] instead. The numbers go to a .json file beside the
+    report.
     """
     from skad.cli._compare import run_comparison, settings_of
 

@@ -20,7 +20,7 @@ TABLES = {
     "detectors": None,
     "search": None,
     "calibration": ("n_experiments", "generate", "folder", "n_jobs", "global"),
-    "compare": ("n_repeats", "test_size", "fraction", "n_jobs", "random_state"),
+    "compare": ("cv", "by", "fraction", "n_jobs", "random_state"),
     "report": ("labels", "unit", "n_events"),
     "output": ("folder",),
 }

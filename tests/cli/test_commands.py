@@ -312,13 +312,13 @@ def test_comparison_from_settings(analysis, tmp_path, skad):
     path.write_text(
         '[input]\npath = "events.csv"\nlabel = "label"\n[detectors.few]\n'
         'name = "IsolationForest"\nn_estimators = 5\n[detectors.more]\nname = "IsolationForest"\n'
-        "[compare]\nn_repeats = 1\n"
+        "[compare]\nfraction = 0.1\n"
     )
     code, out, _ = skad("-q", "compare", path, "--json", "-o", tmp_path / "c.html")
     assert code == 0 and {row["name"] for row in json.loads(out)["detectors"]} == {"few", "more"}
-    path.write_text(path.read_text().replace("n_repeats", "repeats"))
+    path.write_text(path.read_text().replace("fraction =", "fractoin ="))
     code, _, err = skad("-q", "compare", path)
-    assert code == 2 and "line 10" in err and "Did you mean 'n_repeats'?" in err
+    assert code == 2 and "line 10" in err and "Did you mean 'fraction'?" in err
 
 
 def test_info_for_machines(skad):

@@ -10,14 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from browser import find_browser, look_at
+from sklearn.compose import ColumnTransformer
 from sklearn.covariance import EllipticEnvelope
 from sklearn.ensemble import IsolationForest
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skad.datasets import make_resonance
-from skad.exceptions import SkadWarning
-from skad.report import ComparisonReport, SearchReport, read_report
+from skad.datasets import make_gaussian_anomaly, make_resonance
+from skad.detectors import CWoLaDetector
+from skad.exceptions import LowStatisticsWarning, SkadWarning
+from skad.report import ComparisonReport, SearchReport, compare_detectors, read_report
 from skad.resonant import SignalRegion
 from skad.search import BumpHunt, SignificanceCalibration
 
@@ -64,8 +68,9 @@ def comparison():
         "forest": make_pipeline(FunctionTransformer(np.log1p), IsolationForest(n_estimators=10)),
         "ellipse": EllipticEnvelope(),
     }
-    return ComparisonReport.from_detectors(
-        detectors, np.abs(X), y, n_repeats=2, random_state=0, title="Two <detectors>"
+    cv = StratifiedShuffleSplit(2, test_size=0.5, random_state=0)
+    return compare_detectors(
+        detectors, np.abs(X), y, cv=cv, random_state=0, title="Two <detectors>"
     )
 
 
@@ -281,22 +286,73 @@ def test_comparison_measures_what_it_says(comparison):
 def test_comparison_fits_see_no_truth_and_scores_are_held_out():
     X, y = make_resonance(1000, 100, n_features=2, random_state=0, return_X_y=True)
     detectors = {"ellipse": EllipticEnvelope(random_state=0)}
-    options = {"n_repeats": 1, "random_state": 3}
-    one = ComparisonReport.from_detectors(detectors, X, y, **options)
-    from sklearn.metrics import roc_auc_score
-    from sklearn.model_selection import train_test_split
+    cv = StratifiedShuffleSplit(3, test_size=0.5, random_state=4)
+    one = compare_detectors(detectors, X, y, cv=cv, by="auc", random_state=3)
+    found = {}
+    for train, test in cv.split(X, y):
+        scores = -EllipticEnvelope(random_state=0).fit(X[train]).score_samples(X[test])
+        found.setdefault("auc", []).append(roc_auc_score(y[test], scores))
+        found.setdefault("average_precision", []).append(average_precision_score(y[test], scores))
+        found.setdefault("precision_at_n", []).append(
+            y[test][np.argsort(-scores)[: y[test].sum()]].mean()
+        )
+    assert one.table.index.tolist() == ["ellipse"]
+    for name, values in found.items():
+        assert one.table.loc["ellipse", name] == pytest.approx(np.median(values))
+    assert f"area under the ROC curve, {np.median(found['auc']):.3g}" in one.markdown()
+    with pytest.raises(ValueError, match="y must be the truth, 1 for signal and 0"):
+        compare_detectors(detectors, X, y + 1)
 
-    from skad.utils._random import draw_seeds
 
-    seed = draw_seeds(3, 1)[0]
-    train, test = train_test_split(np.arange(len(X)), test_size=0.5, random_state=seed, stratify=y)
-    scores = -EllipticEnvelope(random_state=0).fit(X[train]).score_samples(X[test])
-    assert one.content["detectors"][0]["auc"] == pytest.approx(roc_auc_score(y[test], scores))
-    unlabelled = ComparisonReport.from_detectors(detectors, X, **options)
-    assert unlabelled.content["answer"]["verdict"] == "no labels"
-    assert json.loads(unlabelled.json())["n_signal"] is None
-    with pytest.raises(ValueError, match="truth must be 1 for signal"):
-        ComparisonReport.from_detectors(detectors, X, y + 1)
+def test_comparison_without_labels_knows_the_better_description():
+    X = make_gaussian_anomaly(1500, 1, n_features=3, random_state=0, return_X_y=True)[0]
+    X = X @ np.array([[1, 0.9, 0], [0, 0.4, 0], [0, 0, 1]])
+    one_column = make_pipeline(ColumnTransformer([("z", "passthrough", [2])]), EllipticEnvelope())
+    detectors = {"column": one_column, "ellipse": EllipticEnvelope()}
+    report = compare_detectors(detectors, X, fraction=0.05, random_state=0)
+    assert report.content["answer"]["verdict"] == "no labels"
+    assert json.loads(report.json())["n_signal"] is None
+    # The volume of one column holds all values of the others.
+    assert report.table.index.tolist() == ["ellipse", "column"]
+    assert report.table.loc["ellipse", "mass_volume"] < 0.6 * report.table.loc["column"].mass_volume
+    assert (report.table["stability"] > 0.7).all()
+    assert "ellipse needs the smallest part of space" in report.content["answer"]["text"]
+    # Folds do not overlap, so that nothing is said of stability.
+    folds = compare_detectors({"ellipse": EllipticEnvelope()}, X, cv=2, random_state=0)
+    assert folds.table["stability"].isna().all() and "most stable" not in folds.markdown()
+
+
+def test_comparison_says_where_no_volume_is_measured():
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(300, 7)), columns=list("abcdefg"))
+    named = make_pipeline(
+        ColumnTransformer([("some", "passthrough", ["a", "b"])]), IsolationForest(n_estimators=5)
+    )
+    with pytest.warns(LowStatisticsWarning, match="named: No mass-volume curve"):
+        report = compare_detectors({"named": named}, X, random_state=0)
+    assert report.table["mass_volume"].isna().all()
+
+
+def test_comparison_draws_what_it_holds(comparison):
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    ax = comparison.plot(figure.subplots())
+    drawn = {line.get_label(): line.get_ydata() for line in ax.lines}
+    for row in comparison.content["detectors"]:
+        expected = [np.nan if value is None else value for value in row["sic"]]
+        np.testing.assert_array_equal(drawn[row["name"]], expected)
+
+
+@pytest.mark.parametrize(
+    ("detectors", "message"),
+    [
+        ([IsolationForest()], "detectors must be a dict of names"),
+        ({}, "detectors must be a dict of names"),
+        ({"a": IsolationForest}, r"detectors\['a'\] must be an estimator"),
+        ({"a": CWoLaDetector()}, "a needs labels of data and simulation"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(detectors, message):
+    with pytest.raises(TypeError, match=message):
+        compare_detectors(detectors, np.zeros((10, 2)))
 
 
 @pytest.mark.skipif(find_browser() is None, reason="no browser is installed")
