@@ -27,13 +27,21 @@ __all__ = [
     "search",
     "serving",
     "utils",
+    "cite",
     "load_model",
     "save_model",
+    "show_versions",
     "to_onnx",
 ]
 
 # Functions that are offered here too, and the rooms that hold them.
-_FUNCTIONS = {"load_model": "io", "save_model": "io", "to_onnx": "serving"}
+_FUNCTIONS = {
+    "cite": "report",
+    "load_model": "io",
+    "save_model": "io",
+    "show_versions": "report",
+    "to_onnx": "serving",
+}
 
 
 def __getattr__(name):

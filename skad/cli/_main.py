@@ -429,20 +429,12 @@ def report(results, kind, output, opened):
 @json_option
 def info(as_json):
     """Show versions, devices, threads and folders, for bug reports."""
-    from skad.report import environment
+    from skad.report import environment, show_versions
 
-    found = environment()
-    lines = [f"{name:<14} {version}" for name, version in found["versions"].items()]
-    lines += [
-        f"{name:<14} {version or 'not installed'}" for name, version in found["optional"].items()
-    ]
-    for name in ("system", "processors", "torch_threads", "data_home"):
-        lines.append(f"{name:<14} {found[name]}")
-    lines.append(f"{'devices':<14} {', '.join(found['devices'])}")
-    pools = ", ".join(f"{pool['library']} {pool['threads']}" for pool in found["thread_pools"])
-    lines.append(f"{'thread pools':<14} {pools or 'none'}")
-    lines += [f"{name:<14} {value}" for name, value in found["variables"].items()]
-    _print(found, as_json, "\n".join(lines))
+    if as_json:
+        _print(environment(), as_json, "")
+    else:
+        show_versions()
 
 
 def _split(text):

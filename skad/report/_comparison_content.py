@@ -24,7 +24,7 @@ from skad.metrics import (
     shared_fraction,
     significance_improvement_at,
 )
-from skad.report._citations import citations_of
+from skad.report._cite import papers_of
 from skad.report._json import plain
 from skad.report._versions import versions
 from skad.utils._children import fit_child, requires_y, rows_of
@@ -93,6 +93,7 @@ def comparison_content(
         for first, second in itertools.combinations(names, 2)
     }
     n_test = [len(test) for test in tests]
+    papers = papers_of(*detectors.values())
     content = {
         "schema": COMPARISON_SCHEMA,
         "title": title or "Comparison of detectors",
@@ -114,7 +115,8 @@ def comparison_content(
             {"first": first, "second": second, "shared": value}
             for (first, second), value in shared.items()
         ],
-        "citations": citations_of(*detectors.values()),
+        "citations": [paper.line() for paper in papers],
+        "bibtex": [paper.bibtex() for paper in papers],
         "versions": versions(),
         "record": record or {},
     }

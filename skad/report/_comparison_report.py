@@ -148,7 +148,7 @@ class ComparisonReport(Report):
           fits to different events have in common, null where no event is in two test sets;
         - `shared`: list of `first`, `second`, `shared`, the part of the most anomalous `fraction`
           of the tested events that two detectors have in common;
-        - `citations`, `versions`, and `record`: what the caller adds.
+        - `citations`, `bibtex`, `versions`, and `record`: what the caller adds.
 
         What is not a number (NaN) is null.
 

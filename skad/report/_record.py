@@ -25,8 +25,8 @@ def record_sections(content):
         rows.append(["random_state", record["seed"]])
     tables.append(Table("Versions and seed", ["what", "value"], rows))
     sections.append(Section("Data, versions, timings", tables=tables))
-    cite = [f"skad {content['versions']['skad']} (see CITATION.cff)", *content["citations"]]
-    sections.append(Section("How to cite", text=cite))
+    bibtex = "\n\n".join(content["bibtex"])
+    sections.append(Section("How to cite", text=content["citations"], code=bibtex))
     return sections
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from skad.plotting import BumpHuntSpectrum
 from skad.plotting._bump_hunt import best_row, mass_label
 from skad.plotting._labels import axis_label, unit_of
-from skad.report._citations import citations_of
+from skad.report._cite import papers_of
 from skad.report._json import plain
 from skad.report._versions import versions
 from skad.search import SignificanceCalibration, sideband_sculpting_test
@@ -63,7 +63,9 @@ def search_content(
     content |= _scores_of(hunt, m, weight, shown)
     content |= _features_of(hunt, values, names, m, weight, shown, labels, unit)
     content["events"] = _most_anomalous(hunt, values, names, m, best, n_events)
-    content["citations"] = citations_of(hunt, hunt.detector)
+    papers = papers_of(hunt)
+    content["citations"] = [paper.line() for paper in papers]
+    content["bibtex"] = [paper.bibtex() for paper in papers]
     content["versions"] = versions()
     content["record"] = record or {}
     return plain(content)

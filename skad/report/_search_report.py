@@ -62,8 +62,8 @@ class SearchReport(Report):
         - `features`: list of `name`, `label`, `edges`, counts of `window`, `selected` (both in the
           window shown) and `sidebands` (selected), `shift`;
         - `events`: `columns` and `rows` of the most anomalous events;
-        - `citations`, `versions`, and `record`: what the caller adds (settings, data, seeds,
-          warnings, timings).
+        - `citations`, `bibtex`, `versions`, and `record`: what the caller adds (settings, data,
+          seeds, warnings, timings).
 
         What is not a number (NaN) is null.
 

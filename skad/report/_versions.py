@@ -3,10 +3,11 @@
 import importlib.metadata
 import os
 import platform
+import sys
 
 import skad
 
-__all__ = ["environment", "versions"]
+__all__ = ["environment", "show_versions", "versions"]
 
 _PACKAGES = (
     "numpy",
@@ -94,3 +95,38 @@ def environment():
         },
         "data_home": str(get_data_home()),
     }
+
+
+def show_versions(file=None):
+    """Print what a bug report needs, as the command ``skad info`` does.
+
+    Parameters
+    ----------
+    file : text stream, default=None
+        Where to print; None means standard output.
+
+    Returns
+    -------
+    None
+
+    Examples
+    --------
+    >>> import skad
+    >>> skad.show_versions()
+    skad           ...
+    python         ...
+    """
+    found = environment()
+    lines = {
+        **found["versions"],
+        **{name: version or "not installed" for name, version in found["optional"].items()},
+        **{name: found[name] for name in ("system", "processors", "torch_threads", "data_home")},
+        "devices": ", ".join(found["devices"]),
+        "thread pools": ", ".join(
+            f"{pool['library']} {pool['threads']}" for pool in found["thread_pools"]
+        )
+        or "none",
+        **found["variables"],
+    }
+    stream = sys.stdout if file is None else file
+    stream.write("".join(f"{name:<14} {value}\n" for name, value in lines.items()))
