@@ -69,8 +69,9 @@ def build_hunt(settings):
             table["windows"] = SignalRegion.scan(**scan)
         except (TypeError, SkadError) as exc:
             raise settings.error(["search", "scan"], f"search.scan: {exc}") from exc
-    if "checkpoint" in table and isinstance(table["checkpoint"], str):
-        table["checkpoint"] = settings.path(table["checkpoint"])
+    for name in ("checkpoint", "keep_detectors"):
+        if isinstance(table.get(name), str):
+            table[name] = settings.path(table[name])
     # A result that cannot be repeated is none.
     table.setdefault("random_state", 0)
     constraints = BumpHunt._parameter_constraints

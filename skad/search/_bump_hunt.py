@@ -28,7 +28,7 @@ from skad.search._fit_range import check_fit_range, restrict_sidebands
 from skad.search._folds import (
     Background,
     direct_estimate,
-    fit_member,
+    fit_and_keep,
     passing,
     score_fold,
     threshold_of,
@@ -42,6 +42,7 @@ from skad.search._p_values import (
     z_to_p,
 )
 from skad.search._sculpting import sideband_sculpting_test, smallest_of
+from skad.search._selection import SelectionMixin
 from skad.search._trust import FIT_ALPHA, why_untrusted
 from skad.search._weights import effective_events, mean_weight
 from skad.utils import _sklearn as sk
@@ -61,7 +62,7 @@ _COUNTED_TWICE = 0.25
 _BACKGROUNDS = {"auto", "sideband", "direct"}
 
 
-class BumpHunt(BaseEstimator):
+class BumpHunt(SelectionMixin, BaseEstimator):
     """Search for a resonance: windows, cross-fitted selection, background, p-values.
 
     In every window the events are split into folds. A detector fitted to the other folds scores
@@ -158,6 +159,12 @@ class BumpHunt(BaseEstimator):
         that determines them, the versions of skad, scikit-learn and torch included; a later fit
         resumes there. Needs an int `random_state`. One fit at a time writes there; a damaged file
         is named and replaced. The files are pickles: load only folders of your own.
+    keep_detectors : bool or path, default=False
+        Whether the fitted detectors are kept, so that `select`, `anomaly_score` and
+        `signal_efficiency` can be asked of other events: True in memory, a path in a folder of
+        model files (`skad.save_model`), which are loaded one by one when they are needed. A folder
+        is of one hunt; ``set_params(keep_detectors=...)`` says where it was moved to. A hunt that
+        is itself saved as a model file takes it as text.
     n_jobs : int, default=None
         Fits at a time (windows, folds and seeds).
     random_state : None, int or RandomState, default=None
@@ -199,6 +206,11 @@ class BumpHunt(BaseEstimator):
         Held-out anomaly scores; NaN outside region and sidebands, or where nothing was cut.
     selected_ : ndarray of bool, shape (n_rows, n_data_events)
         Events that pass.
+    thresholds_ : ndarray, shape (n_rows, n_folds)
+        Scores above which an event passes in every fold; -infinity where nothing is cut.
+    detectors_ : list of list of list, or None
+        With `keep_detectors` the fitted detectors by window, fold and seed; of those in a folder
+        the names and checksums of their files.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
 
@@ -274,6 +286,7 @@ class BumpHunt(BaseEstimator):
         "calibration": [None, SignificanceCalibration, dict],
         "global_calibration": [None, GlobalCalibration],
         "checkpoint": [None, str, os.PathLike],
+        "keep_detectors": ["boolean", str, os.PathLike],
         "n_jobs": [None, Integral],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -304,6 +317,7 @@ class BumpHunt(BaseEstimator):
         calibration=None,
         global_calibration=None,
         checkpoint=None,
+        keep_detectors=False,
         n_jobs=None,
         random_state=None,
         verbose=0,
@@ -330,6 +344,7 @@ class BumpHunt(BaseEstimator):
         self.calibration = calibration
         self.global_calibration = global_calibration
         self.checkpoint = checkpoint
+        self.keep_detectors = keep_detectors
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -393,6 +408,7 @@ class BumpHunt(BaseEstimator):
             n_rows = len(regions) * len(efficiencies)
             self.global_calibration.check(n_rows, efficiencies, self.calibration)
         fitted = [self._fitted_region(region, m, weight) for region in regions]
+        self.detectors_ = None
         if cuts:
             with open_store(self.checkpoint, (values, y, all_weights, self.detector)) as store:
                 folds = self._score_folds(X, values, y, all_weights, data, m, regions, rng, store)
@@ -501,15 +517,22 @@ class BumpHunt(BaseEstimator):
                 measures = self._measures_background()
                 keys[i, j] = store.key(key, measures, self.n_samples, resampling)
                 folds[i, j] = store.load(keys[i, j])
-                if folds[i, j] is None:
+                if folds[i, j] is None or self.keep_detectors is not False:
                     rows = training[j] = np.concatenate([data[train], simulation[j][0]])
                     for copy, seed in enumerate(seeds[i, j]):
                         tasks.append((i, j, int(seed), copy, rows, test))
         options = {"n_jobs": self.n_jobs, "verbose": self.verbose}
         fitted = run_tasks(
             [
-                (fit_member, (self.detector, X, y, weight, rows, regions[i], seed, copy, store))
-                for i, _, seed, copy, rows, _ in tasks
+                (
+                    fit_and_keep,
+                    (
+                        (self.detector, X, y, weight, rows, regions[i], seed, copy, store),
+                        self.keep_detectors,
+                        f"window_{i}_fold_{j}_seed_{copy}.skad",
+                    ),
+                )
+                for i, j, seed, copy, rows, _ in tasks
             ],
             name=f"fits of {len(regions)} windows x {self.n_folds} folds x {self.n_seeds} seeds",
             groups=[_window(regions[i]) for i, *_ in tasks],
@@ -521,10 +544,16 @@ class BumpHunt(BaseEstimator):
                 return None
             return Background(self.n_samples, simulation[j][1], training[j], resampling)
 
-        members, held_out = {}, {}
-        for (i, j, seed, _, _, test), member in zip(tasks, fitted, strict=True):
-            members.setdefault((i, j), []).append((seed, member))
-            held_out[i, j] = test
+        members, held_out, entries = {}, {}, {}
+        for (i, j, seed, _, _, test), (member, entry) in zip(tasks, fitted, strict=True):
+            entries.setdefault((i, j), []).append(entry)
+            if folds[i, j] is None:
+                members.setdefault((i, j), []).append((seed, member))
+                held_out[i, j] = test
+        if self.keep_detectors is not False:
+            self.detectors_ = [
+                [entries[i, j] for j in range(self.n_folds)] for i in range(len(regions))
+            ]
         scored = run_tasks(
             [
                 (
@@ -631,7 +660,8 @@ class BumpHunt(BaseEstimator):
             sculpting_alpha=self.sculpting_alpha,
         )
         row["trusted"] = not row["reason"]
-        return row, fit, passed, sparse.csr_matrix(influence), sculpting
+        cuts = thresholds if efficiency < 1 else [-np.inf] * self.n_folds
+        return row, fit, passed, sparse.csr_matrix(influence), sculpting, cuts
 
     def _spurious_fraction(self, region):
         """Return the error of the function in a window, as a fraction of its background."""
@@ -677,11 +707,12 @@ class BumpHunt(BaseEstimator):
     def _summarise(self, rows, rng):
         import pandas as pd
 
-        table, fits, passed, influences, tests = zip(*rows, strict=True)
+        table, fits, passed, influences, tests, cuts = zip(*rows, strict=True)
         results = pd.DataFrame(list(table))
         self.results_ = results
         self.fits_ = list(fits)
         self.selected_ = np.array(passed)
+        self.thresholds_ = np.array(cuts)
         self.correlation_ = _correlation(influences)
         p_local = results["p_local"].to_numpy()
         trusted = np.flatnonzero(results["trusted"])

@@ -8,13 +8,18 @@ from skad.base import anomaly_score_of
 from skad.exceptions import RegionError
 from skad.resonant._density_ratio import DensityRatioDetector
 from skad.search._background import error_of_mean, pass_fraction
+from skad.search._kept import keep
 from skad.utils._children import fit_child, rows_of
 
 __all__ = [
     "Background",
     "Fold",
+    "count_of",
     "direct_estimate",
+    "events_for",
+    "fit_and_keep",
     "fit_member",
+    "mean_score",
     "passing",
     "score_fold",
     "threshold_of",
@@ -37,6 +42,12 @@ class Fold:
     redrawn: tuple = ()
 
 
+def fit_and_keep(task, where, name):
+    """Fit a detector; return it and what is left of it after the fit of the hunt, see `keep`."""
+    member = fit_member(*task)
+    return member, keep(member, where, name)
+
+
 def fit_member(detector, X, y, weight, rows, region, seed, copy, store):
     key = store.key("member", region, rows, seed, copy)
     member = store.load(key)
@@ -44,7 +55,7 @@ def fit_member(detector, X, y, weight, rows, region, seed, copy, store):
         return member
     member = fit_child(
         detector,
-        _events(detector, X, rows, region),
+        events_for(detector, X, rows, region),
         None if y is None else y[rows],
         sample_weight=None if weight is None else weight[rows],
         random_state=seed,
@@ -79,7 +90,7 @@ def _settings(detector, window):
     return settings
 
 
-def _events(detector, X, rows, region):
+def events_for(detector, X, rows, region):
     """Rows of X as the detector wants them: without m where it knows no region."""
     names = detector.get_params(deep=True)
     blind = not any(name.rpartition("__")[2] == "region" for name in names)
@@ -113,14 +124,9 @@ def score_fold(members, X, y, weight, events, rows, background, region, slot):
 
     def select(rows):
         labels = None if y is None else y[rows]
-        return _events(members[0], X, rows, region), labels, _rows_of(weight, rows)
+        return events_for(members[0], X, rows, region), labels, _rows_of(weight, rows)
 
-    def mean_score(events):
-        if hasattr(X, "iloc") and not hasattr(events, "iloc"):
-            events = type(X)(events, columns=X.columns)
-        return np.mean([anomaly_score_of(member, events) for member in members], axis=0)
-
-    scores = mean_score(select(rows)[0])
+    scores = mean_score(members, X, select(rows)[0])
     if np.isnan(scores).any():
         raise ValueError(
             f"{type(members[0]).__name__} scored {np.isnan(scores).sum()} held-out events as NaN."
@@ -131,7 +137,7 @@ def score_fold(members, X, y, weight, events, rows, background, region, slot):
 
         def draw(source, seed):
             sample, sample_weight = source.held_out_background(*others, background.n_samples, seed)
-            return mean_score(sample), sample_weight
+            return mean_score(members, X, sample), sample_weight
 
         drawn = [draw(member, seed) for seed, member in zip(seeds, members, strict=True)]
         for seed in background.resampling:
@@ -143,6 +149,13 @@ def score_fold(members, X, y, weight, events, rows, background, region, slot):
     store, key = slot
     store.save(key, fold)
     return fold
+
+
+def mean_score(members, X, events):
+    """Mean score of events by the seeds of a fold; `X` are events as they were trained with."""
+    if hasattr(X, "iloc") and not hasattr(events, "iloc"):
+        events = type(X)(events, columns=X.columns)
+    return np.mean([anomaly_score_of(member, events) for member in members], axis=0)
 
 
 def _rows_of(weight, rows):
@@ -157,6 +170,11 @@ def passing(folds, efficiency, in_range):
         for fold in folds:
             passed[fold.events] = fold.scores > threshold_of(fold, efficiency)
     return passed
+
+
+def count_of(scores, threshold):
+    """Return what an event of these scores counts: 1 above the threshold, else 0."""
+    return (scores > threshold).astype(np.float64)
 
 
 def threshold_of(fold, efficiency):

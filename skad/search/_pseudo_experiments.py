@@ -25,7 +25,7 @@ from skad.utils._tasks import outer_stacklevel, progress
 __all__ = ["pseudo_experiments"]
 
 # They change how a search is run, not what it finds.
-_RUN_ONLY = {"n_jobs": None, "checkpoint": None, "verbose": 0}
+_RUN_ONLY = {"n_jobs": None, "checkpoint": None, "keep_detectors": False, "verbose": 0}
 
 
 def pseudo_experiments(
