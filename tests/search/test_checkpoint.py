@@ -9,8 +9,8 @@ from sklearn.base import clone
 from skad.datasets import make_resonance
 from skad.exceptions import CheckpointWarning, DataFileError
 from skad.search import BumpHunt
-from skad.search import _bump_hunt as bump_hunt
 from skad.search import _checkpoint as checkpoint
+from skad.search import _folds as folds
 from skad.utils._replacing import locked
 
 REGION = (3.3, 3.7)
@@ -30,7 +30,7 @@ def test_resumes(X, tmp_path, monkeypatch):
     search = hunt(windows=[REGION, (3.0, 3.4)], n_folds=3, n_seeds=2)
     reference = clone(search).fit(X)
     search.set_params(checkpoint=tmp_path)
-    real, calls = bump_hunt.fit_member, []
+    real, calls = folds.fit_member, []
 
     def fit_or_stop(*args, limit):
         store = args[-1]
@@ -40,22 +40,22 @@ def test_resumes(X, tmp_path, monkeypatch):
             calls.append(1)
         return real(*args)
 
-    monkeypatch.setattr(bump_hunt, "fit_member", lambda *args: fit_or_stop(*args, limit=7))
+    monkeypatch.setattr(folds, "fit_member", lambda *args: fit_or_stop(*args, limit=7))
     with pytest.raises(KeyboardInterrupt):
         clone(search).fit(X)
     assert len(list(tmp_path.iterdir())) == 7
-    monkeypatch.setattr(bump_hunt, "fit_member", lambda *args: fit_or_stop(*args, limit=12))
+    monkeypatch.setattr(folds, "fit_member", lambda *args: fit_or_stop(*args, limit=12))
     resumed = clone(search).fit(X)
     assert len(calls) == 12
     pd.testing.assert_frame_equal(resumed.results_, reference.results_, check_exact=True)
     # Everything is there: nothing is trained, whatever the cuts.
-    monkeypatch.setattr(bump_hunt, "fit_member", None)
+    monkeypatch.setattr(folds, "fit_member", None)
     again = clone(search).fit(X)
     pd.testing.assert_frame_equal(again.results_, reference.results_, check_exact=True)
     clone(search).set_params(efficiencies=(0.05, 0.2)).fit(X)
     assert not list(tmp_path.glob("*.part"))
     # Other events, detectors or seeds are other files.
-    monkeypatch.setattr(bump_hunt, "fit_member", real)
+    monkeypatch.setattr(folds, "fit_member", real)
     n_files = len(list(tmp_path.iterdir()))
     clone(search).fit(X * (1 + 1e-12))
     assert len(list(tmp_path.iterdir())) == 2 * n_files
