@@ -209,9 +209,9 @@ def test_simulation_trains_and_is_never_counted(recorder):
 
 def test_scores_of_the_seeds_are_averaged():
     X, _ = events()
-    search = hunt(
-        TreeHunter(), n_folds=2, n_seeds=3, efficiencies=(0.1,), keep_detectors=True
-    ).fit(X)
+    search = hunt(TreeHunter(), n_folds=2, n_seeds=3, efficiencies=(0.1,), keep_detectors=True).fit(
+        X
+    )
     members = search.detectors_[0][0]
     scores = np.mean([member.anomaly_score(X) for member in members], axis=0)
     first = np.isclose(scores, search.scores_[0], rtol=1e-12)
