@@ -1,7 +1,6 @@
 """Production in chunks: independent seeds, files that a later call resumes from."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tqdm.auto import tqdm
 
 from skad.exceptions import DataFileError
 from skad.utils._random import draw_seed
+from skad.utils._replacing import replacing
 
 __all__ = ["produce_in_chunks"]
 
@@ -97,9 +97,8 @@ def _produced(produce, n_rows, seed):
 
 def _written(produce, n_rows, seed, part):
     table = produce(n_rows, seed)
-    temporary = part.with_suffix(".tmp")
-    table.to_parquet(temporary, compression="zstd", index=False)
-    os.replace(temporary, part)
+    with replacing(part) as temporary:
+        table.to_parquet(temporary, compression="zstd", index=False)
 
 
 def _open_parts(folder, settings, random_state):
@@ -110,9 +109,8 @@ def _open_parts(folder, settings, random_state):
         return _check_same(folder, found, settings, random_state)
     seed = draw_seed(random_state)
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = manifest.with_suffix(".tmp")
-    temporary.write_text(json.dumps({**settings, "seed": seed}, indent=1), encoding="utf-8")
-    os.replace(temporary, manifest)
+    with replacing(manifest) as temporary:
+        temporary.write_text(json.dumps({**settings, "seed": seed}, indent=1), encoding="utf-8")
     return seed
 
 
@@ -158,8 +156,6 @@ def _join(parts, path, settings):
     import pyarrow.parquet as pq
 
     schema = pq.read_schema(parts[0]).with_metadata({_KEY: json.dumps(settings).encode()})
-    temporary = path.with_name(path.name + ".tmp")
-    with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as w:
         for part in parts:
-            writer.write_table(pq.read_table(part).replace_schema_metadata(schema.metadata))
-    os.replace(temporary, path)
+            w.write_table(pq.read_table(part).replace_schema_metadata(schema.metadata))

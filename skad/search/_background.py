@@ -135,7 +135,7 @@ class BackgroundEstimate:
         import pandas as pd
 
         names = ["threshold", "n_observed", "background", "stat", "syst"]
-        names += ["efficiency", "efficiency_stat"]
+        names += ["efficiency", "efficiency_stat", "scale"]
         return pd.DataFrame({name: getattr(self, name) for name in names}).assign(
             method=self.method,
             trusted=self.trusted,

@@ -106,7 +106,7 @@ def _(model, x):
     if model.metric in ("nll", "mse") and model.n_samples:
         raise refused(
             f"VAEDetector with n_samples={model.n_samples}",
-            "its draws are of a generator; with set_params(n_samples=0) it decodes the mean",
+            "it draws by a hash of the event; with set_params(n_samples=0) it decodes the mean",
         )
     features = x[:, model.feature_indices_]
     measures = []
