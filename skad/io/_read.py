@@ -1,7 +1,6 @@
 """Readers of event files: whole, in batches, from one file or many."""
 
 import numbers
-import sys
 
 import numpy as np
 
@@ -119,8 +118,8 @@ def read_events(
         on_nan=on_nan,
     )
     with selection:
-        dtypes, bound = selection.kinds(), selection.bound()
-        exact = selection.filters is None and on_nan != "drop" and bound < sys.maxsize
+        dtypes, (bound, exact) = selection.kinds(), selection.bound()
+        exact = exact and selection.filters is None and on_nan != "drop"
         whole = Whole(selection.paths[0][0], dtypes, bound, exact=exact)
         for chunk in chunks_of(selection, _READ_ROWS, planned=False):
             whole.add(chunk)

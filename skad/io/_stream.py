@@ -107,12 +107,14 @@ class Selection:
         return self._common(lambda source: {name: source.kind(name) for name in self.names})
 
     def bound(self):
-        """Return how many rows there can be."""
-        bound = 0
+        """Return how many rows there can be, and whether there are as many before filters."""
+        bound, exact = 0, True
         for i in range(len(self.paths)):
             with self.source(i) as source:
                 bound += source.end
-        return max((bound if self.stop is None else min(self.stop, bound)) - self.start, 0)
+                exact = exact and source.end_is_exact
+        bound = max((bound if self.stop is None else min(self.stop, bound)) - self.start, 0)
+        return bound, exact
 
     def _common(self, dtypes_of):
         dtypes = {}

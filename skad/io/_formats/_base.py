@@ -39,6 +39,8 @@ class Source(ABC):
     def n_rows(self):
         """Number of events."""
 
+    end_is_exact = True
+
     @property
     def end(self):
         """A bound on the rows that costs nothing to know."""
