@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
-from tqdm.auto import tqdm
 
 from skad.exceptions import DataFileError
 from skad.utils._random import draw_seed
 from skad.utils._replacing import replacing
+from skad.utils._tasks import progress
 
 __all__ = ["produce_in_chunks"]
 
@@ -88,7 +88,7 @@ def _run(function, tasks, n_jobs, verbose):
     results = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(function)(*task) for task in tasks
     )
-    return list(tqdm(results, total=len(tasks), desc="chunks", disable=not verbose))
+    return list(progress(results, len(tasks), "simulated chunks", verbose=verbose))
 
 
 def _produced(produce, n_rows, seed):

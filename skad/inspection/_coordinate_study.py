@@ -21,6 +21,7 @@ from skad.metrics._checks import read_truth
 from skad.utils import _sklearn as sk
 from skad.utils._children import fit_child, requires_y, rows_of
 from skad.utils._random import draw_seeds
+from skad.utils._tasks import progress
 
 __all__ = ["coordinate_study", "named_estimators"]
 
@@ -168,10 +169,7 @@ def coordinate_study(
         delayed(_one_seed)(detectors, frames, events, number, seed, settings)
         for number, seed in enumerate(draw_seeds(random_state, n_seeds))
     )
-    if verbose:
-        from tqdm.auto import tqdm
-
-        results = tqdm(results, total=n_seeds, desc="coordinate_study", unit="seed")
+    results = progress(results, n_seeds, "coordinate_study", verbose=verbose)
     return pd.DataFrame([row for rows in results for row in rows])
 
 

@@ -18,6 +18,7 @@ from skad.metrics import (
 from skad.metrics._checks import read_truth
 from skad.utils._children import fit_child, requires_y
 from skad.utils._random import draw_seeds
+from skad.utils._tasks import progress
 
 __all__ = ["injection_study"]
 
@@ -158,10 +159,7 @@ def injection_study(
         delayed(_one_seed)(detectors, amounts, work, number, seed)
         for number, seed in enumerate(draw_seeds(random_state, n_seeds))
     )
-    if verbose:
-        from tqdm.auto import tqdm
-
-        results = tqdm(results, total=n_seeds, desc="injection_study", unit="seed")
+    results = progress(results, n_seeds, "injection_study", verbose=verbose)
     return pd.DataFrame([row for rows in results for row in rows])
 
 

@@ -17,6 +17,7 @@ from skad.io._stream import as_dtype, common_dtype, nan_error, nan_rows
 from skad.io._write import check_dtypes, open_writer
 from skad.utils import _sklearn as sk
 from skad.utils._replacing import locked
+from skad.utils._tasks import progress
 
 __all__ = ["score_file"]
 
@@ -326,15 +327,11 @@ def _merge(parts, target, dtypes):
 
 
 def _drain(results, parts, missing, verbose):
-    """Wait for all parts, with a progress bar that knows those finished before."""
-    if not verbose:
-        for _ in results:
-            pass
-        return
-    from tqdm.auto import tqdm
-
+    """Wait for all parts, with a progress that knows those finished before."""
     total = sum(part.stop - part.start for part in parts)
     waiting = sum(part.stop - part.start for part in missing)
-    with tqdm(total=total, initial=total - waiting, unit=" events", unit_scale=True) as bar:
-        for n_events in results:
-            bar.update(n_events)
+    shown = progress(
+        results, total, "score_file", verbose=verbose, initial=total - waiting, size=int
+    )
+    for _ in shown:
+        pass

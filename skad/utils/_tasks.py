@@ -5,6 +5,7 @@ import re
 import sys
 import time
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import joblib
@@ -84,7 +85,7 @@ def outer_stacklevel():
     return level
 
 
-def progress(iterable, total, name, *, verbose=0):
+def progress(iterable, total, name, *, verbose=0, initial=0, size=None):
     """Yield the items; show how many of them are done and how long the rest will take.
 
     A bar in terminals and notebooks; elsewhere lines of the logger "skad", where it has a handler
@@ -97,6 +98,10 @@ def progress(iterable, total, name, *, verbose=0):
     name : str
     verbose : int, default=0
         Nothing is shown unless it is positive.
+    initial : int, default=0
+        What of the total was done before.
+    size : callable, default=None
+        How much of the total an item is; None counts items.
 
     Yields
     ------
@@ -107,20 +112,37 @@ def progress(iterable, total, name, *, verbose=0):
         return
     interactive = sys.stderr.isatty() or "ipykernel" in sys.modules
     if not interactive and _logger.hasHandlers() and _logger.isEnabledFor(logging.INFO):
-        yield from _logged(iterable, total, name)
-        return
+        show = _logged(total, name, initial)
+    else:
+        show = _drawn(total, name, initial, interactive, size is not None)
+    with show as update:
+        for item in iterable:
+            yield item
+            update(1 if size is None else size(item))
+
+
+@contextmanager
+def _drawn(total, name, initial, interactive, scaled):
     from tqdm.auto import tqdm
 
-    yield from tqdm(iterable, total=total, desc=name, mininterval=0.1 if interactive else 10.0)
+    options = {"mininterval": 0.1 if interactive else 10.0, "unit_scale": scaled}
+    with tqdm(total=total, desc=name, initial=initial, **options) as bar:
+        yield bar.update
 
 
-def _logged(iterable, total, name):
+@contextmanager
+def _logged(total, name, initial):
     started = last = time.monotonic()
-    for done, item in enumerate(iterable, start=1):
-        yield item
+    done = initial
+
+    def update(n):
+        nonlocal done, last
+        done += n
         now = time.monotonic()
         if done == total or now - last > _LOG_EVERY:
             last = now
-            left = (now - started) / done * (total - done)
+            left = (now - started) / (done - initial) * (total - done)
             rest = f", {left:.0f} s left" if done < total else f" in {now - started:.0f} s"
             _logger.info("%s: %d of %d%s", name, done, total, rest)
+
+    yield update
