@@ -76,6 +76,7 @@ def drawn(method):
     return draw
 
 
+limit = search.counting_limit(12, 10.0, 5.0, uncertainty=2.0)
 closure = inspection.template_closure(samples, X, n_seeds=2, random_state=0)
 of_scores = {"y_true": y, "scores": scores}
 of_folds = {"cv_results": folds, "X": X}
@@ -119,6 +120,8 @@ ARGUMENTS = {
             PCA(2).fit(X), X, y, n_events=50, random_state=0
         )
     },
+    "LimitDisplay.from_limit": {"limit": limit},
+    "LimitDisplay.from_table": {"table": search.limit_table([limit, limit], [2.0, 3.0])},
     "LogPosteriorDisplay.from_study": {
         "posterior": inspection.log_posterior_test(
             samples, X, classifier=LogisticRegression(), n_seeds=2, random_state=0

@@ -219,6 +219,18 @@ CALLS = {
         {"n_observed": np.array([10.0, 20.0]), "background": np.array([9.0, 12.0]),
          "uncertainty": np.array([1.0, 2.0])},
     ),
+    "counting_limit": (
+        search.counting_limit,
+        {"n_observed": np.array([10.0, 20.0]), "background": np.array([9.0, 12.0]),
+         "signal": np.array([[3.0, 4.0], [9.0, 8.0]]), "uncertainty": np.array([1.0, 2.0]),
+         "signal_uncertainty": np.array([0.1, 0.2]), "strengths": np.array([1.0, 2.0]),
+         "level": 0.9},
+    ),
+    "counting_limit, toys": (
+        search.counting_limit,
+        {"n_observed": 12.0, "background": 9.0, "signal": 5.0, "uncertainty": 1.0,
+         "method": "toys", "n_toys": 100, "random_state": 0},
+    ),
     "p_to_z": (search.p_to_z, {"p_value": np.array([0.1, 0.5])}),
     "z_to_p": (search.z_to_p, {"significance": z}),
     "scan_histogram": (
@@ -288,6 +300,8 @@ ALLOWED = {
     ("local_p_value, toys", "n_observed", frozenset({"array"})): "documented: arrays",
     ("local_p_value, toys", "background", frozenset({"array"})): "documented: arrays",
     ("local_p_value, toys", "uncertainty", frozenset({"array"})): "documented: arrays",
+    ("counting_limit, toys", "n_observed", None): "documented: NaN where no toy shows as few",
+    ("counting_limit, toys", "signal", frozenset({"array"})): "documented: channels",
     ("p_to_z", "p_value", frozenset({"nan"})): _EACH,
     ("z_to_p", "significance", frozenset(_NO_NUMBER)): _EACH,
     ("SignificanceCalibration.apply", "significance", frozenset(_NO_NUMBER)): _EACH,
@@ -399,6 +413,9 @@ OWN_TESTS = {
     "anomaly_scorer_table": "takes nothing",
     "background_generator": "takes events and returns a function",
     "combine_seeds": "takes results",
+    "limit_table": "takes results",
+    "pyhf_workspace": "takes results",
+    "write_limits": "takes results, and a file",
     "pseudo_experiments": "takes a search and a generator",
 }
 

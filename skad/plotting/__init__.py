@@ -13,6 +13,7 @@ from skad.plotting._injection import InjectionDisplay
 from skad.plotting._jet_images import JetImageDisplay
 from skad.plotting._jet_spectra import JetSpectraDisplay
 from skad.plotting._latent import LatentDisplay
+from skad.plotting._limit import LimitDisplay
 from skad.plotting._log_posterior import LogPosteriorDisplay
 from skad.plotting._mass_sculpting import MassSculptingDisplay
 from skad.plotting._overlap import OverlapDisplay
@@ -41,6 +42,7 @@ __all__ = [
     "JetImageDisplay",
     "JetSpectraDisplay",
     "LatentDisplay",
+    "LimitDisplay",
     "LogPosteriorDisplay",
     "MassSculptingDisplay",
     "OverlapDisplay",

@@ -10,6 +10,8 @@ from skad.search._background import (
 from skad.search._bump_hunt import BumpHunt
 from skad.search._calibration import GlobalCalibration, SignificanceCalibration
 from skad.search._functions import dijet_function
+from skad.search._limit_files import limit_table, pyhf_workspace, write_limits
+from skad.search._limits import CountingLimit, counting_limit
 from skad.search._p_values import (
     HistogramScan,
     global_p_value,
@@ -47,6 +49,11 @@ __all__ = [
     "poisson_significance",
     "scan_histogram",
     "z_to_p",
+    "CountingLimit",
+    "counting_limit",
+    "limit_table",
+    "pyhf_workspace",
+    "write_limits",
     "BumpHunt",
     "BackgroundGenerator",
     "background_generator",
