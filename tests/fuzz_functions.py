@@ -169,6 +169,11 @@ CALLS = {
         search.fit_spectrum,
         {"counts": counts, "edges": edges, "function": "polynomial", "n_parameters": 2},
     ),
+    "fit_resonance": (
+        search.fit_resonance,
+        {"m": mass, "region": region, "width": 0.05, "function": "polynomial", "n_parameters": 2,
+         "bins_per_region": 6, "sample_weight": weight},
+    ),
     "direct_background": (
         lambda **options: search.direct_background(density, lambda X: X[:, 0], **options),
         {"thresholds": np.array([0.4]), "n_region": 100, "region_scores": score,

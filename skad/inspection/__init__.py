@@ -3,6 +3,7 @@
 from skad.inspection._breakdown import BreakdownTest, breakdown_test
 from skad.inspection._closure_auc import ClosureAUC, closure_auc
 from skad.inspection._coordinate_study import coordinate_study
+from skad.inspection._excess import excess_features, most_signal_like
 from skad.inspection._feature_histograms import (
     FeatureHistograms,
     feature_histograms,
@@ -35,6 +36,9 @@ __all__ = [
     "injection_study",
     "region_samples",
     "yield_closure",
+    # what was found
+    "excess_features",
+    "most_signal_like",
     # across methods and seeds
     "BreakdownTest",
     "breakdown_test",

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
+from skad.inspection import most_signal_like
 from skad.plotting import BumpHuntSpectrum
 from skad.plotting._bump_hunt import best_row, mass_label
 from skad.plotting._labels import axis_label, unit_of
@@ -62,7 +63,7 @@ def search_content(
     }
     content |= _scores_of(hunt, m, weight, shown)
     content |= _features_of(hunt, values, names, m, weight, shown, labels, unit)
-    content["events"] = _most_anomalous(hunt, values, names, m, best, n_events)
+    content["events"] = _most_anomalous(hunt, values, names, best, n_events)
     papers = papers_of(hunt)
     content["citations"] = [paper.line() for paper in papers]
     content["bibtex"] = [paper.bibtex() for paper in papers]
@@ -276,19 +277,11 @@ def _features_of(hunt, values, names, m, weight, shown, labels, unit):
     return {"features": features[:_MOST_FEATURES]}
 
 
-def _most_anomalous(hunt, values, names, m, best, n_events):
+def _most_anomalous(hunt, values, names, best, n_events):
     """Table of the events of the shown window with the highest scores."""
     columns = ["event", "score", *names]
     if best is None or not np.isfinite(hunt.scores_[int(best["window"])]).any():
         return {"columns": columns, "rows": []}
-    window = int(best["window"])
-    rows = np.flatnonzero(hunt.regions_[window].mask(m))
-    scores = hunt.scores_[window][rows]
-    order = np.argsort(-scores, kind="stable")[:n_events]
-    return {
-        "columns": columns,
-        "rows": [
-            [int(row), float(score), *values[row].tolist()]
-            for row, score in zip(rows[order], scores[order], strict=True)
-        ],
-    }
+    table = most_signal_like(hunt, values, n_events, row=int(best.name))
+    rows = table.drop(columns="passes").to_numpy(np.float64).tolist()
+    return {"columns": columns, "rows": [[int(event), *rest] for event, *rest in rows]}

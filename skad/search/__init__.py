@@ -24,6 +24,7 @@ from skad.search._p_values import (
 from skad.search._poisson import poisson_interval, poisson_significance
 from skad.search._pseudo_data import BackgroundGenerator, background_generator
 from skad.search._pseudo_experiments import pseudo_experiments
+from skad.search._resonance_fit import ResonanceFit, fit_resonance
 from skad.search._sculpting import SculptingTest, sideband_sculpting_test
 from skad.search._spectrum import SpectrumFit, fit_spectrum
 from skad.search._spurious_signal import spurious_signal
@@ -49,6 +50,8 @@ __all__ = [
     "poisson_significance",
     "scan_histogram",
     "z_to_p",
+    "ResonanceFit",
+    "fit_resonance",
     "CountingLimit",
     "counting_limit",
     "limit_table",
