@@ -2,9 +2,12 @@
 
 import importlib
 import inspect
+import zlib
 from pathlib import Path
 
 import skad
+
+HERE = Path(__file__).parent
 
 project = "skad"
 author = "the skad developers"
@@ -13,34 +16,89 @@ version = release = skad.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_design",
     "numpydoc",
     "myst_parser",
     "sphinx_gallery.gen_gallery",
 ]
 sphinx_gallery_conf = {
-    "examples_dirs": "examples",
-    "gallery_dirs": "gallery",
+    "examples_dirs": ["tutorials", "examples"],
+    "gallery_dirs": ["gallery/tutorials", "gallery/examples"],
+    "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
+    # Pictures and tables; the repr of a figure is a memory address.
+    "capture_repr": ("_repr_html_",),
+    "backreferences_dir": "gallery/backreferences",
+    "doc_module": ("skad",),
+    "parallel": 2,
 }
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.xref_missing"]  # README links to files of the repository
-exclude_patterns = ["_build", "examples"]
+exclude_patterns = ["_build", "examples", "tutorials"]
+templates_path = ["_templates"]
+html_static_path = ["_static"]
+copybutton_exclude = ".linenos, .gp, .go"
 
 autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_default_options = {"members": True, "inherited-members": True}
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
-numpydoc_xref_param_type = False
+numpydoc_xref_param_type = True
+numpydoc_xref_ignore = "all"
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skad"
 html_show_sourcelink = False
-html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
+html_theme_options = {
+    "show_prev_next": False,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 6,
+    # The list of versions is one file for all of them, beside the newest.
+    "switcher": {"json_url": "_static/versions.json", "version_match": version},
+    "check_switcher": False,
+    "navbar_end": ["version-switcher", "theme-switcher"],
+}
+
+
+def write_inventories():
+    """Return where other projects' names lead, without a look at the network.
+
+    Sphinx reads inventories in a packed form; the few names that docstrings mention are kept as
+    text in ``docs/inventories``, one a line, below the address of the project.
+    """
+    mapping = {}
+    for listing in sorted((HERE / "inventories").glob("*.txt")):
+        address, *lines = listing.read_text().splitlines()
+        head = f"# Sphinx inventory version 2\n# Project: {listing.stem}\n# Version: \n"
+        head += "# The remainder of this file is compressed using zlib.\n"
+        packed = HERE / "_build" / "inventories" / f"{listing.stem}.inv"
+        packed.parent.mkdir(parents=True, exist_ok=True)
+        packed.write_bytes(head.encode() + zlib.compress("\n".join([*lines, ""]).encode()))
+        mapping[listing.stem] = (address, str(packed))
+    return mapping
+
+
+intersphinx_mapping = write_inventories()
+
+# What docstrings call a type, and where it is described; public names of skad join below.
+numpydoc_xref_aliases = {
+    "ndarray": "numpy.ndarray",
+    "RandomState": "numpy.random.RandomState",
+    "DataFrame": "pandas.DataFrame",
+    "Axes": "matplotlib.axes.Axes",
+    "Figure": "matplotlib.figure.Figure",
+    "Line2D": "matplotlib.lines.Line2D",
+    "Bunch": "sklearn.utils.Bunch",
+    "Pipeline": "sklearn.pipeline.Pipeline",
+}
 
 # Users first, developers last.
 ROOMS = [
@@ -72,12 +130,15 @@ def write_api(app):
     folder.mkdir(exist_ok=True)
     pages = []
     for room in ROOMS:
-        module = importlib.import_module(f"skad.{room}")
+        title = f"skad.{room}"
+        module = importlib.import_module(title)
         names = [name for name in module.__all__ if callable(getattr(module, name))]
         if not names:
             continue
-        title = f"skad.{room}"
         summary = inspect.getdoc(module).partition("\n")[0]
+        numpydoc_xref_aliases.update(
+            {name: f"{title}.{name}" for name in names if name[0].isupper()}
+        )
         entries = "\n".join(f"   {name}" for name in names)
         _write_changed(
             folder / f"{room}.rst",

@@ -23,7 +23,6 @@ from sklearn.frozen import FrozenEstimator
 from skad.coordinates import DijetCoordinates
 from skad.datasets import load_dijets
 from skad.density import FlowDensity
-from skad.detectors import TreeEnsembleClassifier
 from skad.plotting import BumpHuntDisplay, SICDisplay
 from skad.resonant import (
     ANODE,
@@ -156,7 +155,7 @@ axes.flat[-1].set_axis_off()
 hunt = BumpHunt(
     TemplateDetector(
         LaCATHODE(FlowDensity(max_epochs=5, batch_size=2048)),
-        TreeEnsembleClassifier(n_estimators=2, n_forest_trees=6),
+        classifier,
         cv=None,
     ),
     SignalRegion.scan(2.9, 4.1, width=0.4, step=0.4),

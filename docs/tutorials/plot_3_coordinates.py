@@ -1,6 +1,6 @@
 """
-Which events are rare depends on the coordinates
-================================================
+Rare in which coordinates?
+==========================
 
 Do the rarest events of a density stay the rarest when the same events are described in other
 coordinates? The Gaussian case of arXiv:2209.06225 answers it: background N(0, 1) and signal
