@@ -10,8 +10,8 @@ coordinates, as a detector, and as the background of a resonant search?
 # A function that builds it
 # -------------------------
 # ``flow=`` takes a function of the numbers of features and conditions. It returns a transform of
-# nflows or a flow of zuko; training, seeds, batches and early stopping are those of every network of
-# the package. Here coupling layers of nflows, with a small residual network in each.
+# nflows or a flow of zuko; training, seeds, batches and early stopping are those of every network
+# of the package. Here coupling layers of nflows, with a small residual network in each.
 
 from nflows.nn.nets import ResidualNet
 from nflows.transforms import AffineCouplingTransform, CompositeTransform
@@ -67,8 +67,8 @@ for name, density in densities.items():
 # %%
 # As a detector, in two frames
 # ----------------------------
-# ``DensityDetector`` calls events of low density anomalous, in the coordinates that ``frame`` names:
-# one fit, read twice.
+# ``DensityDetector`` calls events of low density anomalous, in the coordinates that ``frame``
+# names: one fit, read twice.
 
 scores = {
     "in log m": DensityDetector(densities["own couplings"], frame=LogTransformer()).fit(X),
