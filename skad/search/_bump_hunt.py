@@ -10,6 +10,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from scipy import sparse
 from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
@@ -489,6 +490,8 @@ class BumpHunt(SelectionMixin, BaseEstimator):
         """Return y where the detector needs it, None where it is ignored."""
         if not requires_y(self.detector):
             return None
+        if y is None and isinstance(self.detector, FrozenEstimator):
+            return None  # fitted before, to other events
         return read_labels(y, len(values), owner=type(self.detector).__name__).astype(int)
 
     def _score_folds(self, X, values, y, weight, data, m, regions, rng, store):

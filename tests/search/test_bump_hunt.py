@@ -9,9 +9,11 @@ from fast_detectors import MixtureRatio, TreeHunter
 from scipy import stats
 from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import IsolationForest
+from sklearn.frozen import FrozenEstimator
 from sklearn.naive_bayes import GaussianNB
 
 from skad.datasets import make_resonance
+from skad.detectors import CWoLaDetector
 from skad.exceptions import (
     DomainError,
     LowStatisticsWarning,
@@ -492,3 +494,18 @@ def test_pickles():
     search = hunt(efficiencies=(0.1,), n_folds=2).fit(events()[0])
     again = pickle.loads(pickle.dumps(search))
     pd.testing.assert_frame_equal(again.results_, search.results_, check_exact=True)
+
+
+def test_a_detector_fitted_before_needs_no_labels():
+    """A frozen classifier of simulated signal and background: a dedicated search."""
+    X, _ = events(n_background=4000)
+    signal, _ = make_resonance(1, 2000, random_state=1, return_X_y=True)
+    background, _ = events(n_background=4000, seed=2)
+    known = np.concatenate([signal, background])[:, 1:]
+    labels = np.repeat([1, 0], [len(signal), len(background)])
+    classifier = CWoLaDetector(GaussianNB(), cv=None).fit(known, labels)
+    searched = hunt(FrozenEstimator(classifier), efficiencies=(0.1,)).fit(X)
+    cut = np.quantile(classifier.anomaly_score(X[:, 1:]), 0.9)
+    inside = REGION.mask(X)
+    expected = (classifier.anomaly_score(X[inside, 1:]) > cut).sum()
+    assert searched.results_["n_observed"].iloc[0] == pytest.approx(expected, abs=10)
