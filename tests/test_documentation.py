@@ -13,7 +13,11 @@ from skad import papers
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
-GALLERY = sorted((ROOT / "docs").glob("*/plot_*.py"))
+GALLERY = [
+    script
+    for folder in ("tutorials", "examples")
+    for script in sorted((ROOT / "docs" / folder).glob("plot_*.py"))
+]
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
