@@ -187,8 +187,8 @@ def main():
     if not options.quick:
         command = f"python benchmarks/reach.py --data FOLDER --events {options.events} "
         command += f"--windows {options.windows} --folds {options.folds}"
-        text = f"# Discovery reach\n\n{__doc__.partition('    OMP')[2].partition('FOLDER')[2].strip()}\n\n"
-        text += f"    {command}\n\n{table}\n"
+        about = __doc__.partition("FOLDER")[2].partition("``--quick``")[0].strip()
+        text = f"# Discovery reach\n\n    {command}\n\n{about}\n\n{table}\n"
         RESULTS.with_suffix(".md").write_text(text)
 
 
