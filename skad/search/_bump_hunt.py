@@ -28,11 +28,12 @@ from skad.search._checkpoint import open_store
 from skad.search._fit_range import check_fit_range, restrict_sidebands
 from skad.search._folds import (
     Background,
+    Cut,
+    counts_of_data,
+    cut_of,
     direct_estimate,
     fit_and_keep,
-    passing,
     score_fold,
-    threshold_of,
 )
 from skad.search._functions import FUNCTIONS, check_mass_unit
 from skad.search._p_values import (
@@ -42,7 +43,7 @@ from skad.search._p_values import (
     p_to_z,
     z_to_p,
 )
-from skad.search._sculpting import sideband_sculpting_test, smallest_of
+from skad.search._sculpting import sculpting_of, smallest_of
 from skad.search._selection import SelectionMixin
 from skad.search._trust import FIT_ALPHA, why_untrusted
 from skad.search._weights import effective_events, mean_weight
@@ -97,6 +98,15 @@ class BumpHunt(SelectionMixin, BaseEstimator):
         background estimate sees the same cut, its fluctuation cancels in the excess (the number
         of passing events is fixed, which a fit with a free normalisation does not notice).
         A threshold set on the region alone would fix the count that is tested.
+    weighting : {None, "excess"}, default=None
+        What an event counts that passes: 1, or with "excess" R - c, where R is its score and c the
+        threshold of the efficiency, in units of its mean in the fold. For density ratios R
+        this is, up to the unit, ``(R - (1 - mu)) / mu`` with c = 1 - mu, what the likelihood of a
+        small signal asks for. A clear event counts more than one that just passes, and a
+        loose efficiency throws nothing away: take two or three from 0.5 to 0.03. Bins and counts
+        are sums of weights, taken for scaled Poisson numbers; `n_observed`, `background` and
+        `scale` are in the same unit. Rows with fewer than 25 effective events in the sidebands
+        or 10 in the region are not trusted.
     n_folds : int, default=5
         Folds of the cross-fitting.
     n_seeds : int, default=1
@@ -207,6 +217,8 @@ class BumpHunt(SelectionMixin, BaseEstimator):
         Held-out anomaly scores; NaN outside region and sidebands, or where nothing was cut.
     selected_ : ndarray of bool, shape (n_rows, n_data_events)
         Events that pass.
+    counts_ : ndarray, shape (n_rows, n_data_events), or None
+        With `weighting` what every event counts.
     thresholds_ : ndarray, shape (n_rows, n_folds)
         Scores above which an event passes in every fold; -infinity where nothing is cut.
     detectors_ : list of list of list, or None
@@ -243,6 +255,8 @@ class BumpHunt(SelectionMixin, BaseEstimator):
     ----------
     J. Collins, K. Howe, B. Nachman, "Extending the search for new resonances with machine
     learning", Phys. Rev. D 99 (2019) 014038, arXiv:1902.02634.
+    R. Gambhir, R. Mastandrea, B. Nachman, J. Thaler, "Isolating unisolated Upsilons with anomaly
+    detection in CMS open data", Phys. Rev. Lett. 135 (2025) 021902, arXiv:2502.14036 (weights).
 
     Examples
     --------
@@ -268,6 +282,7 @@ class BumpHunt(SelectionMixin, BaseEstimator):
         "detector": [sk.HasMethods(["fit"])],
         "windows": [None, list, tuple],
         "efficiencies": [list, tuple, np.ndarray],
+        "weighting": [None, sk.StrOptions({"excess"})],
         "n_folds": [sk.Interval(Integral, 2, None, closed="left")],
         "n_seeds": [sk.Interval(Integral, 1, None, closed="left")],
         "resonance": [Integral, str],
@@ -299,6 +314,7 @@ class BumpHunt(SelectionMixin, BaseEstimator):
         windows=None,
         *,
         efficiencies=(1e-1, 1e-2, 1e-3),
+        weighting=None,
         n_folds=5,
         n_seeds=1,
         resonance=0,
@@ -326,6 +342,7 @@ class BumpHunt(SelectionMixin, BaseEstimator):
         self.detector = detector
         self.windows = windows
         self.efficiencies = efficiencies
+        self.weighting = weighting
         self.n_folds = n_folds
         self.n_seeds = n_seeds
         self.resonance = resonance
@@ -598,18 +615,22 @@ class BumpHunt(SelectionMixin, BaseEstimator):
         spurious = self._spurious_fraction(region)
         in_range = region.mask(m) | region.sideband_mask(m)
         inside = region.mask(m)
-        thresholds = [threshold_of(fold, efficiency) for fold in folds]
-        passed = passing(folds, efficiency, in_range)
+        cuts = [cut_of(fold, efficiency, weighs=self.weighting is not None) for fold in folds]
+        counts = counts_of_data(folds, cuts, in_range)
+        passed, counted = counts > 0, weight * counts
         try:
-            *fitted, fit = fit_region(m[passed], region, edges, self._fit_options(), weight[passed])
+            *fitted, fit = fit_region(
+                m[passed], region, edges, self._fit_options(), counted[passed]
+            )
         except RegionError:
             fitted, fit = (np.nan, np.nan), None
-        cuts = [
-            passed,
-            *(passing(folds, loose, in_range) for loose in _LOOSE if efficiency < loose),
+        looser = [
+            counts_of_data(folds, [cut_of(fold, loose) for fold in folds], in_range)
+            for loose in _LOOSE
+            if efficiency < loose
         ]
         tests = [
-            sideband_sculpting_test(m, cut, fitted_region, sample_weight=weight) for cut in cuts
+            sculpting_of(m, each, fitted_region, sample_weight=weight) for each in [counts, *looser]
         ]
         test, sculpting = tests[0], _clearest(tests)
         method = self._method(efficiency, sculpting)
@@ -618,24 +639,24 @@ class BumpHunt(SelectionMixin, BaseEstimator):
         if method == "sideband":
             background, stat = fitted
             syst = spurious * background
-            influence[passed & inside] = weight[passed & inside]
+            influence[inside] = counted[inside]
             if fit is not None:
                 bins = np.searchsorted(edges, m, side="right") - 1
                 seen = passed & (bins >= 0) & (bins < len(edges) - 1)
                 response = fit.yield_response(region.low, region.high)
-                influence[seen] -= weight[seen] * response[bins[seen]]
+                influence[seen] -= counted[seen] * response[bins[seen]]
         else:
-            background, stat, syst = direct_estimate(folds, thresholds, inside, passed, influence)
-            counted = background * mean_weight(weight[passed & inside]) + stat**2
-            syst = np.hypot(syst, np.sqrt(_COUNTED_TWICE * counted))
+            background, stat, syst = direct_estimate(folds, cuts, inside, counts, influence)
+            variance = background * mean_weight(counted[inside]) + stat**2
+            syst = np.hypot(syst, np.sqrt(_COUNTED_TWICE * variance))
         row = {
             "window": window,
             "low": region.low,
             "high": region.high,
             "efficiency": efficiency,
-            "n_selected": _count(weight[passed]),
-            "n_observed": _count(weight[passed & inside]),
-            "scale": mean_weight(weight[passed & inside]),
+            "n_selected": _count(counted[passed]),
+            "n_observed": _count(counted[passed & inside]),
+            "scale": mean_weight(counted[inside]),
             "method": method,
             "background": background,
             "stat": stat,
@@ -653,7 +674,8 @@ class BumpHunt(SelectionMixin, BaseEstimator):
         }
         row["reason"] = why_untrusted(
             background=background,
-            n_sideband=effective_events(weight[passed & fitted_region.sideband_mask(m)]),
+            n_sideband=effective_events(counted[fitted_region.sideband_mask(m)]),
+            n_weighted=(background / row["scale"] if self.weighting and efficiency < 1 else np.inf),
             fit=fit if method == "sideband" else None,
             fit_alpha=self.fit_alpha,
             sculpting=None if method == "direct" and self._has("interpolates") else sculpting,
@@ -663,8 +685,7 @@ class BumpHunt(SelectionMixin, BaseEstimator):
             sculpting_alpha=self.sculpting_alpha,
         )
         row["trusted"] = not row["reason"]
-        cuts = thresholds if efficiency < 1 else [-np.inf] * self.n_folds
-        return row, fit, passed, sparse.csr_matrix(influence), sculpting, cuts
+        return row, fit, counts, sparse.csr_matrix(influence), sculpting, cuts
 
     def _spurious_fraction(self, region):
         """Return the error of the function in a window, as a fraction of its background."""
@@ -710,12 +731,16 @@ class BumpHunt(SelectionMixin, BaseEstimator):
     def _summarise(self, rows, rng):
         import pandas as pd
 
-        table, fits, passed, influences, tests, cuts = zip(*rows, strict=True)
+        table, fits, counts, influences, tests, cuts = zip(*rows, strict=True)
         results = pd.DataFrame(list(table))
         self.results_ = results
         self.fits_ = list(fits)
-        self.selected_ = np.array(passed)
-        self.thresholds_ = np.array(cuts)
+        self.selected_ = np.array([each > 0 for each in counts])
+        self.counts_ = None if self.weighting is None else np.array(counts)
+        # Where nothing is cut, no fold was made.
+        cuts = [list(each) or [Cut(-np.inf)] * self.n_folds for each in cuts]
+        self.thresholds_ = np.array([[cut.threshold for cut in each] for each in cuts])
+        self._units = np.array([[cut.unit for cut in each] for each in cuts])
         self.correlation_ = _correlation(influences)
         p_local = results["p_local"].to_numpy()
         trusted = np.flatnonzero(results["trusted"])

@@ -7,22 +7,22 @@ import numpy as np
 from skad.base import anomaly_score_of
 from skad.exceptions import RegionError
 from skad.resonant._density_ratio import DensityRatioDetector
-from skad.search._background import error_of_mean, pass_fraction
+from skad.search._background import error_of_mean
 from skad.search._kept import keep
 from skad.utils._children import fit_child, rows_of
 
 __all__ = [
     "Background",
+    "Cut",
     "Fold",
-    "count_of",
+    "counts_of_data",
+    "cut_of",
     "direct_estimate",
     "events_for",
     "fit_and_keep",
     "fit_member",
     "mean_score",
-    "passing",
     "score_fold",
-    "threshold_of",
 ]
 
 
@@ -162,56 +162,79 @@ def _rows_of(weight, rows):
     return None if weight is None else weight[rows]
 
 
-def passing(folds, efficiency, in_range):
-    """Return which data events pass the cut of their fold; all in range for an efficiency of 1."""
-    passed = in_range.copy()
-    if efficiency < 1:
-        passed[:] = False
-        for fold in folds:
-            passed[fold.events] = fold.scores > threshold_of(fold, efficiency)
-    return passed
+@dataclass(frozen=True)
+class Cut:
+    """What an event of a score counts in one fold.
+
+    1 above the threshold, else 0. With a `unit`, what its score has in excess of the threshold; the
+    unit is the mean excess of the held-out events that pass, which then count 1 on average.
+    """
+
+    threshold: float
+    unit: float = np.nan
+
+    def counts(self, scores):
+        if np.isnan(self.unit):
+            return (scores > self.threshold).astype(np.float64)
+        return np.maximum(scores - self.threshold, 0.0) / self.unit
 
 
-def count_of(scores, threshold):
-    """Return what an event of these scores counts: 1 above the threshold, else 0."""
-    return (scores > threshold).astype(np.float64)
-
-
-def threshold_of(fold, efficiency):
+def cut_of(fold, efficiency, *, weighs=False):
     """Return the cut above which `efficiency` of the weight of a fold lies; ties pass."""
+    if efficiency == 1:
+        return Cut(-np.inf)
     order = np.argsort(-fold.scores, kind="stable")
     above = np.cumsum(fold.weight[order])
     # The first event with which the fraction is reached to half of its own weight.
     n_pass = np.searchsorted(above - 0.5 * fold.weight[order], efficiency * above[-1])
     last = order[min(max(1, n_pass), len(order)) - 1]
-    return np.nextafter(fold.scores[last], -np.inf)
+    cut = Cut(np.nextafter(fold.scores[last], -np.inf))
+    if not weighs:
+        return cut
+    passed = cut.counts(fold.scores) * fold.weight
+    return replace(cut, unit=float(passed @ (fold.scores - cut.threshold) / passed.sum()))
 
 
-def direct_estimate(folds, thresholds, inside, passed, influence):
+def counts_of_data(folds, cuts, in_range):
+    """Return what each data event counts after the cut of its fold; 1 in range without any."""
+    counts = np.zeros(len(in_range))
+    if not cuts or np.isneginf(cuts[0].threshold):
+        counts[in_range] = 1.0
+        return counts
+    for fold, cut in zip(folds, cuts, strict=True):
+        counts[fold.events] = cut.counts(fold.scores)
+    return counts
+
+
+def direct_estimate(folds, cuts, inside, counts, influence):
     """Background of the direct method: expected weight, error, and error of the background itself.
 
     `influence` is filled in.
     """
     background = variance = 0.0
     seeds, bootstraps = np.zeros(len(folds[0].drawn)), np.zeros(len(folds[0].redrawn))
-    for fold, threshold in zip(folds, thresholds, strict=True):
+    for fold, cut in zip(folds, cuts, strict=True):
         is_inside = inside[fold.events]
         events, weight = fold.events[is_inside], fold.weight[is_inside]
         total = weight.sum()
 
-        def fractions(drawn, threshold=threshold):
-            return [
-                np.ravel(pass_fraction(scores, weight, np.array([threshold])))
-                for scores, weight in drawn
-            ]
+        def means(drawn, cut=cut):
+            return [_mean_count(cut.counts(scores), weight) for scores, weight in drawn]
 
-        each = fractions(fold.drawn)
+        each = means(fold.drawn)
         efficiency = np.mean([value for value, _ in each])
         background += total * efficiency
         # The seeds may share their background events: their mean is no better known than each.
         variance += total**2 * np.mean([error**2 for _, error in each])
         seeds += total * np.array([value for value, _ in each])
-        bootstraps += total * np.array([value for value, _ in fractions(fold.redrawn)])
-        influence[events] = weight * (passed[events] - efficiency)
+        bootstraps += total * np.array([value for value, _ in means(fold.redrawn)])
+        influence[events] = weight * (counts[events] - efficiency)
     spread = float(bootstraps.std(ddof=1)) if len(bootstraps) else 0.0
     return background, np.sqrt(variance), float(np.hypot(error_of_mean(seeds), spread))
+
+
+def _mean_count(counts, weight):
+    """Weighted mean of what events count, and its standard deviation."""
+    weight = np.ones(len(counts)) if weight is None else np.asarray(weight, dtype=np.float64)
+    mean = weight @ counts / weight.sum()
+    return mean, np.sqrt(weight**2 @ (counts - mean) ** 2) / weight.sum()

@@ -6,11 +6,12 @@ import numpy as np
 from scipy import stats
 
 from skad.resonant._region import SignalRegion
+from skad.search._weights import effective_events
 from skad.utils import _sklearn as sk
 from skad.utils._arguments import COUNT, Numbers, checked
 from skad.utils._statistics import bin_of, efficiency_chi2, equal_population_edges
 
-__all__ = ["SculptingTest", "sideband_sculpting_test", "smallest_of"]
+__all__ = ["SculptingTest", "sculpting_of", "sideband_sculpting_test", "smallest_of"]
 
 # Below this many expected passing events the chi-square distribution is not reached.
 _MIN_EXPECTED = 5
@@ -96,13 +97,21 @@ def sideband_sculpting_test(m, passed, region, *, n_bins=10, sample_weight=None)
             f"passed must say True or False for each of the {len(m)} events; got {len(passed)} "
             "values. Give scores > threshold."
         )
-    passed = passed.astype(bool)
+    return sculpting_of(m, passed, region, n_bins=n_bins, sample_weight=sample_weight)
+
+
+def sculpting_of(m, counts, region, *, n_bins=10, sample_weight=None):
+    """Make `sideband_sculpting_test` with what each event counts, 0 or more; not only 0 or 1.
+
+    The mean count of an event is then tested, with the variance that the counts have.
+    """
     weight = sk.check_sample_weight(sample_weight, m, dtype=np.float64)
     sides = [region.sideband_mask(m, side) & (weight > 0) for side in ("low", "high")]
+    beside = sides[0] | sides[1]
     n_events = np.array([side.sum() for side in sides])
-    n_passed = int(sum(passed[side].sum() for side in sides))
-    n_bins = min(n_bins, n_passed // _MIN_EXPECTED)
-    if n_bins < 2 or n_passed == n_events.sum():
+    n_passed = effective_events(counts[beside])
+    n_bins = min(n_bins, int(n_passed + 0.5) // _MIN_EXPECTED)
+    if n_bins < 2 or not np.ptp(counts[beside]):
         empty = np.empty(0)
         return SculptingTest(np.empty((0, 2)), empty, empty, np.nan, 0, np.nan, np.nan, np.nan)
     bins, sums = [], []
@@ -116,17 +125,19 @@ def sideband_sculpting_test(m, passed, region, *, n_bins=10, sample_weight=None)
         sums.append(
             [
                 np.bincount(position, weights=values, minlength=len(edges) - 1)
-                for values in (w, w**2, w * passed[side])
+                for values in (w, w**2, w * counts[side])
             ]
         )
     total, square, passes = np.concatenate(sums, axis=1)
-    test = efficiency_chi2(total, square, passes)
+    # Of counts of 0 or 1 this is the binomial e (1 - e).
+    mean = np.average(counts[beside], weights=weight[beside])
+    each = float(np.average((counts[beside] - mean) ** 2, weights=weight[beside]))
+    test = efficiency_chi2(total, square, passes, each)
     efficiency = passes / total
-    variance = test.efficiency * (1 - test.efficiency) * square / total**2
+    variance = each * square / total**2
     share = test.ndof / (test.ndof + 1)
     excess = np.average((efficiency - test.efficiency) ** 2 - variance * share, weights=total)
-    rows = sides[0] | sides[1]
-    trend_chi2 = _trend_chi2(m[rows], passed[rows], weight[rows])
+    trend_chi2 = _trend_chi2(m[beside], counts[beside], weight[beside])
     smallest = min(test.p_value, stats.chi2.sf(trend_chi2, 2))
     return SculptingTest(
         edges=np.concatenate(bins),
@@ -145,12 +156,13 @@ def smallest_of(p_value, n_tests):
     return float(-np.expm1(n_tests * np.log1p(-min(p_value, 1 - 1e-16))))
 
 
-def _trend_chi2(m, passed, weight):
-    """Score test of a line and a parabola in the rank of m against a constant efficiency."""
+def _trend_chi2(m, counts, weight):
+    """Score test of a line and a parabola in the rank of m against a constant mean."""
     rank = 2 * (stats.rankdata(m) - 0.5) / len(m) - 1
     shapes = np.column_stack([rank, rank**2])
     shapes = shapes - np.average(shapes, axis=0, weights=weight)
-    efficiency = np.average(passed, weights=weight)
-    score = (weight * (passed - efficiency)) @ shapes
-    covariance = efficiency * (1 - efficiency) * (shapes.T * weight**2) @ shapes
+    mean = np.average(counts, weights=weight)
+    score = (weight * (counts - mean)) @ shapes
+    variance = np.average((counts - mean) ** 2, weights=weight)
+    covariance = variance * (shapes.T * weight**2) @ shapes
     return float(score @ np.linalg.pinv(covariance) @ score)

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skad.search._folds import count_of, events_for, mean_score
+from skad.search._folds import Cut, events_for, mean_score
 from skad.search._kept import kept
 from skad.utils import _sklearn as sk
 from skad.utils._events import check_events
@@ -73,7 +73,7 @@ class SelectionMixin:
         -------
         share : ndarray of float64, shape (n_rows, n_events)
             One row for each of `results_`: 1 where the event passes in all folds, 0 where in none,
-            or outside of region and sidebands.
+            or outside of region and sidebands; with `weighting` the mean of what it counts.
         """
         X, m = self._read_new(X)
         return np.array([shares.mean(axis=0) for shares in self._new_shares(X, m)])
@@ -208,9 +208,12 @@ class SelectionMixin:
             if efficiency == 1:
                 yield np.tile(_in_range(self.regions_[window], m).astype(float), (self.n_folds, 1))
                 continue
-            shares = np.zeros((len(self.thresholds_[row]), len(m)))
+            shares = np.zeros((self.n_folds, len(m)))
             rows, of_folds = scores[window]
-            shares[:, rows] = count_of(of_folds, self.thresholds_[row][:, None])
+            cuts = map(Cut, self.thresholds_[row], self._units[row])
+            shares[:, rows] = [
+                cut.counts(scores) for cut, scores in zip(cuts, of_folds, strict=True)
+            ]
             yield shares
 
 

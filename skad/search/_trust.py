@@ -9,12 +9,15 @@ FIT_ALPHA = 0.01
 LEARNED = "the background is learned, and without a calibration nobody knows how well"
 # Passing events in the sidebands below which a fit knows too little.
 _FEW_PASSED = 25
+# Expected effective events of the region below which a sum of weights is no scaled Poisson number.
+_FEW_WEIGHTED = 10
 
 
 def why_untrusted(
     *,
     background,
     n_sideband,
+    n_weighted=np.inf,
     fit=None,
     fit_alpha=FIT_ALPHA,
     sculpting=None,
@@ -29,6 +32,8 @@ def why_untrusted(
         Expected events of the region, NaN where nothing could be estimated.
     n_sideband : float
         (Effective) passing events in the range of the sidebands.
+    n_weighted : float
+        Effective events expected in the region, where each counts a weight.
     fit : SpectrumFit or None
         The fit, where the background comes from one.
     fit_alpha : float
@@ -42,6 +47,11 @@ def why_untrusted(
         return "too few events pass to estimate the background"
     if n_sideband < _FEW_PASSED:
         return f"{n_sideband:.0f} events pass in the sidebands, fewer than {_FEW_PASSED}"
+    if n_weighted < _FEW_WEIGHTED:
+        return (
+            f"the weights in the region are worth {n_weighted:.1f} events, fewer than "
+            f"{_FEW_WEIGHTED}"
+        )
     if sculpting is not None and sculpting.p_value < sculpting_alpha:
         return f"the cut sculpts the spectrum in the sidebands (p = {sculpting.p_value:.1e})"
     if fit is not None and not fit.converged:

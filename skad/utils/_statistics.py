@@ -96,7 +96,7 @@ class EfficiencyTest(NamedTuple):
     efficiency: float
 
 
-def efficiency_chi2(total, total_square, passed):
+def efficiency_chi2(total, total_square, passed, variance=None):
     """Chi-square of the weight that passes a cut in bins, against one common efficiency.
 
     .. math:: \\chi^2 = \\sum_b \\frac{(k_b - \\epsilon n_b)^2}{\\epsilon (1 - \\epsilon) s_b},
@@ -111,6 +111,8 @@ def efficiency_chi2(total, total_square, passed):
     ----------
     total, total_square, passed : ndarray of float64, shape (n_bins,)
         Sums of weights and of squared weights before the cut, and of weights after it.
+    variance : float, default=None
+        Of what one event counts, in place of the binomial one of a cut.
 
     Returns
     -------
@@ -121,7 +123,9 @@ def efficiency_chi2(total, total_square, passed):
     n, s, k = total[filled], total_square[filled], passed[filled]
     ndof = len(n) - 1
     efficiency = float((k * n / s).sum() / (n * n / s).sum())
-    if ndof < 1 or not 0 < efficiency < 1:
+    if variance is None:
+        variance = efficiency * (1 - efficiency)
+    if ndof < 1 or not variance > 0:
         return EfficiencyTest(np.nan, ndof, np.nan, efficiency)
-    chi2 = float(((k - efficiency * n) ** 2 / (efficiency * (1 - efficiency) * s)).sum())
+    chi2 = float(((k - efficiency * n) ** 2 / (variance * s)).sum())
     return EfficiencyTest(chi2, ndof, float(stats.chi2.sf(chi2, ndof)), efficiency)
