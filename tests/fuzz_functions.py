@@ -422,6 +422,7 @@ OWN_TESTS = {
     "pyhf_workspace": "takes results",
     "write_limits": "takes results, and a file",
     "pseudo_experiments": "takes a search and a generator",
+    "upper_limit": "takes a search and events; its own tests are in tests/search",
 }
 
 

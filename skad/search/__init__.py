@@ -28,6 +28,7 @@ from skad.search._resonance_fit import ResonanceFit, fit_resonance
 from skad.search._sculpting import SculptingTest, sideband_sculpting_test
 from skad.search._spectrum import SpectrumFit, fit_spectrum
 from skad.search._spurious_signal import spurious_signal
+from skad.search._upper_limit import SearchLimit, upper_limit
 
 __all__ = [
     "SpectrumFit",
@@ -61,6 +62,8 @@ __all__ = [
     "BackgroundGenerator",
     "background_generator",
     "pseudo_experiments",
+    "SearchLimit",
+    "upper_limit",
     "SignificanceCalibration",
     "GlobalCalibration",
 ]

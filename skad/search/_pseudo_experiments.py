@@ -22,10 +22,10 @@ from skad.utils._random import draw_seeds
 from skad.utils._replacing import locked, replacing
 from skad.utils._tasks import outer_stacklevel, progress
 
-__all__ = ["pseudo_experiments"]
+__all__ = ["RUN_ONLY", "open_archive", "pseudo_experiments"]
 
 # They change how a search is run, not what it finds.
-_RUN_ONLY = {"n_jobs": None, "checkpoint": None, "keep_detectors": False, "verbose": 0}
+RUN_ONLY = {"n_jobs": None, "checkpoint": None, "keep_detectors": False, "verbose": 0}
 
 
 def pseudo_experiments(
@@ -113,7 +113,7 @@ def pseudo_experiments(
         generate = background_generator(hunt, generate)
         name = generate.method
     seconds = getattr(hunt, "_core_seconds", None)
-    hunt = clone(hunt).set_params(**_RUN_ONLY)
+    hunt = clone(hunt).set_params(**RUN_ONLY)
     seeds = draw_seeds(random_state, n_experiments)
 
     def say(text):
@@ -122,7 +122,7 @@ def pseudo_experiments(
 
     if name != "given":
         say(_described(generate))
-    with _open_archive(folder, hunt, generate, random_state) as archive:
+    with open_archive(folder, hunt, generate, random_state) as archive:
         tables = {} if archive is None else archive.load(seeds)
         if tables:
             say(f"{len(tables)} of {n_experiments} are in {folder}.")
@@ -189,7 +189,7 @@ def _duration(seconds):
 
 
 @contextmanager
-def _open_archive(folder, hunt, generate, random_state):
+def open_archive(folder, hunt, generate, random_state):
     """Yield the archive of a folder, which nobody else can write meanwhile; None without one."""
     if folder is None:
         yield None
