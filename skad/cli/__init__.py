@@ -12,6 +12,7 @@ _HOMES = {
     "read_settings": "_settings",
     "load_search": "_search",
     "repeat_search": "_search",
+    "run_limit": "_limit",
     "run_search": "_search",
 }
 

@@ -245,6 +245,41 @@ def search(options, settings, init, events, resonance, output, overwrite, as_jso
     _print(content, as_json, "\n".join(text))
 
 
+@cli.command()
+@click.argument("settings")
+@click.option("-o", "--output", type=click.Path(), help="Folder of the results.")
+@click.option("--overwrite", is_flag=True, help="Replace a limit that is there.")
+@json_option
+@click.pass_obj
+def limit(options, settings, output, overwrite, as_json):
+    """Set an upper limit on a signal.
+
+    The search of SETTINGS is run, and again with the signal events that its table [limit] names
+    injected into the data: what is found of them gives the limit. [limit] needs signal (a file) and
+    strengths (numbers of events). "-" reads the settings from standard input.
+    """
+    from skad.cli._limit import run_limit
+    from skad.cli._search import results_folder
+    from skad.cli._settings import read_settings
+
+    settings = read_settings(settings)
+    folder = results_folder(settings, output)
+    found = run_limit(settings, folder, overwrite=overwrite, verbose=options["verbose"])
+    low, median, high = found.expected[1:4]
+    content = {
+        "folder": str(folder),
+        "observed": found.observed,
+        "expected": found.expected.tolist(),
+        "limits": found.table.to_dict("records"),
+    }
+    text = [
+        f"At {found.table['level'][0]:.0%} confidence no more than {found.observed:.0f} signal "
+        f"events; expected without signal {median:.0f} ({low:.0f} to {high:.0f}).",
+        f"{folder / 'limits.csv'}",
+    ]
+    _print(content, as_json, "\n".join(text))
+
+
 def _write_settings(init, events, resonance, overwrite):
     from skad.cli._init import settings_template
 

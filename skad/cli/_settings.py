@@ -20,6 +20,7 @@ TABLES = {
     "detectors": None,
     "search": None,
     "calibration": ("n_experiments", "generate", "folder", "n_jobs", "global"),
+    "limit": None,
     "compare": ("cv", "by", "fraction", "n_jobs", "random_state"),
     "report": ("labels", "unit", "n_events"),
     "output": ("folder",),

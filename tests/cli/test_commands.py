@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from skad.cli import load_search, main, read_settings, repeat_search, run_search
 from skad.cli._events import read_input
 from skad.cli._search import build_hunt, search_of
 from skad.coordinates import DijetCoordinates
-from skad.datasets import load_dijets
+from skad.datasets import load_dijets, make_resonance
 from skad.io import read_events, write_events
+from skad.search import upper_limit
 
 # In a conftest.py of this folder they would hide the one of all tests.
 pytest_plugins = ["command_line"]
@@ -56,7 +58,7 @@ def test_help_is_quick_and_loads_nothing_heavy():
 def test_every_command_has_a_help(skad):
     code, out, _ = skad("--help")
     assert code == 0 and "Exit codes" in out
-    for name in ("search", "report", "compare", "fit", "score", "features", "fetch", "info"):
+    for name in ("search", "limit", "report", "compare", "fit", "score", "features", "fetch", "info"):
         assert f"  {name} " in out
         code, text, _ = skad(name, "--help")
         assert code == 0 and text.startswith(f"Usage: skad {name}")
@@ -73,6 +75,32 @@ def test_search_is_the_bump_hunt_of_its_settings(analysis, results):
     content = json.loads((results / "search.json").read_text())
     assert content["p_global"] == hunt.p_global_
     assert [row["z_local"] for row in content["results"]] == hunt.results_["z_local"].tolist()
+
+
+def test_limit_is_that_of_the_settings(skad, analysis):
+    settings = analysis / "limit.toml"
+    signal = make_resonance(0, 900, n_features=2, random_state=1, as_frame=True)
+    write_events(signal.data.assign(label=signal.target), analysis / "signal.csv")
+    text = (analysis / "search.toml").read_text()
+    more = '\n[limit]\nsignal = "signal.csv"\nlabel = "label"\nstrengths = [30, 300]\nn_refits = 1\n'
+    settings.write_text(text + more)
+    code, out, _ = skad("-q", "limit", settings, "--json", "-o", analysis / "limit")
+    found = json.loads(out)
+    assert code == 0
+    events = read_input(read_settings(settings))
+    hunt = build_hunt(read_settings(settings)).fit(events.X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        limit = upper_limit(hunt, signal.data, [30, 300], n_refits=1, random_state=1)
+    assert found["observed"] == limit.observed
+    assert found["limits"] == json.loads((analysis / "limit" / "limit.json").read_text())["limits"]
+    table = pd.read_csv(analysis / "limit" / "limits.csv")
+    np.testing.assert_allclose(table["expected"], limit.table["expected"])
+    code, _, err = skad("limit", settings, "-o", analysis / "limit")
+    assert code == 3 and "--overwrite" in err
+    settings.write_text(text + '\n[limit]\nsignal = "signal.csv"\n')
+    code, _, err = skad("limit", settings)
+    assert code == 2 and "limit needs strengths, for example strengths = [50, 100, 200]" in err
 
 
 def test_results_remember_what_they_rest_on(analysis, results):
