@@ -96,7 +96,10 @@ def run_limit(path, output=None, *, overwrite=False, verbose=0):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fit_calibrated(
-            settings, hunt, lambda hunt: hunt.fit(events.X, events.y, events.weight), verbose=verbose
+            settings,
+            hunt,
+            lambda hunt: hunt.fit(events.X, events.y, events.weight),
+            verbose=verbose,
         )
         seconds = {"search": lap()}
         limit = upper_limit(

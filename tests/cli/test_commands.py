@@ -58,7 +58,17 @@ def test_help_is_quick_and_loads_nothing_heavy():
 def test_every_command_has_a_help(skad):
     code, out, _ = skad("--help")
     assert code == 0 and "Exit codes" in out
-    for name in ("search", "limit", "report", "compare", "fit", "score", "features", "fetch", "info"):
+    for name in (
+        "search",
+        "limit",
+        "report",
+        "compare",
+        "fit",
+        "score",
+        "features",
+        "fetch",
+        "info",
+    ):
         assert f"  {name} " in out
         code, text, _ = skad(name, "--help")
         assert code == 0 and text.startswith(f"Usage: skad {name}")
@@ -82,7 +92,9 @@ def test_limit_is_that_of_the_settings(skad, analysis):
     signal = make_resonance(0, 900, n_features=2, random_state=1, as_frame=True)
     write_events(signal.data.assign(label=signal.target), analysis / "signal.csv")
     text = (analysis / "search.toml").read_text()
-    more = '\n[limit]\nsignal = "signal.csv"\nlabel = "label"\nstrengths = [30, 300]\nn_refits = 1\n'
+    more = (
+        '\n[limit]\nsignal = "signal.csv"\nlabel = "label"\nstrengths = [30, 300]\nn_refits = 1\n'
+    )
     settings.write_text(text + more)
     code, out, _ = skad("-q", "limit", settings, "--json", "-o", analysis / "limit")
     found = json.loads(out)

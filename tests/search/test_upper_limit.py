@@ -8,9 +8,8 @@ from sklearn.naive_bayes import GaussianNB
 
 from skad.datasets import make_resonance
 from skad.resonant import SALAD, Sidebands, SignalRegion, TemplateDetector
-from skad.search import BumpHunt, upper_limit
+from skad.search import BumpHunt, counting_limit, upper_limit
 from skad.search import _upper_limit as module
-from skad.search._limits import counting_limit
 
 REGION = SignalRegion(3.3, 3.7)
 OPTIONS = {
@@ -137,6 +136,7 @@ def test_finished_refits_are_not_run_again(tmp_path, monkeypatch):
         upper_limit(search, SIGNAL[1:], STRENGTHS, **options)
 
 
+@pytest.mark.filterwarnings("ignore::skad.exceptions.LowStatisticsWarning")
 def test_columns_by_name_and_simulation():
     columns = ["m", "x1", "x2"]
     data, simulation = events(4000), events(4000, seed=5)
