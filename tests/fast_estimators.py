@@ -26,6 +26,12 @@ _FAST: dict = {
     "DensityDetector": lambda: {"density": _density("KernelDensity")},
     "NetworkClassifier": {"hidden_layer_sizes": (8,), "max_epochs": 15, "learning_rate": 0.1},
     "PyODDetector": lambda: {"estimator": _pyod()},
+    "TabularDetector": lambda: {
+        "detectors": [
+            (name, instance("detectors", "DensityDetector", density=_density("KernelDensity")))
+            for name in ("first", "second")
+        ]
+    },
     "TreeEnsembleClassifier": {
         "n_estimators": 2,
         "n_forest_trees": 5,

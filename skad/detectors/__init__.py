@@ -7,9 +7,11 @@ from skad.detectors._cwola import CWoLaDetector
 from skad.detectors._density import DensityDetector
 from skad.detectors._disco import DisCo
 from skad.detectors._match_mass import mass_matching_weight, match_mass
+from skad.detectors._neighbors import NeighborsDetector
 from skad.detectors._network_classifier import NetworkClassifier
 from skad.detectors._outlier_exposure import OutlierExposure
 from skad.detectors._pyod import PyODDetector
+from skad.detectors._tabular import TabularDetector
 from skad.detectors._tree_ensemble import TreeEnsembleClassifier
 from skad.detectors._vae import VAEDetector
 from skad.detectors._voting import VotingDetector
@@ -21,9 +23,11 @@ __all__ = [
     "ConformalDetector",
     "DensityDetector",
     "DisCo",
+    "NeighborsDetector",
     "NetworkClassifier",
     "OutlierExposure",
     "PyODDetector",
+    "TabularDetector",
     "TreeEnsembleClassifier",
     "VAEDetector",
     "VotingDetector",

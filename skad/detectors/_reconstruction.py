@@ -14,15 +14,10 @@ from skad.nn._settings import TrainingMixin
 from skad.utils import _sklearn as sk
 from skad.utils._events import FLOATS, check_events
 from skad.utils._labels import read_labels
-from skad.utils._quantile import weighted_quantile
 from skad.utils._random import draw_seeds
-from skad.utils._statistics import mean_and_std
+from skad.utils._scaling import center_and_scale
 
 __all__ = ["ReconstructionDetector", "mean_over_networks"]
-
-
-# A scale estimated from values without spread is rounding; it would blow up that rounding.
-_NO_SPREAD = 1e-14
 
 
 def mean_over_networks(stacked):
@@ -135,21 +130,7 @@ class ReconstructionDetector(TrainingMixin, DetectorMixin, TransformerMixin, Bas
         return exposed.astype(np.int64)
 
     def _scaling_of(self, values, weight):
-        n = values.shape[1]
-        if self.scaling is None:
-            return Standardize(np.zeros(n), np.ones(n))
-        values = values.astype(np.float64)
-        mean, scale = mean_and_std(values, weight)
-        scale[scale <= _NO_SPREAD * np.abs(mean)] = 0.0
-        if self.scaling == "standard":
-            return Standardize(mean, scale)
-        lower, median, upper = (
-            np.array([weighted_quantile(column, q, weight) for column in values.T])
-            for q in (0.25, 0.5, 0.75)
-        )
-        width = upper - lower
-        # Half of the events alike, as padding is: the quartiles say nothing of the others.
-        return Standardize(median, np.where(width > 0, width, scale))
+        return Standardize(*center_and_scale(values, self.scaling, weight))
 
     def _scaled(self, scaling, events):
         """Scaled features as a tensor; float64 only where the engine trains in it."""

@@ -1,5 +1,7 @@
 """Several detectors combined by their scores."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.special import expit
 from sklearn.utils import check_random_state
@@ -11,9 +13,16 @@ from skad.utils import _sklearn as sk
 from skad.utils._children import fit_child, requires_y, rows_of
 from skad.utils._events import check_events
 from skad.utils._labels import read_labels
+from skad.utils._quantile import weighted_quantile
 from skad.utils._random import draw_seeds
 
 __all__ = ["VotingDetector"]
+
+# Part of the training events, the most anomalous ones, beyond which fractions are extrapolated.
+_TAIL = 0.1
+_SIDES = "left", "right"
+# Of sums of weights, relative.
+_ROUNDING = 1e-12
 
 
 class VotingDetector(DetectorMixin, sk.BaseComposition):
@@ -26,14 +35,17 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
     ----------
     detectors : list of (str, estimator)
         Detectors with `score_samples`, of skad or scikit-learn.
-    voting : {"mean", "probability", "rank", "max"}, default="mean"
+    voting : {"mean", "probability", "rank", "tail", "max"}, default="mean"
         - "mean": mean of ``-score_samples``; for detectors with the same unit (of weakly
           supervised detectors it is the log of the density ratio, so this is the geometric mean
           of the ratios);
         - "probability": mean of ``1 / (1 + exp(score_samples))``, the output h of a classifier
           for detectors whose score is the log of h / (1 - h), as in [1]_;
         - "rank": mean of the fraction of training events that are less anomalous, for any units;
-        - "max": largest of those fractions, so that one detector is enough.
+        - "tail": mean of ``-log`` of the fraction of training events that are as anomalous, for
+          any units too; beyond the most anomalous tenth of the training events that fraction falls
+          exponentially, so that events far outside of them keep their order;
+        - "max": largest of the fractions of "rank", so that one detector is enough.
     weights : None or array-like of shape (n_detectors,), default=None
         Weights of the mean, for all but "max".
     contamination : float in (0, 0.5], default=0.01
@@ -49,8 +61,8 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
     ----------
     detectors_ : list of estimators
         Fitted detectors.
-    reference_scores_ : list of ndarray
-        Sorted ``-score_samples`` of the training events, for "rank" and "max".
+    names_ : list of str
+        Their names.
     offset_ : float
         ``decision_function = score_samples - offset_``.
     n_features_in_ : int
@@ -83,7 +95,7 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
 
     _parameter_constraints: dict = {
         "detectors": [list, tuple],
-        "voting": [sk.StrOptions({"mean", "probability", "rank", "max"})],
+        "voting": [sk.StrOptions({"mean", "probability", "rank", "tail", "max"})],
         "weights": [None, "array-like"],
         "n_jobs": [int, None],
         "random_state": ["random_state"],
@@ -154,8 +166,9 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
         -------
         self : VotingDetector
         """
-        self._check_detectors()
         values = check_events(self, X)
+        detectors = self._given_detectors(*values.shape)
+        self._check_detectors(detectors)
         data = np.ones(len(values), dtype=bool)
         if self._requires_y():
             data = read_labels(y, len(values), owner=type(self).__name__)
@@ -163,31 +176,34 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, values, dtype=np.float64)
         X = X if hasattr(X, "iloc") else values
-        seeds = draw_seeds(check_random_state(self.random_state), len(self.detectors))
+        seeds = draw_seeds(check_random_state(self.random_state), len(detectors))
         self.detectors_ = Parallel(n_jobs=self.n_jobs)(
             delayed(_fit_member)(detector, X, y, data, sample_weight, seed)
-            for (_, detector), seed in zip(self.detectors, seeds, strict=True)
+            for (_, detector), seed in zip(detectors, seeds, strict=True)
         )
+        self.names_ = [name for name, _ in detectors]
         members = self._member_scores(rows_of(X, data))
-        self.reference_scores_ = [np.sort(scores) for scores in members]
-        self._set_offset(
-            self._combine(members), None if sample_weight is None else sample_weight[data]
-        )
+        weight = None if sample_weight is None else sample_weight[data]
+        self._references = [_Reference.of(scores, weight) for scores in members]
+        self._set_offset(self._combine(members), weight)
         return self
 
-    def _check_detectors(self):
-        if not self.detectors:
+    def _given_detectors(self, n_events, n_features):
+        return self.detectors
+
+    def _check_detectors(self, detectors):
+        if not detectors:
             raise ValueError("detectors must hold at least one (name, detector); it is empty.")
-        self._validate_names([name for name, _ in self.detectors])
-        for name, detector in self.detectors:
+        self._validate_names([name for name, _ in detectors])
+        for name, detector in detectors:
             if not hasattr(detector, "score_samples"):
                 raise TypeError(
                     f"detector {name!r} must have score_samples; {type(detector).__name__} has "
                     "not. LocalOutlierFactor needs novelty=True."
                 )
-        if self.weights is not None and np.shape(self.weights) != (len(self.detectors),):
+        if self.weights is not None and np.shape(self.weights) != (len(detectors),):
             raise ValueError(
-                f"weights must hold one weight for each of the {len(self.detectors)} detectors; "
+                f"weights must hold one weight for each of the {len(detectors)} detectors; "
                 f"got {self.weights!r}."
             )
 
@@ -196,9 +212,10 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
             return np.average(members, axis=0, weights=self.weights)
         if self.voting == "probability":
             return np.average(expit(members), axis=0, weights=self.weights)
+        read = _Reference.log_rarity if self.voting == "tail" else _Reference.rank
         ranks = [
-            np.searchsorted(reference, scores) / len(reference)
-            for reference, scores in zip(self.reference_scores_, members, strict=True)
+            read(reference, scores)
+            for reference, scores in zip(self._references, members, strict=True)
         ]
         if self.voting == "max":
             return np.max(ranks, axis=0)
@@ -233,12 +250,12 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
         Returns
         -------
         scores : ndarray of float64, shape (n_events,)
-            In the unit of the detectors for "mean", else in [0, 1].
+            In the unit of the detectors for "mean", not negative for "tail", else in [0, 1].
         """
         return self._bounded(self._combine(list(self.member_scores(X).T)))
 
     def _requires_y(self):
-        return any(requires_y(detector) for _, detector in self.detectors)
+        return any(requires_y(detector) for _, detector in self.detectors or ())
 
 
 def _fit_member(detector, X, y, data, sample_weight, seed):
@@ -246,3 +263,52 @@ def _fit_member(detector, X, y, data, sample_weight, seed):
         return fit_child(detector, X, y, sample_weight=sample_weight, random_state=seed)
     own = None if sample_weight is None else sample_weight[data]
     return fit_child(detector, rows_of(X, data), sample_weight=own, random_state=seed)
+
+
+@dataclass
+class _Reference:
+    """The training events in the order of one detector."""
+
+    scores: np.ndarray
+    # Fraction of the weight below each of them, and at last 1.
+    below: np.ndarray
+    tail_start: float
+    tail_fraction: float
+    # In which the fraction of a tail falls by e.
+    tail_length: float
+
+    @classmethod
+    def of(cls, scores, sample_weight=None):
+        weight = np.ones(len(scores)) if sample_weight is None else sample_weight
+        order = np.argsort(scores)
+        order = order[weight[order] > 0]
+        scores, weight = scores[order], weight[order]
+        below = np.concatenate([[0.0], np.cumsum(weight)])
+        below /= below[-1]
+        first = np.searchsorted(below[1:], 1 - _TAIL - _ROUNDING)
+        start = scores[min(first, len(scores) - 1)]
+        beyond = scores > start
+        if beyond.any():
+            # A few far outliers among the training events do not move the median.
+            excess = weighted_quantile(scores[beyond], 0.5, weight[beyond]) - start
+            length, fraction = excess / np.log(2), 1 - below[:-1][beyond][0]
+        else:
+            length = start - scores[0]
+            fraction = 0.5 * (1 - below[np.searchsorted(scores, start)])
+        return cls(scores, below, float(start), float(fraction), float(length))
+
+    def rank(self, scores):
+        """Fraction of the training events that are less anomalous."""
+        return self.below[np.searchsorted(self.scores, scores)]
+
+    def log_rarity(self, scores):
+        """``-log`` of the fraction that is as anomalous, exponential in the tail."""
+        sides = [self.below[np.searchsorted(self.scores, scores, side=s)] for s in _SIDES]
+        in_tail = scores > self.tail_start
+        # In the middle of its equals.
+        rarity = -np.log1p(-np.where(in_tail, 0.0, np.mean(sides, axis=0)))
+        if self.tail_length <= 0:
+            return np.where(in_tail, -np.log(0.5 * self.tail_fraction), rarity)
+        with np.errstate(over="ignore"):
+            excess = (scores - self.tail_start) / self.tail_length
+        return np.where(in_tail, excess - np.log(self.tail_fraction), rarity)

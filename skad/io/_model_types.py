@@ -28,6 +28,7 @@ _OWN = {
     "skad.MassSpectrum": "skad.resonant._masses:MassSpectrum",
     "skad.Spline": "skad.coordinates._empirical:_Spline",
     "skad.TrainedMembers": "skad.nn._trained:TrainedMembers",
+    "skad.VotingReference": "skad.detectors._voting:_Reference",
     "skad.TwoStages": "skad.detectors._cascade:_TwoStages",
 }
 _PLACES = {**_OWN, **sk.PARTS_OF_ESTIMATORS}

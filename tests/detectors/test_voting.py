@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
@@ -15,6 +16,17 @@ from skad.detectors import CWoLaDetector, DensityDetector, VotingDetector
 
 FOREST = IsolationForest(n_estimators=20, random_state=0)
 MIXTURE = DensityDetector(GaussianMixture(random_state=0))
+
+
+class FirstColumn(OutlierMixin, BaseEstimator):
+    """Its anomaly score is the first column."""
+
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def score_samples(self, X):
+        return -np.asarray(X, dtype=float)[:, 0]
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +62,32 @@ def test_mean_and_largest_of_ranks(events):
     # The forest gives some events the same score.
     np.testing.assert_allclose(mean, np.mean(fractions, axis=0), atol=0.02)
     np.testing.assert_allclose(largest, np.max(fractions, axis=0), atol=0.02)
+
+
+def test_tail_is_the_log_of_the_survival_function():
+    """Of an exponential score it is the score itself, also far beyond the training events."""
+    rng = np.random.RandomState(0)
+    training = rng.exponential(size=(20_000, 1))
+    voting = VotingDetector([("first", FirstColumn())], voting="tail").fit(training)
+    tested = np.array([[0.1], [0.5], [1.0], [2.0], [4.0], [30.0]])
+    np.testing.assert_allclose(voting.anomaly_score(tested), tested[:, 0], rtol=0.06, atol=0.01)
+
+
+def test_tail_of_two_detectors_is_the_mean_and_takes_any_unit(events):
+    voting = VotingDetector([("forest", FOREST), ("mixture", MIXTURE)], voting="tail").fit(events)
+    alone = [
+        VotingDetector([("one", detector)], voting="tail").fit(events).anomaly_score(events)
+        for detector in (FOREST, MIXTURE)
+    ]
+    np.testing.assert_allclose(voting.anomaly_score(events), np.mean(alone, axis=0))
+    far = voting.anomaly_score([[10.0, 0.0], [20.0, 0.0], [1e10, 0.0]])
+    assert (np.diff(far) > 0).all()
+
+
+def test_tail_of_scores_that_are_all_the_same():
+    voting = VotingDetector([("first", FirstColumn())], voting="tail")
+    same, other = voting.fit(np.zeros((50, 1))).anomaly_score([[0.0], [1.0]])
+    assert same == pytest.approx(np.log(2)) and other > same
 
 
 def test_ranks_do_not_change_with_a_monotonic_score(events):
