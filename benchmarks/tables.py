@@ -209,16 +209,18 @@ def summary(results, protocol, names):
 
 def report(results, options, halves):
     """Return all tables as text."""
+    chosen = "".join(f" {name!r}" for name in options.detectors or ())
+    chosen = f" --detectors{chosen}" if chosen else ""
     lines = [
         "# Detectors on tables",
         "",
         "`OMP_NUM_THREADS=1 python benchmarks/tables.py --data FOLDER --cache CACHE --seeds "
-        f"{options.seeds} --rows {options.rows}`",
+        f"{options.seeds} --rows {options.rows}{chosen}`",
         "",
         "Default settings, columns scaled to unit variance, at most "
         f"{options.rows} rows of each table; area under the ROC curve (AUROC), average precision "
         "(AP) and precision among as many events as there are anomalies, means over tables of the "
-        f"means over {options.seeds} seeds (rows, splits and trainings); rank of the AUROC among "
+        f"means over seeds 0 to {options.seeds - 1} (rows, splits and trainings); rank of the AUROC among "
         "the detectors here, mean over tables; processor time of a fit and its scores, median and "
         'largest of the tables, of one core. "Contaminated" learns from the whole table without '
         'labels and scores it; "normals" learns from 70 % of the normal events and scores the '
@@ -267,7 +269,7 @@ def main(arguments=None):
     halves = {titles[half]: names for half, names in halves.items()}
     text = report(pd.DataFrame(rows), options, halves)
     print(text)
-    if not options.quick and options.half == "both" and not options.detectors:
+    if not options.quick and options.half == "both":
         RESULTS.write_text(text)
     return text
 
