@@ -56,31 +56,31 @@ CHOSEN = (
     "letter",
     "SpamBase",
 )
-QUICK = ("TabularDetector()", "NeighborsDetector()", "IsolationForest", "ECOD (PyOD)")
+QUICK = ("TabularDetector", "NeighborsDetector", "IsolationForest", "ECOD-PyOD")
 
 
 def detectors():
     """Return for each name a function of the seed and the number of columns."""
     return {
-        "TabularDetector()": lambda seed, d: TabularDetector(random_state=seed),
-        "NeighborsDetector()": lambda seed, d: NeighborsDetector(),
-        "DensityDetector()": lambda seed, d: DensityDetector(FlowDensity(random_state=seed)),
-        "AutoencoderDetector()": lambda seed, d: AutoencoderDetector(random_state=seed),
-        "VAEDetector()": lambda seed, d: VAEDetector(random_state=seed),
+        "TabularDetector": lambda seed, d: TabularDetector(random_state=seed),
+        "NeighborsDetector": lambda seed, d: NeighborsDetector(),
+        "DensityDetector": lambda seed, d: DensityDetector(FlowDensity(random_state=seed)),
+        "AutoencoderDetector": lambda seed, d: AutoencoderDetector(random_state=seed),
+        "VAEDetector": lambda seed, d: VAEDetector(random_state=seed),
         "IsolationForest": lambda seed, d: IsolationForest(random_state=seed),
         "LocalOutlierFactor": lambda seed, d: LocalOutlierFactor(novelty=True),
         "OneClassSVM": lambda seed, d: OneClassSVM(),
-        "GaussianMixture(5)": lambda seed, d: GaussianMixture(5, random_state=seed),
-        "ECOD (PyOD)": lambda seed, d: _pyod("ecod", "ECOD"),
-        "COPOD (PyOD)": lambda seed, d: _pyod("copod", "COPOD"),
-        "HBOS (PyOD)": lambda seed, d: _pyod("hbos", "HBOS"),
-        "KNN (PyOD)": lambda seed, d: _pyod("knn", "KNN"),
-        "LUNAR (PyOD)": lambda seed, d: _pyod("lunar", "LUNAR", random_state=seed),
-        "AutoEncoder (PyOD)": lambda seed, d: _pyod(
+        "GaussianMixture-5": lambda seed, d: GaussianMixture(5, random_state=seed),
+        "ECOD-PyOD": lambda seed, d: _pyod("ecod", "ECOD"),
+        "COPOD-PyOD": lambda seed, d: _pyod("copod", "COPOD"),
+        "HBOS-PyOD": lambda seed, d: _pyod("hbos", "HBOS"),
+        "KNN-PyOD": lambda seed, d: _pyod("knn", "KNN"),
+        "LUNAR-PyOD": lambda seed, d: _pyod("lunar", "LUNAR", random_state=seed),
+        "AutoEncoder-PyOD": lambda seed, d: _pyod(
             "auto_encoder", "AutoEncoder", random_state=seed, verbose=0
         ),
-        "VAE (PyOD)": lambda seed, d: _pyod("vae", "VAE", random_state=seed, verbose=0),
-        "DeepSVDD (PyOD)": lambda seed, d: _pyod(
+        "VAE-PyOD": lambda seed, d: _pyod("vae", "VAE", random_state=seed, verbose=0),
+        "DeepSVDD-PyOD": lambda seed, d: _pyod(
             "deep_svdd", "DeepSVDD", n_features=d, random_state=seed, verbose=0
         ),
     }
@@ -220,8 +220,8 @@ def report(results, options, halves):
         "Default settings, columns scaled to unit variance, at most "
         f"{options.rows} rows of each table; area under the ROC curve (AUROC), average precision "
         "(AP) and precision among as many events as there are anomalies, means over tables of the "
-        f"means over seeds 0 to {options.seeds - 1} (rows, splits and trainings); rank of the AUROC among "
-        "the detectors here, mean over tables; processor time of a fit and its scores, median and "
+        f"means over the seeds below {options.seeds} (of rows, splits and trainings); rank of the "
+        "AUROC among the detectors here, mean over tables; processor time of a fit and its scores, median and "
         'largest of the tables, of one core. "Contaminated" learns from the whole table without '
         'labels and scores it; "normals" learns from 70 % of the normal events and scores the '
         "others and all anomalies.",
