@@ -1,6 +1,6 @@
 """Detectors on tables of every kind: skad, scikit-learn and PyOD.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/tables.py --data FOLDER --cache CACHE
+Run: OMP_NUM_THREADS=1 python benchmarks/tabular.py --data FOLDER --cache CACHE
 FOLDER holds Parquet files, each with a column ``label`` (1 = anomaly); those of the recorded
 numbers are twenty of ADBench (arXiv:2206.09426). Without it the tables are scikit-learn's. Every
 fit is kept in CACHE, so that an interrupted run goes on and a new detector costs its own fits.
@@ -214,17 +214,17 @@ def report(results, options, halves):
     lines = [
         "# Detectors on tables",
         "",
-        "`OMP_NUM_THREADS=1 python benchmarks/tables.py --data FOLDER --cache CACHE --seeds "
+        "`OMP_NUM_THREADS=1 python benchmarks/tabular.py --data FOLDER --cache CACHE --seeds "
         f"{options.seeds} --rows {options.rows}{chosen}`",
         "",
         "Default settings, columns scaled to unit variance, at most "
         f"{options.rows} rows of each table; area under the ROC curve (AUROC), average precision "
         "(AP) and precision among as many events as there are anomalies, means over tables of the "
         f"means over the seeds below {options.seeds} (of rows, splits and trainings); rank of the "
-        "AUROC among the detectors here, mean over tables; processor time of a fit and its scores, median and "
-        'largest of the tables, of one core. "Contaminated" learns from the whole table without '
-        'labels and scores it; "normals" learns from 70 % of the normal events and scores the '
-        "others and all anomalies.",
+        "AUROC among the detectors here, mean over tables; processor time of a fit and its scores, "
+        'median and largest of the tables, of one core. "Contaminated" learns from the whole table '
+        'without labels and scores it; "normals" learns from 70 % of the normal events and scores '
+        "the others and all anomalies.",
     ]
     header = ["detector", "AUROC", "rank", "AP", "precision at k", "s, median", "s, largest"]
     for title, names in halves.items():
