@@ -4,6 +4,12 @@ Submodules load on first use, so that ``import skad`` stays light.
 """
 
 import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skad.io import load_model, save_model
+    from skad.report import cite, show_versions
+    from skad.serving import to_onnx
 
 __version__ = "0.1.0.dev0"
 
@@ -44,7 +50,7 @@ _FUNCTIONS = {
 }
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
         return getattr(importlib.import_module(f"skad.{_FUNCTIONS[name]}"), name)
     if name in __all__:
@@ -52,5 +58,5 @@ def __getattr__(name):
     raise AttributeError(f"module 'skad' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return [*__all__, "__version__"]

@@ -3,7 +3,10 @@
 This is the only file in which the sign of an anomaly score flips; a test looks for others.
 """
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import DensityMixin as _DensityMixin
@@ -12,6 +15,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from skad.utils import _sklearn as sk
 from skad.utils._quantile import weighted_quantile
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator
 
 __all__ = ["DensityMixin", "DetectorMixin", "ScoreMixin", "anomaly_score_of"]
 
@@ -72,7 +82,7 @@ class ScoreMixin:
         # The event at the threshold is normal however another batch rounds its score.
         return max(offset - _ROUNDING * abs(offset), -_LARGEST)
 
-    def score_samples(self, X):
+    def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
         """Normality of each event: ``-anomaly_score(X)``, higher = more normal.
 
         Parameters
@@ -83,9 +93,9 @@ class ScoreMixin:
         -------
         scores : ndarray of float64, shape (n_events,)
         """
-        return np.asarray(self._normality(self.anomaly_score(X)), dtype=np.float64)
+        return np.asarray(self._normality(self.anomaly_score(X)), dtype=np.float64)  # type: ignore[attr-defined]
 
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Normality relative to the threshold: ``score_samples(X) - offset_``.
 
         Parameters
@@ -100,7 +110,7 @@ class ScoreMixin:
         check_is_fitted(self)
         return self.score_samples(X) - self.offset_
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """Label each event: +1 normal, -1 outlier (``decision_function < 0``).
 
         Parameters
@@ -124,7 +134,9 @@ class DetectorMixin(ScoreMixin, OutlierMixin):
     def _requires_y(self):
         return False
 
-    def fit_predict(self, X, y=None, **fit_params):
+    def fit_predict(
+        self, X: ArrayLike, y: ArrayLike | None = None, **fit_params: Any
+    ) -> NDArray[np.int64]:
         """Fit and label the training events: +1 normal, -1 outlier.
 
         Parameters
@@ -159,7 +171,7 @@ class DensityMixin(_DensityMixin):
     `condition_features` of X.
     """
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Mean log density of the events, in nats.
 
         The mean, as `GaussianMixture` does and unlike `KernelDensity`, which sums: so folds of
@@ -181,7 +193,9 @@ class DensityMixin(_DensityMixin):
         return float(np.average(log_density, weights=sample_weight))
 
 
-def anomaly_score_of(estimator, X, *, own_units=True):
+def anomaly_score_of(
+    estimator: Estimator, X: ArrayLike, *, own_units: bool = True
+) -> NDArray[np.float64]:
     """Anomaly score of each event from any fitted detector or density, higher = more anomalous.
 
     Parameters

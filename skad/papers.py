@@ -3,6 +3,10 @@
 Every setting is that of the paper or of its public code; `set_params` changes single ones.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
@@ -33,6 +37,11 @@ from skad.resonant import (
     TemplateDetector,
 )
 
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from skad.utils._types import Floats, Seed
+
 __all__ = [
     "coordinate_frames",
     "coordinate_autoencoder",
@@ -55,7 +64,7 @@ __all__ = [
 ]
 
 
-def coordinate_frames():
+def coordinate_frames() -> Any:
     """Frames of the Gaussian study of arXiv:2209.06225 (Kasieczka et al.), section 4.
 
     x, its normal distribution function Phi(x), and tanh(x + 2); as in the public code, the last is
@@ -80,7 +89,7 @@ def coordinate_frames():
     }
 
 
-def coordinate_autoencoder(*, random_state=None):
+def coordinate_autoencoder(*, random_state: Seed = None) -> AutoencoderDetector:
     """Autoencoder of arXiv:2209.06225 (Kasieczka et al.), section 3.
 
     50-20-10 hidden units around a bottleneck of one, Adam at 1e-3, at most 500 epochs of batches of
@@ -128,7 +137,7 @@ def coordinate_autoencoder(*, random_state=None):
     )
 
 
-def coordinate_flow(*, random_state=None):
+def coordinate_flow(*, random_state: Seed = None) -> DensityDetector:
     """Continuous flow of arXiv:2209.06225 (Kasieczka et al.), section 3.
 
     Two fields of 50-20-10 hidden units with tanh, Adam at 1e-3, at most 500 epochs of batches of
@@ -172,7 +181,7 @@ def coordinate_flow(*, random_state=None):
     return DensityDetector(flow, log_score=False)
 
 
-def coordinate_classifier(*, random_state=None):
+def coordinate_classifier(*, random_state: Seed = None) -> CWoLaDetector:
     """Weakly supervised network of arXiv:2209.06225 (Kasieczka et al.), section 3.
 
     50-50-20-20-10-10 hidden units, Adam at 1e-3, at most 500 epochs; batches of 50 000 events and
@@ -214,7 +223,9 @@ def coordinate_classifier(*, random_state=None):
     return CWoLaDetector(network, cv=None, random_state=random_state)
 
 
-def vae(*, metric="nll", random_state=None):
+def vae(
+    *, metric: Literal["nll", "mse", "kl", "emd", "mss"] = "nll", random_state: Seed = None
+) -> VAEDetector:
     """Beta-VAE for jets of arXiv:2007.01850 (Cheng et al.), sections 2 and 3.
 
     256-128-64 hidden units around 10 latent dimensions, Adam at 1e-3, 50 epochs of batches of 100
@@ -266,7 +277,9 @@ def vae(*, metric="nll", random_state=None):
     )
 
 
-def vae_disco(column, *, strength=100.0, random_state=None):
+def vae_disco(
+    column: str | int, *, strength: float = 100.0, random_state: Seed = None
+) -> VAEDetector:
     """Beta-VAE of arXiv:2007.01850 decorrelated from the mass by distance correlation, section 4.
 
     The loss of each jet, of its drawn reconstruction, is decorrelated with kappa = 100 for 100
@@ -303,7 +316,9 @@ def vae_disco(column, *, strength=100.0, random_state=None):
     )
 
 
-def vae_outlier_exposure(metric="mse", *, random_state=None):
+def vae_outlier_exposure(
+    metric: Literal["mse", "kl"] = "mse", *, random_state: Seed = None
+) -> VAEDetector:
     """Beta-VAE of arXiv:2007.01850 with exposed outliers, section 5.
 
     lambda = 500 in the MSE, or lambda = 2 with a margin of 1 in the KL divergence, which as in the
@@ -355,7 +370,7 @@ def vae_outlier_exposure(metric="mse", *, random_state=None):
     )
 
 
-def jet_classifier(*, random_state=None):
+def jet_classifier(*, random_state: Seed = None) -> CWoLaDetector:
     """Network that tells W jets from QCD jets of arXiv:2007.01850, appendix B.
 
     256-128-64-6 hidden units, both classes weigh the same. What the paper compares with outlier
@@ -388,7 +403,12 @@ def jet_classifier(*, random_state=None):
     return CWoLaDetector(network, cv=None, random_state=random_state)
 
 
-def anode(region=None, *, resonance=0, random_state=None):
+def anode(
+    region: Floats | SignalRegion | None = None,
+    *,
+    resonance: int | str = 0,
+    random_state: Seed = None,
+) -> ANODE:
     """ANODE of arXiv:2001.04990 (Nachman, Shih), sections 3 and 4.
 
     Masked autoregressive flows of 15 MADE blocks of 128 units with batch normalisation, Adam at
@@ -428,7 +448,12 @@ def anode(region=None, *, resonance=0, random_state=None):
     )
 
 
-def cwola_hunting(region=None, *, resonance=0, random_state=None):
+def cwola_hunting(
+    region: Floats | SignalRegion | None = None,
+    *,
+    resonance: int | str = 0,
+    random_state: Seed = None,
+) -> TemplateDetector:
     """CWoLa hunting of arXiv:2001.04990 (Nachman, Shih), section 4.
 
     The sidebands are half as wide as the region, 0.2 TeV for 3.3 to 3.7 TeV, and weigh the same; a
@@ -470,7 +495,12 @@ def cwola_hunting(region=None, *, resonance=0, random_state=None):
     )
 
 
-def cathode(region=None, *, resonance=0, random_state=None):
+def cathode(
+    region: Floats | SignalRegion | None = None,
+    *,
+    resonance: int | str = 0,
+    random_state: Seed = None,
+) -> TemplateDetector:
     """CATHODE of arXiv:2109.00546 (Hallin et al.).
 
     The flow of `anode` behind a logit, trained for 100 epochs, draws from its 10 best ones, 3.3
@@ -502,7 +532,12 @@ def cathode(region=None, *, resonance=0, random_state=None):
     return TemplateDetector(template, _cathode_network(), random_state=random_state)
 
 
-def lacathode(region=None, *, resonance=0, random_state=None):
+def lacathode(
+    region: Floats | SignalRegion | None = None,
+    *,
+    resonance: int | str = 0,
+    random_state: Seed = None,
+) -> TemplateDetector:
     """LaCATHODE of arXiv:2210.14924 (Hallin et al.): `cathode` in the latent space of its flow.
 
     Parameters
@@ -528,7 +563,12 @@ def lacathode(region=None, *, resonance=0, random_state=None):
     return TemplateDetector(template, _cathode_network(), random_state=random_state)
 
 
-def idealised(region=None, *, resonance=0, random_state=None):
+def idealised(
+    region: Floats | SignalRegion | None = None,
+    *,
+    resonance: int | str = 0,
+    random_state: Seed = None,
+) -> TemplateDetector:
     """Idealised detector of arXiv:2109.00546 (Hallin et al.): the network of `cathode`.
 
     It learns the data of the region against true background. `fit` takes y: 1 for data, 0 for
@@ -557,7 +597,12 @@ def idealised(region=None, *, resonance=0, random_state=None):
     return TemplateDetector(template, _cathode_network(), random_state=random_state)
 
 
-def treebased(region=None, *, resonance=0, random_state=None):
+def treebased(
+    region: Floats | SignalRegion | None = None,
+    *,
+    resonance: int | str = 0,
+    random_state: Seed = None,
+) -> TemplateDetector:
     """Boosted trees of arXiv:2309.13111 (Finke et al.) as idealised detector.
 
     10 ensembles of at most 100 trees of 31 leaves in 127 bins, each on a fresh half of the events
@@ -599,7 +644,12 @@ def treebased(region=None, *, resonance=0, random_state=None):
     return TemplateDetector(template, trees, random_state=random_state)
 
 
-def salad(region=None, *, resonance=0, random_state=None):
+def salad(
+    region: Floats | SignalRegion | None = None,
+    *,
+    resonance: int | str = 0,
+    random_state: Seed = None,
+) -> TemplateDetector:
     """SALAD of arXiv:2001.05001 (Andreassen, Nachman, Shih).
 
     A network of 4x64 with a dropout of 10 %, batches of 200 and 5 epochs of Adam at 1e-3 learns to
@@ -640,7 +690,13 @@ def salad(region=None, *, resonance=0, random_state=None):
     return TemplateDetector(template, network("balanced"), random_state=random_state)
 
 
-def curtains(region=None, *, loss="likelihood", resonance=0, random_state=None):
+def curtains(
+    region: Floats | SignalRegion | None = None,
+    *,
+    loss: Literal["likelihood", "optimal_transport"] = "likelihood",
+    resonance: int | str = 0,
+    random_state: Seed = None,
+) -> TemplateDetector:
     """CURTAINs of arXiv:2203.09470 (Raine et al.) and arXiv:2305.04646 (Sengupta et al.).
 
     With flows for flows, the density is one autoregressive spline flow with 15 residual blocks of
@@ -706,7 +762,12 @@ def curtains(region=None, *, loss="likelihood", resonance=0, random_state=None):
     raise ValueError(f"loss must be 'likelihood' or 'optimal_transport'; got {loss!r}.")
 
 
-def feta(region=None, *, resonance=0, random_state=None):
+def feta(
+    region: Floats | SignalRegion | None = None,
+    *,
+    resonance: int | str = 0,
+    random_state: Seed = None,
+) -> TemplateDetector:
     """FETA of arXiv:2212.11285 (Golling et al.).
 
     The density of the simulation is one autoregressive spline flow with 15 residual blocks of 128
@@ -738,7 +799,13 @@ def feta(region=None, *, resonance=0, random_state=None):
     return _interplay_detector(_feta_template(region, resonance), random_state)
 
 
-def interplay(method, region=None, *, resonance=0, random_state=None):
+def interplay(
+    method: Literal["salad", "cathode", "curtains", "feta", "samples", "scores", "idealised"],
+    region: Floats | SignalRegion | None = None,
+    *,
+    resonance: int | str = 0,
+    random_state: Seed = None,
+) -> Any:
     """One of the methods of arXiv:2307.11157 (Golling et al.), with its common classifier.
 
     The classifier is the mean of 10 networks of 64-32 units, batches of 128, at most 100 epochs of

@@ -1,16 +1,24 @@
 """A limit of a search on a signal, as [limit] of the settings asks for it."""
 
+from __future__ import annotations
+
 import inspect
 import json
 import logging
 import warnings
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from skad.cli._build import check_parameters
 from skad.cli._calibrate import fit_calibrated
 from skad.cli._events import read_input
 from skad.cli._search import build_hunt, clock, described, gathered, results_folder
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from skad.cli._settings import Settings
+    from skad.search._upper_limit import SearchLimit
+    from skad.utils._types import FilePath
 
 __all__ = ["run_limit"]
 
@@ -21,7 +29,13 @@ _FILES = "limit.json", "limits.csv"
 _logger = logging.getLogger("skad")
 
 
-def run_limit(path, output=None, *, overwrite=False, verbose=0):
+def run_limit(
+    path: Settings | FilePath,
+    output: FilePath | None = None,
+    *,
+    overwrite: bool = False,
+    verbose: int = 0,
+) -> SearchLimit:
     """Run the search of a settings file, and set a limit on the signal that [limit] names.
 
     The folder of the results gets ``limits.csv``, one row per test, and ``limit.json`` with the

@@ -1,12 +1,18 @@
 """The commands of ``skad``: each a thin layer over public functions, which it imports when run."""
 
+from __future__ import annotations
+
 import json as json_module
 import logging
 import sys
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["main"]
 
@@ -56,7 +62,7 @@ def cli(context, quiet, verbose, debug):
     _start_logging(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command ``skad`` and end the process with its exit code.
 
     Parameters

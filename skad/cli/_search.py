@@ -1,5 +1,7 @@
 """A search from its settings: run, kept in a folder, repeated."""
 
+from __future__ import annotations
+
 import datetime
 import hashlib
 import inspect
@@ -9,6 +11,7 @@ import re
 import time
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +20,11 @@ from skad.cli._calibrate import fit_calibrated
 from skad.cli._events import check_column, fingerprint, read_input
 from skad.cli._settings import read_settings, settings_from_text
 from skad.exceptions import SkadError
+
+if TYPE_CHECKING:
+    from skad.cli._settings import Settings
+    from skad.report._search_report import SearchReport
+    from skad.utils._types import FilePath
 
 __all__ = [
     "build_hunt",
@@ -99,7 +107,13 @@ def _detector(settings):
     return make_pipeline(build(settings, ["coordinates"]), detector)
 
 
-def run_search(path, output=None, *, overwrite=False, verbose=0):
+def run_search(
+    path: Settings | FilePath,
+    output: FilePath | None = None,
+    *,
+    overwrite: bool = False,
+    verbose: int = 0,
+) -> SearchReport:
     """Run the search that a settings file describes, and keep its results in a folder.
 
     The folder holds ``search.json`` (every number, see `SearchReport`, with settings, data
@@ -294,7 +308,7 @@ def _digest(hunt):
     return digest.hexdigest()
 
 
-def load_search(folder):
+def load_search(folder: FilePath) -> tuple[SearchReport, Settings]:
     """Return the report and the settings that a folder of results holds.
 
     Parameters
@@ -333,7 +347,7 @@ def load_search(folder):
     return report, settings
 
 
-def repeat_search(folder, *, verbose=0):
+def repeat_search(folder: FilePath, *, verbose: int = 0) -> list[str]:
     """Run the search of a folder of results again, and compare every number.
 
     Parameters

@@ -1,13 +1,21 @@
 """The settings file of an analysis: reading TOML, and errors that name file, line and way out."""
 
+from __future__ import annotations
+
 import difflib
 import os
 import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skad.exceptions import SettingsError
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from skad.utils._types import FilePath
 
 __all__ = ["Settings", "nearest", "read_settings"]
 
@@ -49,7 +57,7 @@ class Settings:
     name: str
     folder: Path
 
-    def error(self, keys, message):
+    def error(self, keys: Any, message: Any) -> Any:
         """Return the error for what stands at `keys`, the way from the top of the file to it."""
         line = None
         # A key that is missing is reported at the table that lacks it.
@@ -60,14 +68,14 @@ class Settings:
         place = self.name if line is None else f"{self.name}, line {line}"
         return SettingsError(f"{place}: {message}")
 
-    def table(self, name):
+    def table(self, name: Any) -> Any:
         """Return a table, an empty one where the file has none."""
         value = self.values.get(name, {})
         if not isinstance(value, dict):
             raise self.error([name], f"{name} must be a table, [{name}]; got {value!r}.")
         return value
 
-    def check_keys(self, keys, allowed, owner):
+    def check_keys(self, keys: Any, allowed: Any, owner: Any) -> None:
         """Refuse keys of the table at `keys` that nobody reads."""
         table = self.values
         for key in keys:
@@ -80,7 +88,7 @@ class Settings:
                     f"{nearest(key, allowed)} It takes: {', '.join(allowed)}.",
                 )
 
-    def path(self, path):
+    def path(self, path: Any) -> Any:
         """Return a path of the file as an absolute one."""
         return os.path.normpath(self.folder / os.path.expanduser(path))
 
@@ -94,7 +102,7 @@ def nearest(name, allowed):
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def read_settings(path):
+def read_settings(path: FilePath) -> Settings:
     """Read a settings file and check its tables.
 
     Parameters

@@ -1,11 +1,17 @@
 """Scales, shifts and rotations of features."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skad.coordinates._base import CoordinateTransformer
 from skad.coordinates._domain import per_column
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["AffineTransformer"]
 
@@ -61,7 +67,13 @@ class AffineTransformer(CoordinateTransformer):
         "matrix": [None, "array-like"],
     }
 
-    def __init__(self, *, scale=1.0, shift=0.0, matrix=None):
+    def __init__(
+        self,
+        *,
+        scale: float | ArrayLike = 1.0,
+        shift: float | ArrayLike = 0.0,
+        matrix: ArrayLike | None = None,
+    ) -> None:
         self.scale = scale
         self.shift = shift
         self.matrix = matrix

@@ -1,7 +1,10 @@
 """The contract of a coordinate transform and everything its maths does not need to repeat."""
 
+from __future__ import annotations
+
 import warnings
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
@@ -11,6 +14,11 @@ from skad.coordinates._domain import check_finite, inside, raise_outside, round_
 from skad.exceptions import DomainError, FiducialWarning
 from skad.utils import _sklearn as sk
 from skad.utils._columns import column_name
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["CoordinateTransformer", "feature_names"]
 
@@ -74,7 +82,7 @@ class CoordinateTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimato
 
     # Some hold other estimators, which a user built.
     @sk.fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Record the columns of X and learn what the map needs.
 
         Parameters
@@ -90,7 +98,7 @@ class CoordinateTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimato
         self._learn(X.astype(np.float64, copy=False))
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Any:
         """Map events to the new coordinates.
 
         Parameters
@@ -123,7 +131,7 @@ class CoordinateTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimato
             )
         return Z
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> NDArray[Any]:
         """Map coordinates back to the original features.
 
         Parameters
@@ -145,7 +153,7 @@ class CoordinateTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimato
         values = Z.astype(np.float64, copy=False)
         good = inside(values, *self._range())
         if good is not None:
-            raise_outside(
+            raise_outside(  # type: ignore[misc]
                 values,
                 good,
                 *self._range(),
@@ -157,7 +165,7 @@ class CoordinateTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimato
         round_into(result, *self._domain())
         return result
 
-    def log_abs_det_jacobian(self, X):
+    def log_abs_det_jacobian(self, X: ArrayLike) -> NDArray[np.float64]:
         """Logarithm of the volume factor of the map, log abs(det dz/dx), at each event.
 
         Parameters

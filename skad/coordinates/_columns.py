@@ -1,6 +1,9 @@
 """Different coordinate transforms on different columns, with an inverse."""
 
+from __future__ import annotations
+
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +13,14 @@ from skad.exceptions import DomainError
 from skad.utils import _sklearn as sk
 from skad.utils._children import fit_child
 from skad.utils._columns import resolve_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal, Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator
 
 __all__ = ["ColumnCoordinates"]
 
@@ -65,11 +76,16 @@ class ColumnCoordinates(CoordinateTransformer, sk.BaseComposition):
 
     _learns = True
 
-    def __init__(self, transformers, *, remainder="passthrough"):
+    def __init__(
+        self,
+        transformers: Sequence[tuple[str, Estimator, Any]],
+        *,
+        remainder: Literal["passthrough"] | Estimator = "passthrough",
+    ) -> None:
         self.transformers = transformers
         self.remainder = remainder
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """Names of the coordinates: those of the features, or what a transformer calls its own.
 
         Parameters
@@ -87,7 +103,7 @@ class ColumnCoordinates(CoordinateTransformer, sk.BaseComposition):
                 names[positions] = transformer.get_feature_names_out(names[positions])
         return names
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[Any, Any]:
         """Get the parameters, also those of the transformers as ``name__parameter``.
 
         Parameters
@@ -100,7 +116,7 @@ class ColumnCoordinates(CoordinateTransformer, sk.BaseComposition):
         """
         return self._get_params("_transformers", deep=deep)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, also those of the transformers as ``name__parameter``.
 
         Parameters

@@ -1,6 +1,9 @@
 """Observables of a pair of jets from the columns of the LHC Olympics files."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -12,6 +15,12 @@ from skad.exceptions import MissingColumnError, NoJacobianError
 from skad.kinematics._four_vectors import wrap_angle
 from skad.utils import _sklearn as sk
 from skad.utils._columns import resolve_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal, Self
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["DijetCoordinates"]
 
@@ -111,12 +120,12 @@ class DijetCoordinates(TransformerMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        features=("mjj", "mj1", "delta_mj", "tau21_j1", "tau21_j2"),
-        order="mass",
-        unit="TeV",
-        regulariser=1e-5,
-        columns=None,
-    ):
+        features: Sequence[str] = ("mjj", "mj1", "delta_mj", "tau21_j1", "tau21_j2"),
+        order: Literal["mass", "given"] = "mass",
+        unit: Literal["TeV", "GeV"] = "TeV",
+        regulariser: float = 1e-5,
+        columns: dict[Any, Any] | None = None,
+    ) -> None:
         self.features = features
         self.order = order
         self.unit = unit
@@ -124,7 +133,7 @@ class DijetCoordinates(TransformerMixin, BaseEstimator):
         self.columns = columns
 
     @sk.fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Find the columns in X; nothing is learned from the values.
 
         Parameters
@@ -167,7 +176,7 @@ class DijetCoordinates(TransformerMixin, BaseEstimator):
         self._check_values(X)
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Any:
         """Compute the observables.
 
         Parameters
@@ -206,7 +215,7 @@ class DijetCoordinates(TransformerMixin, BaseEstimator):
         """Not there: the columns cannot be found again from the observables."""
         raise AttributeError(_NO_INVERSE)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """Names of the observables.
 
         Parameters
@@ -341,7 +350,7 @@ _FEATURES = {
     **{
         f"tau{n}_j{jet}": (
             _columns_of((f"tau{n}",), (jet,)),
-            lambda jets, _, n=n, jet=jet: jets.get(f"tau{n}", jet),
+            lambda jets, _, n=n, jet=jet: jets.get(f"tau{n}", jet),  # type: ignore[misc]
         )
         for jet in (1, 2)
         for n in (1, 2, 3)

@@ -1,5 +1,7 @@
 """The smooth learned distribution function of each feature."""
 
+from __future__ import annotations
+
 from numbers import Integral
 from typing import NamedTuple
 
@@ -78,7 +80,7 @@ class EmpiricalCDFTransformer(CoordinateTransformer):
 
     _learns = True
 
-    def __init__(self, *, n_quantiles=50):
+    def __init__(self, *, n_quantiles: int = 50) -> None:
         self.n_quantiles = n_quantiles
 
     def _learn(self, X):

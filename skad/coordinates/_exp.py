@@ -1,11 +1,17 @@
 """Exponential of features."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skad.coordinates._base import CoordinateTransformer
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from typing import Literal
 
 __all__ = ["ExpTransformer"]
 
@@ -45,7 +51,7 @@ class ExpTransformer(CoordinateTransformer):
 
     _parameter_constraints: dict = {"sign": [sk.Options(Integral, {1, -1})]}
 
-    def __init__(self, *, sign=1):
+    def __init__(self, *, sign: Literal[1, -1] = 1) -> None:
         self.sign = sign
 
     def _range(self):

@@ -1,9 +1,19 @@
 """Coordinates given by functions, with a Jacobian from torch where none is given."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.coordinates._base import CoordinateTransformer
 from skad.exceptions import NoJacobianError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["FunctionCoordinates"]
 
@@ -75,15 +85,21 @@ class FunctionCoordinates(CoordinateTransformer):
     }
 
     def __init__(
-        self, func, inverse_func, *, log_abs_det=None, feature_names_out=None, check_inverse=True
-    ):
+        self,
+        func: Callable[..., Any],
+        inverse_func: Callable[..., Any],
+        *,
+        log_abs_det: Callable[..., Any] | None = None,
+        feature_names_out: Sequence[str] | None = None,
+        check_inverse: bool = True,
+    ) -> None:
         self.func = func
         self.inverse_func = inverse_func
         self.log_abs_det = log_abs_det
         self.feature_names_out = feature_names_out
         self.check_inverse = check_inverse
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """Names of the coordinates.
 
         Parameters

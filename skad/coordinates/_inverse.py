@@ -1,5 +1,9 @@
 """A transformer read backwards."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
@@ -8,6 +12,13 @@ from skad.coordinates._base import CoordinateTransformer
 from skad.coordinates._jacobian import inverse_transform, log_abs_det_jacobian, named
 from skad.utils import _sklearn as sk
 from skad.utils._children import fit_child
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator
 
 __all__ = ["InverseCoordinates"]
 
@@ -51,7 +62,7 @@ class InverseCoordinates(CoordinateTransformer):
 
     _learns = True
 
-    def __init__(self, transformer):
+    def __init__(self, transformer: Estimator) -> None:
         self.transformer = transformer
 
     def _learn(self, X):
@@ -73,7 +84,7 @@ class InverseCoordinates(CoordinateTransformer):
                 f"with {n_features}."
             )
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """Names that the transformer was fitted with, else those of X.
 
         Parameters

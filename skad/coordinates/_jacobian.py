@@ -1,6 +1,9 @@
 """Jacobians and inverses of fitted transformers, looked up by class and nested anyhow."""
 
+from __future__ import annotations
+
 from functools import singledispatch
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -8,6 +11,14 @@ from sklearn.utils.validation import check_is_fitted
 from skad.exceptions import NoJacobianError
 from skad.utils._arguments import Numbers
 from skad.utils._columns import column_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator
 
 __all__ = [
     "change_of_variables",
@@ -21,7 +32,9 @@ __all__ = [
 ]
 
 
-def log_abs_det_jacobian(transformer, X):
+def log_abs_det_jacobian(
+    transformer: Literal["passthrough"] | Estimator | None, X: ArrayLike
+) -> NDArray[np.float64]:
     """Logarithm of the volume factor of a fitted transformer, log abs(det dz/dx), at each event.
 
     It covers every transformer of `skad.coordinates`; scikit-learn's StandardScaler,
@@ -80,7 +93,9 @@ def log_abs_det_jacobian(transformer, X):
     return np.broadcast_to(result, X.shape[0]).copy()
 
 
-def inverse_transform(transformer, X):
+def inverse_transform(
+    transformer: Literal["passthrough"] | Estimator | None, X: ArrayLike
+) -> NDArray[Any]:
     """Map coordinates back through any transformer that `log_abs_det_jacobian` covers.
 
     Unlike scikit-learn's own methods it also inverts ColumnTransformer and FeatureUnion.
@@ -120,7 +135,11 @@ def inverse_transform(transformer, X):
     return invert(transformer, X)
 
 
-def change_of_variables(log_density, transformer, X):
+def change_of_variables(
+    log_density: ArrayLike | Callable[..., Any],
+    transformer: Literal["passthrough"] | Estimator | None,
+    X: ArrayLike,
+) -> NDArray[np.float64]:
     """Read a density given in the coordinates of X in the transformed frame.
 
     ``log p_z(z) = log p_x(x) - log abs(det dz/dx)`` at z = transformer.transform(x).
@@ -162,10 +181,10 @@ def change_of_variables(log_density, transformer, X):
             f"log_density must have shape {log_abs_det.shape}, one number for each event of X; "
             f"got {log_density.shape}."
         )
-    return log_density - log_abs_det
+    return log_density - log_abs_det  # type: ignore[return-value]
 
 
-def register_jacobian(cls):
+def register_jacobian(cls) -> Callable[..., Any]:
     """Register the Jacobian of a class of transformers; a decorator.
 
     The decorated function takes a fitted transformer and X in the original coordinates (float64

@@ -1,7 +1,10 @@
 """Which columns of X are jet constituents, and the base class of what transforms them."""
 
+from __future__ import annotations
+
 import re
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -10,6 +13,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skad.exceptions import DomainError, FiducialWarning, MissingColumnError
 from skad.utils import _sklearn as sk
 from skad.utils._columns import resolve_columns
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["ConstituentTransformer", "find_constituents"]
 
@@ -102,7 +110,7 @@ class ConstituentTransformer(TransformerMixin, BaseEstimator):
     _remainder_constraint = {"remainder": [sk.StrOptions({"passthrough", "drop"})]}
 
     @sk.fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Find the constituents' columns; nothing is learned from the values.
 
         Parameters
@@ -126,7 +134,7 @@ class ConstituentTransformer(TransformerMixin, BaseEstimator):
             )
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Any:
         """Transform the constituents.
 
         Parameters
@@ -161,7 +169,7 @@ class ConstituentTransformer(TransformerMixin, BaseEstimator):
                 n_unphysical += np.count_nonzero(bad.any(axis=1))
             transformed[rows] = self._transform_block(p4)
         if n_unphysical:
-            row, constituent, four_vector = example
+            row, constituent, four_vector = example  # type: ignore[misc]
             self._complain(
                 f"{n_unphysical} of {len(X)} jets hold a constituent with E < |p|, first "
                 f"constituent {constituent} of row {row}: E, px, py, pz = {four_vector}. Are the "
@@ -187,7 +195,7 @@ class ConstituentTransformer(TransformerMixin, BaseEstimator):
     def _join(self, X, transformed):
         return np.hstack([transformed, X[:, self._remainder_columns()]])
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """Return the names of the output columns.
 
         Parameters

@@ -1,5 +1,9 @@
 """Constituents as (log pT, eta, phi) instead of (E, px, py, pz)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.utils.validation import check_array, check_is_fitted
 
@@ -13,6 +17,12 @@ from skad.kinematics._four_vectors import (
     wrap_angle,
 )
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["ConstituentCoordinates"]
 
@@ -80,12 +90,12 @@ class ConstituentCoordinates(ConstituentTransformer):
     def __init__(
         self,
         *,
-        relative=True,
-        pt_scale=1.0,
-        columns=None,
-        remainder="passthrough",
-        unphysical="warn",
-    ):
+        relative: bool = True,
+        pt_scale: float = 1.0,
+        columns: Sequence[int | str] | None = None,
+        remainder: Literal["passthrough", "drop"] = "passthrough",
+        unphysical: Literal["warn", "raise", "ignore"] = "warn",
+    ) -> None:
         self.relative = relative
         self.pt_scale = pt_scale
         self.columns = columns
@@ -112,7 +122,7 @@ class ConstituentCoordinates(ConstituentTransformer):
         values = np.stack([np.log1p(pt / self.pt_scale), eta, phi], axis=-1)
         return np.where(used[..., None], values, 0.0).reshape(len(p4), self._n_outputs())
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> NDArray[Any]:
         """Return massless constituents (E, px, py, pz) in GeV.
 
         Parameters

@@ -1,9 +1,19 @@
 """The jet's own frame: boosted along the beam, centred, rotated (VAE paper)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.coordinates._jet_columns import MIN_ENERGY, ConstituentTransformer
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["JetFrame"]
 
@@ -79,7 +89,13 @@ class JetFrame(ConstituentTransformer):
         "convention": [sk.StrOptions({"paper", "code", "moments"})],
     }
 
-    def __init__(self, *, convention="paper", columns=None, unphysical="warn"):
+    def __init__(
+        self,
+        *,
+        convention: Literal["paper", "code", "moments"] = "paper",
+        columns: Sequence[int | str] | None = None,
+        unphysical: Literal["warn", "raise", "ignore"] = "warn",
+    ) -> None:
         self.convention = convention
         self.columns = columns
         self.unphysical = unphysical
@@ -99,7 +115,7 @@ class JetFrame(ConstituentTransformer):
         framed[:, self.constituent_columns_.ravel()] = transformed
         return framed
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """Return the names of the output columns, those of the input.
 
         Parameters

@@ -1,6 +1,9 @@
 """Observables of jets from their constituents: kinematics and N-subjettiness."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +17,12 @@ from skad.kinematics._four_vectors import (
 )
 from skad.kinematics._subjettiness import n_subjettiness
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal, Self
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["JetObservables", "jet_observables"]
 
@@ -31,7 +40,9 @@ FEATURES = (
 )
 
 
-def jet_observables(X, *, features=FEATURES, regulariser=1e-5):
+def jet_observables(
+    X: ArrayLike, *, features: Sequence[str] = FEATURES, regulariser: float = 1e-5
+) -> NDArray[np.float64]:
     """Return observables of jets from their constituents.
 
     Parameters
@@ -153,19 +164,19 @@ class JetObservables(ConstituentTransformer):
     def __init__(
         self,
         *,
-        features=FEATURES,
-        regulariser=1e-5,
-        columns=None,
-        remainder="passthrough",
-        unphysical="warn",
-    ):
+        features: Sequence[str] = FEATURES,
+        regulariser: float = 1e-5,
+        columns: Sequence[int | str] | None = None,
+        remainder: Literal["passthrough", "drop"] = "passthrough",
+        unphysical: Literal["warn", "raise", "ignore"] = "warn",
+    ) -> None:
         self.features = features
         self.regulariser = regulariser
         self.columns = columns
         self.remainder = remainder
         self.unphysical = unphysical
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Check the parameters and find the constituents' columns.
 
         Parameters

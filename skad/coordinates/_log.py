@@ -1,12 +1,20 @@
 """Logarithm of positive features."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skad.coordinates._base import CoordinateTransformer
 from skad.coordinates._domain import per_column
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from numpy.typing import ArrayLike
 
 __all__ = ["LogTransformer"]
 
@@ -73,7 +81,9 @@ class LogTransformer(CoordinateTransformer):
         "or pass outside='nan' to flag them."
     )
 
-    def __init__(self, *, unit=1.0, outside="raise"):
+    def __init__(
+        self, *, unit: float | ArrayLike = 1.0, outside: Literal["raise", "nan"] = "raise"
+    ) -> None:
         self.unit = unit
         self.outside = outside
 

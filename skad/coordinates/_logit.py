@@ -1,7 +1,10 @@
 """Logit between learned or given bounds."""
 
+from __future__ import annotations
+
 import warnings
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import expit
@@ -11,6 +14,11 @@ from skad.coordinates._base import CoordinateTransformer
 from skad.coordinates._domain import per_column
 from skad.exceptions import FiducialWarning
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["LogitTransformer"]
 
@@ -89,7 +97,14 @@ class LogitTransformer(CoordinateTransformer):
 
     _learns = True
 
-    def __init__(self, *, lower=None, upper=None, margin=1e-3, outside="raise"):
+    def __init__(
+        self,
+        *,
+        lower: float | ArrayLike | None = None,
+        upper: float | ArrayLike | None = None,
+        margin: float = 1e-3,
+        outside: Literal["raise", "nan", "clip"] = "raise",
+    ) -> None:
         self.lower = lower
         self.upper = upper
         self.margin = margin
@@ -121,7 +136,9 @@ class LogitTransformer(CoordinateTransformer):
             )
         self.lower_, self.upper_ = lower, upper
 
-    def fiducial_mask(self, X, *, low=0.05, high=0.95):
+    def fiducial_mask(
+        self, X: ArrayLike, *, low: float = 0.05, high: float = 0.95
+    ) -> NDArray[np.bool_]:
         """Select events well inside the bounds, ``low < u < high`` in every feature.
 
         Parameters
@@ -144,7 +161,7 @@ class LogitTransformer(CoordinateTransformer):
         scaled = (self._validated(X) - self.lower_) / (self.upper_ - self.lower_)
         return ((scaled > low) & (scaled < high)).all(axis=1)
 
-    def log_abs_det_jacobian(self, X):
+    def log_abs_det_jacobian(self, X: ArrayLike) -> NDArray[np.float64]:
         """Logarithm of the volume factor of the map, log abs(det dz/dx), at each event.
 
         Parameters

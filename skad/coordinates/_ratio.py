@@ -1,5 +1,7 @@
 """A column over another one."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
 
 import numpy as np
@@ -62,7 +64,9 @@ class RatioTransformer(CoordinateTransformer):
         "regulariser": [sk.Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, *, numerator=1, denominator=0, regulariser=0.0):
+    def __init__(
+        self, *, numerator: int | str = 1, denominator: int | str = 0, regulariser: float = 0.0
+    ) -> None:
         self.numerator = numerator
         self.denominator = denominator
         self.regulariser = regulariser

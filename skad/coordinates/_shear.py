@@ -1,12 +1,18 @@
 """Columns shifted in proportion to another one."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skad.coordinates._base import CoordinateTransformer, feature_names
 from skad.utils import _sklearn as sk
 from skad.utils._columns import resolve_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["ShearTransformer"]
 
@@ -63,7 +69,13 @@ class ShearTransformer(CoordinateTransformer):
         "factor": [sk.Interval(Real, None, None, closed="neither")],
     }
 
-    def __init__(self, *, columns=None, along=0, factor=0.1):
+    def __init__(
+        self,
+        *,
+        columns: Sequence[int | str] | None = None,
+        along: int | str = 0,
+        factor: float = 0.1,
+    ) -> None:
         self.columns = columns
         self.along = along
         self.factor = factor

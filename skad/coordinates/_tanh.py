@@ -1,11 +1,17 @@
 """Hyperbolic tangent of features."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skad.coordinates._base import CoordinateTransformer
 from skad.coordinates._domain import per_column
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["TanhTransformer"]
 
@@ -57,7 +63,7 @@ class TanhTransformer(CoordinateTransformer):
 
     _parameter_constraints: dict = {"shift": [Real, "array-like"]}
 
-    def __init__(self, *, shift=0.0):
+    def __init__(self, *, shift: float | ArrayLike = 0.0) -> None:
         self.shift = shift
 
     def _learn(self, X):

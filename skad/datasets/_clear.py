@@ -1,13 +1,20 @@
 """Deletion of what was downloaded."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from skad.datasets._fetch_jets import JET_FILES
 from skad.datasets._lhco import LHCO_FILES
 from skad.datasets._remote import get_data_home
 
+if TYPE_CHECKING:
+    from skad.utils._types import FilePath
+
 __all__ = ["clear_data_home"]
 
 
-def clear_data_home(data_home=None):
+def clear_data_home(data_home: FilePath | None = None) -> None:
     """Delete all downloaded files.
 
     Parameters

@@ -1,6 +1,9 @@
 """The simulated dijets that are shipped inside the package."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -8,6 +11,11 @@ from sklearn.utils import check_random_state
 
 from skad.datasets._shipped import make_bunch, read_descr, shipped_path
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from skad.utils._types import Seed
 
 __all__ = ["LHCO_FEATURES", "load_dijets"]
 
@@ -35,8 +43,13 @@ _N_SIGNAL = 12_000
     prefer_skip_nested_validation=True,
 )
 def load_dijets(
-    *, n_background=200_000, n_signal=400, random_state=0, return_X_y=False, as_frame=False
-):
+    *,
+    n_background: int = 200_000,
+    n_signal: int = 400,
+    random_state: Seed = 0,
+    return_X_y: bool = False,
+    as_frame: bool = False,
+) -> Any:
     """Load a dijet search: QCD with a few signal events, a simulation of it, and a test set.
 
     The events have the columns of the LHC Olympics R&D data set [1]_ and were simulated for this

@@ -1,6 +1,9 @@
 """The jets of "Variational Autoencoders for Anomalous Jet Tagging", downloaded from Zenodo."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +13,9 @@ from skad.datasets._shipped import make_bunch, read_descr
 from skad.exceptions import DataFileError
 from skad.utils import _sklearn as sk
 from skad.utils._optional import import_optional
+
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["JET_FILES", "fetch_jets"]
 
@@ -45,18 +51,18 @@ _READ_ROWS = 20_000
     prefer_skip_nested_validation=True,
 )
 def fetch_jets(
-    kind="qcd",
+    kind: str = "qcd",
     *,
-    n_events=None,
-    n_constituents=20,
-    jet=0,
-    data_home=None,
-    download_if_missing=True,
-    return_X_y=False,
-    as_frame=False,
-    n_retries=3,
-    delay=1.0,
-):
+    n_events: int | None = None,
+    n_constituents: int = 20,
+    jet: int = 0,
+    data_home: Any = None,
+    download_if_missing: Any = True,
+    return_X_y: Any = False,
+    as_frame: Any = False,
+    n_retries: Any = 3,
+    delay: Any = 1.0,
+) -> Any:
     """Load boosted jets with their constituents (download).
 
     The QCD jets and the test jets (W, top and Higgs jets of several masses) of the paper [1]_,

@@ -1,13 +1,21 @@
 """The Gaussian toy of the coordinate study, with exact densities and AUCs in three frames."""
 
+from __future__ import annotations
+
 import numbers
 from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
 from sklearn.utils import Bunch, check_random_state
 
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from skad.utils._types import Seed
 
 __all__ = ["make_gaussian_anomaly"]
 
@@ -27,15 +35,15 @@ _TANH_SHIFT = 2.0
     prefer_skip_nested_validation=True,
 )
 def make_gaussian_anomaly(
-    n_background=10_000,
-    n_signal=1_000,
+    n_background: int = 10_000,
+    n_signal: int = 1_000,
     *,
-    shift=1.0,
-    n_features=2,
-    coordinates="identity",
-    random_state=None,
-    return_X_y=False,
-):
+    shift: float = 1.0,
+    n_features: int = 2,
+    coordinates: Literal["identity", "cdf", "tanh"] = "identity",
+    random_state: Seed = None,
+    return_X_y: bool = False,
+) -> Any:
     r"""Draw a Gaussian signal on a Gaussian background, and say what is exactly true of them.
 
     In every feature the background follows N(0, 1) and the signal N(shift, 1). The rarest events

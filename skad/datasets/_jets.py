@@ -1,10 +1,18 @@
 """The simulated boosted jets that are shipped inside the package."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pyarrow.parquet as pq
 
 from skad.datasets._shipped import make_bunch, read_descr, shipped_path
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 __all__ = ["JET_COLUMNS", "load_jets"]
 
@@ -37,7 +45,9 @@ _SHA256 = "534bc76ad9ce4364c753a1da6c10338e6bea4b8c7285e24e4c17b9abc0108042"
     {"kinds": ["array-like", None], "return_X_y": ["boolean"], "as_frame": ["boolean"]},
     prefer_skip_nested_validation=True,
 )
-def load_jets(*, kinds=None, return_X_y=False, as_frame=False):
+def load_jets(
+    *, kinds: Sequence[str] | None = None, return_X_y: bool = False, as_frame: bool = False
+) -> Any:
     """Load boosted jets: QCD; W, top and Higgs jets of several masses; outlier W jets.
 
     Jets of 550 to 650 GeV with their 20 hardest constituents, simulated for this package after

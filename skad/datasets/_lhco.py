@@ -1,7 +1,10 @@
 """The LHC Olympics 2020 data sets, downloaded from Zenodo."""
 
+from __future__ import annotations
+
 import numbers
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +14,11 @@ from skad.datasets._shipped import make_bunch, read_descr
 from skad.exceptions import DataFileError
 from skad.io._formats import HDF5, open_source
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from skad.utils._types import FilePath
 
 __all__ = [
     "LHCO_FILES",
@@ -67,14 +75,14 @@ FETCH_CONSTRAINTS = {
 )
 def fetch_lhco_rd(
     *,
-    signal="two_prong",
-    data_home=None,
-    download_if_missing=True,
-    return_X_y=False,
-    as_frame=False,
-    n_retries=3,
-    delay=1.0,
-):
+    signal: Literal["two_prong", "three_prong"] = "two_prong",
+    data_home: FilePath | None = None,
+    download_if_missing: bool = True,
+    return_X_y: bool = False,
+    as_frame: bool = False,
+    n_retries: int = 3,
+    delay: float = 1.0,
+) -> Any:
     """Load the LHC Olympics R&D events: QCD dijets and W' -> XY (download, 74 MB).
 
     A million background and 100 000 signal events with the features of their two leading jets
@@ -153,13 +161,13 @@ def fetch_lhco_rd(
 @sk.validate_params(FETCH_CONSTRAINTS, prefer_skip_nested_validation=True)
 def fetch_lhco_extra_background(
     *,
-    data_home=None,
-    download_if_missing=True,
-    return_X_y=False,
-    as_frame=False,
-    n_retries=3,
-    delay=1.0,
-):
+    data_home: Any = None,
+    download_if_missing: Any = True,
+    return_X_y: Any = False,
+    as_frame: Any = False,
+    n_retries: Any = 3,
+    delay: Any = 1.0,
+) -> Any:
     """Load the extra QCD events of the signal region 3.3 < mjj < 3.7 TeV (download).
 
     About 613 000 Pythia events with the columns of `fetch_lhco_rd`, made for CATHODE [1]_: more
@@ -199,13 +207,13 @@ def fetch_lhco_extra_background(
 @sk.validate_params(FETCH_CONSTRAINTS, prefer_skip_nested_validation=True)
 def fetch_lhco_herwig(
     *,
-    data_home=None,
-    download_if_missing=True,
-    return_X_y=False,
-    as_frame=False,
-    n_retries=3,
-    delay=1.0,
-):
+    data_home: Any = None,
+    download_if_missing: Any = True,
+    return_X_y: Any = False,
+    as_frame: Any = False,
+    n_retries: Any = 3,
+    delay: Any = 1.0,
+) -> Any:
     """Load the Herwig++ QCD events that serve as simulation of the R&D data (download).
 
     About a million events with the columns of `fetch_lhco_rd`, for methods that learn from a
@@ -253,16 +261,16 @@ def fetch_lhco_herwig(
     prefer_skip_nested_validation=True,
 )
 def fetch_lhco_black_box(
-    box=1,
+    box: Literal[1, 2, 3, "background"] = 1,
     *,
-    n_events=None,
-    data_home=None,
-    download_if_missing=True,
-    return_X_y=False,
-    as_frame=False,
-    n_retries=3,
-    delay=1.0,
-):
+    n_events: int | None = None,
+    data_home: Any = None,
+    download_if_missing: Any = True,
+    return_X_y: Any = False,
+    as_frame: Any = False,
+    n_retries: Any = 3,
+    delay: Any = 1.0,
+) -> Any:
     """Load a black box of the LHC Olympics, or the background made for them (large download).
 
     A million events each with up to 700 particles (pT, eta, phi), zero padded [1]_; the leading

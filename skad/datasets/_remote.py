@@ -1,5 +1,7 @@
 """Downloads that are resumed, checked and moved into place only when whole."""
 
+from __future__ import annotations
+
 import json
 import logging
 import os
@@ -7,9 +9,13 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skad.exceptions import DataFileError, DownloadError
 from skad.utils._replacing import locked
+
+if TYPE_CHECKING:
+    from skad.utils._types import FilePath
 
 __all__ = ["RemoteFile", "fetch_file", "get_data_home"]
 
@@ -49,7 +55,7 @@ class RemoteFile:
     max_bytes: int = 1 << 30
 
 
-def get_data_home(data_home=None):
+def get_data_home(data_home: FilePath | None = None) -> Path:
     """Return the folder of downloaded files and make it when missing.
 
     Parameters

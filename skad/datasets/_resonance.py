@@ -1,7 +1,10 @@
 """A resonance on a falling mass spectrum, with exact conditional densities and ratios."""
 
+from __future__ import annotations
+
 import numbers
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
@@ -9,6 +12,11 @@ from sklearn.utils import check_random_state
 
 from skad.datasets._shipped import make_bunch
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from skad.utils._types import Floats, Seed
 
 __all__ = ["make_resonance"]
 
@@ -32,21 +40,21 @@ __all__ = ["make_resonance"]
     prefer_skip_nested_validation=True,
 )
 def make_resonance(
-    n_background=20_000,
-    n_signal=200,
+    n_background: int = 20_000,
+    n_signal: int = 200,
     *,
-    n_features=2,
-    mass=3.5,
-    width=0.05,
-    mass_range=(2.5, 5.0),
-    falloff=0.7,
-    separation=1.5,
-    signal_spread=0.5,
-    dependence=0.0,
-    random_state=None,
-    return_X_y=False,
-    as_frame=False,
-):
+    n_features: int = 2,
+    mass: float = 3.5,
+    width: float = 0.05,
+    mass_range: Floats = (2.5, 5.0),
+    falloff: float = 0.7,
+    separation: float = 1.5,
+    signal_spread: float = 0.5,
+    dependence: float = 0.0,
+    random_state: Seed = None,
+    return_X_y: bool = False,
+    as_frame: bool = False,
+) -> Any:
     r"""Draw a resonance on a falling spectrum whose likelihood ratio is known exactly.
 
     The first column is the mass m in TeV, the others are features x. With

@@ -1,8 +1,11 @@
 """Simulated dijet events and boosted jets: Pythia, a parametric detector, FastJet."""
 
+from __future__ import annotations
+
 import numbers
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +23,13 @@ from skad.datasets._simulate_recipes import (
 from skad.datasets._simulate_response import detector_response
 from skad.datasets._simulate_selection import boosted_jet_rows, dijet_rows
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from pandas import DataFrame
+
+    from skad.utils._types import FilePath, Seed
 
 __all__ = ["simulate_dijets", "simulate_jets"]
 
@@ -51,17 +61,17 @@ _MASS = [sk.Interval(numbers.Real, 0, None, closed="neither")]
     prefer_skip_nested_validation=True,
 )
 def simulate_dijets(
-    process="qcd",
-    n_events=10_000,
+    process: Literal["qcd", "qcd_variation", "wprime"] = "qcd",
+    n_events: int = 10_000,
     *,
-    m_resonance=3500.0,
-    m_x=500.0,
-    m_y=100.0,
-    random_state=None,
-    n_jobs=None,
-    path=None,
-    verbose=0,
-):
+    m_resonance: float = 3500.0,
+    m_x: float = 500.0,
+    m_y: float = 100.0,
+    random_state: Seed = None,
+    n_jobs: int | None = None,
+    path: FilePath | None = None,
+    verbose: int = 0,
+) -> DataFrame:
     """Simulate dijet events with the columns of the LHC Olympics files.
 
     Proton-proton collisions at 13 TeV from Pythia 8 [1]_ without multiparton interactions, a
@@ -150,15 +160,15 @@ def simulate_dijets(
     prefer_skip_nested_validation=True,
 )
 def simulate_jets(
-    kind="qcd",
-    mass=None,
-    n_events=10_000,
+    kind: Literal["qcd", "w", "top", "higgs"] = "qcd",
+    mass: float | None = None,
+    n_events: int = 10_000,
     *,
-    random_state=None,
-    n_jobs=None,
-    path=None,
-    verbose=0,
-):
+    random_state: Seed = None,
+    n_jobs: int | None = None,
+    path: FilePath | None = None,
+    verbose: int = 0,
+) -> DataFrame:
     """Simulate boosted jets with their constituents.
 
     Anti-kT jets with R = 1.0, 550 < pT < 650 GeV and abs(eta) < 2 from proton-proton collisions at

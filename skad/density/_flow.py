@@ -1,8 +1,11 @@
 """Normalizing flows as densities."""
 
+from __future__ import annotations
+
 import copy
 import math
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +22,14 @@ from skad.utils import _sklearn as sk
 from skad.utils._columns import column_name, resolve_columns
 from skad.utils._events import check_events
 from skad.utils._random import draw_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Literal, Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Seed
 
 __all__ = ["FlowDensity"]
 
@@ -48,7 +59,7 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
           sees are standardised. `n_estimators` of them are trained one after another.
     n_transforms : int, default=None
         Number of stacked transforms; None takes the default of the kind.
-    hidden_layer_sizes : tuple of int, default=None
+    hidden_layer_sizes : int or tuple of int, default=None
         Hidden layers of the network of each transform; None takes the default of the kind.
     flow_options : dict, default=None
         Further options of the kind, see `skad.nn.build_flow`. A function gets them as keywords, as
@@ -169,31 +180,31 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        flow="nsf",
+        flow: Literal["nsf", "maf", "nsf_coupling", "cnf"] | Callable[..., Any] = "nsf",
         *,
-        n_transforms=None,
-        hidden_layer_sizes=None,
-        flow_options=None,
-        condition_features=None,
-        n_estimators=1,
-        max_epochs=20,
-        batch_size=512,
-        learning_rate=6e-3,
-        weight_decay=0.0,
-        schedule="one_cycle",
-        clip_norm=5.0,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        select="last",
-        n_averaged=1,
-        warm_start=False,
-        callbacks=None,
-        device="auto",
-        random_state=None,
-        verbose=0,
-    ):
+        n_transforms: int | None = None,
+        hidden_layer_sizes: int | Sequence[int] | None = None,
+        flow_options: dict[Any, Any] | None = None,
+        condition_features: str | int | Sequence[str | int] | None = None,
+        n_estimators: int = 1,
+        max_epochs: int = 20,
+        batch_size: int = 512,
+        learning_rate: float = 6e-3,
+        weight_decay: float = 0.0,
+        schedule: Literal["constant", "cosine", "one_cycle"] | dict[Any, Any] = "one_cycle",
+        clip_norm: float | None = 5.0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        select: Literal["last", "best"] = "last",
+        n_averaged: int = 1,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        device: str = "auto",
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.flow = flow
         self.n_transforms = n_transforms
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -219,7 +230,13 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
         self.verbose = verbose
 
     @sk.fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None, X_val=None):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+    ) -> Self:
         """Learn the density of the events.
 
         Parameters
@@ -277,7 +294,7 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
         )
         return self._keep(trained, X)
 
-    def recipe(self):
+    def recipe(self) -> Any:
         """Return how these parameters say that flows are built and trained.
 
         Estimators that train flows in another way, in front of a density or as a part of a
@@ -301,7 +318,7 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
             trainer=self._trainer(),
         )
 
-    def adopt(self, trained, X):
+    def adopt(self, trained: Any, X: ArrayLike) -> Self:
         """Take flows that were trained elsewhere, in place of `fit`.
 
         Parameters
@@ -357,7 +374,7 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return check_events(self, X, reset=False)
 
-    def score_samples(self, X):
+    def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
         """Log density of each event in the coordinates of X.
 
         Parameters
@@ -372,7 +389,9 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
         arrays = self._arrays(self._validated(X))
         return self.trained_.evaluate(_log_density, arrays, reduce=log_mean_exp)
 
-    def sample(self, n_samples=1, random_state=None, *, conditions=None):
+    def sample(
+        self, n_samples: int = 1, random_state: Seed = None, *, conditions: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
         """Draw events from the density.
 
         With several flows or epochs every one gives an equal share.
@@ -436,7 +455,7 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
             raise ValueError("conditions must be finite; they hold NaN or infinity.")
         return m
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Any:
         """Map events to the latent space of the first flow; conditions stay as they are.
 
         Parameters
@@ -453,7 +472,7 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
         Z[:, self.feature_indices_] = self._latent(X, lambda network, b: network.latent(*b)[0])
         return Z
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> NDArray[np.float64]:
         """Map latent points back to events; conditions stay as they are.
 
         Parameters
@@ -470,7 +489,7 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
         original[:, self.feature_indices_] = self._latent(X, lambda network, b: network.data(*b))
         return original
 
-    def log_abs_det_jacobian(self, X):
+    def log_abs_det_jacobian(self, X: ArrayLike) -> NDArray[np.float64]:
         """Logarithm of ``|det dz/dx|`` of `transform` at each event.
 
         Parameters
@@ -493,7 +512,7 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
             reduce=lambda stacked: stacked[-1],
         )
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """Names of the columns of `transform`: latent ones, and the conditions.
 
         Parameters

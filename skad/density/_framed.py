@@ -1,6 +1,9 @@
 """A density fitted in one coordinate frame and read in any other."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -16,6 +19,13 @@ from skad.utils import _sklearn as sk
 from skad.utils._children import fit_child
 from skad.utils._columns import resolve_columns
 from skad.utils._events import check_events
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator, Seed
 
 __all__ = ["FramedDensity"]
 
@@ -89,7 +99,9 @@ class FramedDensity(DensityMixin, BaseEstimator):
         "density": [None, sk.HasMethods(["fit", "score_samples"])],
     }
 
-    def __init__(self, coordinates=None, density=None):
+    def __init__(
+        self, coordinates: Estimator | None = None, density: Estimator | None = None
+    ) -> None:
         self.coordinates = coordinates
         self.density = density
 
@@ -99,7 +111,7 @@ class FramedDensity(DensityMixin, BaseEstimator):
         return getattr(self.density, "condition_features", None)
 
     @sk.fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the coordinates, then the density in them.
 
         Parameters
@@ -145,7 +157,7 @@ class FramedDensity(DensityMixin, BaseEstimator):
         self.density_ = fit_child(density, events, sample_weight=sample_weight, is_all=True)
         return self
 
-    def score_samples(self, X):
+    def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
         """Log density of each event in the coordinates of X.
 
         Parameters
@@ -183,7 +195,9 @@ class FramedDensity(DensityMixin, BaseEstimator):
             return log_density
         return log_density + log_abs_det_jacobian(self.coordinates_, self.features(X))
 
-    def sample(self, n_samples=1, random_state=None, *, conditions=None):
+    def sample(
+        self, n_samples: int = 1, random_state: Seed = None, *, conditions: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
         """Draw events in the coordinates of X.
 
         Parameters
@@ -203,7 +217,7 @@ class FramedDensity(DensityMixin, BaseEstimator):
         events = draw_events(self.density_, n_samples, random_state, conditions)
         return self._from_fit_frame(np.array(events, dtype=np.float64))
 
-    def in_frame(self, frame):
+    def in_frame(self, frame: Estimator) -> FramedDensity:
         """Return the same density as one of the events in another frame, without a refit.
 
         Parameters
@@ -232,7 +246,7 @@ class FramedDensity(DensityMixin, BaseEstimator):
         """
         check_is_fitted(self)
         framed = FramedDensity(InverseCoordinates(frame), self.density)
-        example = frame.transform(self.features(self._example))
+        example = frame.transform(self.features(self._example))  # type: ignore[attr-defined]
         framed.coordinates_ = framed.coordinates.fit(example)
         framed.density_ = self
         framed.n_features_in_ = self.n_features_in_
@@ -243,7 +257,7 @@ class FramedDensity(DensityMixin, BaseEstimator):
         return framed
 
     @available_if(_density_has("transform"))
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Any:
         """Map events to the latent space of the density; conditions stay as they are.
 
         Parameters
@@ -271,7 +285,7 @@ class FramedDensity(DensityMixin, BaseEstimator):
         return np.asarray(self.density_.transform(events))
 
     @available_if(_density_has("inverse_transform"))
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> NDArray[np.float64]:
         """Map latent points back to events; conditions stay as they are.
 
         Parameters
@@ -292,7 +306,7 @@ class FramedDensity(DensityMixin, BaseEstimator):
         array = check_events(self, X, reset=reset, ensure_min_samples=1 + reset)
         return X if hasattr(X, "iloc") else array
 
-    def features(self, X):
+    def features(self, X: ArrayLike) -> Any:
         """Select the modelled columns, those that are not conditions.
 
         Parameters

@@ -1,9 +1,22 @@
 """Anomalies as events that an autoencoder cannot reconstruct."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from skad.detectors._reconstruction import ReconstructionDetector, scaled_reconstruction
 from skad.nn._autoencoder import Autoencoder
 from skad.nn._members import per_event
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal, Self
+
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Seed
 
 __all__ = ["AutoencoderDetector"]
 
@@ -138,32 +151,32 @@ class AutoencoderDetector(ReconstructionDetector):
     def __init__(
         self,
         *,
-        hidden_layer_sizes=(50, 20, 10),
-        n_latent=1,
-        activation="relu",
-        encoder_bias=True,
-        scaling="standard",
-        n_estimators=1,
-        contamination=0.01,
-        threshold=None,
-        max_epochs=100,
-        batch_size=256,
-        learning_rate=3e-3,
-        weight_decay=0.0,
-        schedule="one_cycle",
-        clip_norm=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        select="last",
-        n_averaged=1,
-        warm_start=False,
-        callbacks=None,
-        device="auto",
-        random_state=None,
-        verbose=0,
-    ):
+        hidden_layer_sizes: int | Sequence[int] = (50, 20, 10),
+        n_latent: int = 1,
+        activation: Literal["relu", "tanh", "silu", "elu", "gelu"] = "relu",
+        encoder_bias: bool = True,
+        scaling: Literal["standard", "robust"] | None = "standard",
+        n_estimators: int = 1,
+        contamination: float = 0.01,
+        threshold: float | None = None,
+        max_epochs: int = 100,
+        batch_size: int = 256,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 0.0,
+        schedule: Literal["constant", "cosine", "one_cycle"] | dict[Any, Any] = "one_cycle",
+        clip_norm: float | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        select: Literal["last", "best"] = "last",
+        n_averaged: int = 1,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        device: str = "auto",
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.n_latent = n_latent
         self.activation = activation
@@ -191,7 +204,13 @@ class AutoencoderDetector(ReconstructionDetector):
         self.verbose = verbose
 
     @sk.fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None, X_val=None):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+    ) -> Self:
         """Learn to reconstruct the events.
 
         Parameters
@@ -225,7 +244,7 @@ class AutoencoderDetector(ReconstructionDetector):
     def _objective(self):
         return _reconstruction_loss, {}
 
-    def anomaly_score(self, X):
+    def anomaly_score(self, X: ArrayLike) -> NDArray[np.float64]:
         """Mean over the features of the squared reconstruction error.
 
         Parameters

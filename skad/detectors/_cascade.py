@@ -1,7 +1,10 @@
 """Classification in two stages: all events, then those that look most like the second class."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -20,6 +23,13 @@ from skad.utils import _sklearn as sk
 from skad.utils._children import fit_child
 from skad.utils._events import check_events
 from skad.utils._quantile import weighted_quantile
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator, Seed
 
 __all__ = ["CascadeClassifier"]
 
@@ -116,15 +126,15 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
 
     def __init__(
         self,
-        classifier=None,
-        final_classifier=None,
+        classifier: Estimator | None = None,
+        final_classifier: Estimator | None = None,
         *,
-        fraction=0.02,
-        cv=5,
-        n_estimators=1,
-        n_jobs=None,
-        random_state=None,
-    ):
+        fraction: float = 0.02,
+        cv: Any = 5,
+        n_estimators: int = 1,
+        n_jobs: int | None = None,
+        random_state: Seed = None,
+    ) -> None:
         self.classifier = classifier
         self.final_classifier = final_classifier
         self.fraction = fraction
@@ -134,7 +144,7 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
         self.random_state = random_state
 
     @sk.fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit both stages.
 
         Parameters
@@ -167,7 +177,7 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
         ]
         return self
 
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Log odds of the second class, both classes counted alike.
 
         Parameters

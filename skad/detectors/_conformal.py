@@ -1,7 +1,10 @@
 """Conformal p-values of any detector: false alarms and false discoveries at a stated rate."""
 
+from __future__ import annotations
+
 import warnings
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import false_discovery_control
@@ -21,6 +24,14 @@ from skad.utils._labels import read_labels
 from skad.utils._random import draw_seeds
 from skad.utils._statistics import effective_size
 from skad.utils._tasks import outer_stacklevel, run_tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal, Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator, Seed
 
 __all__ = ["ConformalDetector"]
 
@@ -152,16 +163,16 @@ class ConformalDetector(DetectorMixin, BaseEstimator):
 
     def __init__(
         self,
-        detector,
+        detector: Estimator,
         *,
-        cv=0.5,
-        shift=None,
-        false_alarm_rate=0.01,
-        threshold=None,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        cv: Any = 0.5,
+        shift: Callable[..., Any] | Estimator | None = None,
+        false_alarm_rate: float = 0.01,
+        threshold: float | None = None,
+        n_jobs: int | None = None,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.detector = detector
         self.cv = cv
         self.shift = shift
@@ -172,7 +183,7 @@ class ConformalDetector(DetectorMixin, BaseEstimator):
         self.verbose = verbose
 
     @sk.fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Fit the detector to parts of the events, and calibrate it on the others.
 
         Parameters
@@ -327,7 +338,7 @@ class ConformalDetector(DetectorMixin, BaseEstimator):
                 stacklevel=outer_stacklevel(),
             )
 
-    def p_values(self, X):
+    def p_values(self, X: ArrayLike) -> NDArray[np.float64]:
         """Conformal p-value of each event.
 
         Parameters
@@ -358,7 +369,7 @@ class ConformalDetector(DetectorMixin, BaseEstimator):
         own /= len(self.detectors_)
         return (above + own) / (total + own), scores
 
-    def anomaly_score(self, X):
+    def anomaly_score(self, X: ArrayLike) -> NDArray[np.float64]:
         """Surprise of each event, ``-log p`` of its conformal p-value.
 
         Parameters
@@ -382,7 +393,9 @@ class ConformalDetector(DetectorMixin, BaseEstimator):
     def _normality(self, anomaly_score):
         return np.exp(-anomaly_score)
 
-    def select(self, X, fdr=0.1, *, method="bh"):
+    def select(
+        self, X: ArrayLike, fdr: float = 0.1, *, method: Literal["bh", "by"] = "bh"
+    ) -> NDArray[np.bool_]:
         """Choose events so that false discoveries are at most a stated part of them, on average.
 
         Parameters

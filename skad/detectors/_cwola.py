@@ -1,5 +1,9 @@
 """Classification without labels: a mixed sample against a reference."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import ClassifierTags, check_random_state
@@ -18,6 +22,13 @@ from skad.utils import _sklearn as sk
 from skad.utils._children import fit_child
 from skad.utils._events import check_events
 from skad.utils._labels import read_labels
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator, Seed
 
 __all__ = ["CWoLaDetector"]
 
@@ -95,14 +106,14 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
 
     def __init__(
         self,
-        classifier=None,
+        classifier: Estimator | None = None,
         *,
-        cv=None,
-        contamination=0.01,
-        threshold=None,
-        n_jobs=None,
-        random_state=None,
-    ):
+        cv: Any = None,
+        contamination: float = 0.01,
+        threshold: float | None = None,
+        n_jobs: int | None = None,
+        random_state: Seed = None,
+    ) -> None:
         self.classifier = classifier
         self.cv = cv
         self.contamination = contamination
@@ -111,7 +122,7 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
         self.random_state = random_state
 
     @sk.fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the classifier of mixed against reference events.
 
         Parameters
@@ -161,7 +172,13 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
         )
         return self
 
-    def training_sample(self, X, y, sample_weight=None, random_state=None):
+    def training_sample(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        random_state: Any = None,
+    ) -> Any:
         """Return what `fit` would train the classifier on; the detector need not be fitted.
 
         Parameters
@@ -195,7 +212,7 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
     def _log_ratio(self, X):
         return np.mean([log_odds(c, X) for c in self.classifiers_], axis=0) - self._log_prior
 
-    def scores_of_one_fold(self, X):
+    def scores_of_one_fold(self, X: ArrayLike) -> NDArray[np.float64]:
         """Score each event by one of the classifiers, in turn, as out-of-fold scores are.
 
         Parameters
@@ -219,7 +236,7 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
     def _normality(self, anomaly_score):
         return -np.log(anomaly_score)
 
-    def anomaly_score(self, X):
+    def anomaly_score(self, X: ArrayLike) -> NDArray[np.float64]:
         """Estimated density ratio of mixed to reference events, h/(1-h).
 
         Parameters

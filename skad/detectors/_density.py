@@ -1,5 +1,9 @@
 """Rarity as an anomaly score: any density turned into a detector."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -9,6 +13,13 @@ from skad.coordinates import change_of_variables
 from skad.density import FlowDensity, FramedDensity
 from skad.utils import _sklearn as sk
 from skad.utils._children import fit_child
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator
 
 __all__ = ["DensityDetector"]
 
@@ -85,13 +96,13 @@ class DensityDetector(DetectorMixin, BaseEstimator):
 
     def __init__(
         self,
-        density=None,
+        density: Estimator | None = None,
         *,
-        frame=None,
-        log_score=True,
-        contamination=0.01,
-        threshold=None,
-    ):
+        frame: Estimator | None = None,
+        log_score: bool = True,
+        contamination: float = 0.01,
+        threshold: float | None = None,
+    ) -> None:
         self.density = density
         self.frame = frame
         self.log_score = log_score
@@ -99,7 +110,7 @@ class DensityDetector(DetectorMixin, BaseEstimator):
         self.threshold = threshold
 
     @sk.fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the density, the frame and the threshold.
 
         Parameters
@@ -127,7 +138,7 @@ class DensityDetector(DetectorMixin, BaseEstimator):
         self._set_offset(self._raw_scores(X, self.frame_), sample_weight)
         return self
 
-    def anomaly_score(self, X, frame=None):
+    def anomaly_score(self, X: ArrayLike, frame: Estimator | None = None) -> NDArray[np.float64]:
         """Rarity of each event: -log p in nats, or -p, in the frame of the detector.
 
         Parameters

@@ -1,6 +1,9 @@
 """DisCo: a score that does not depend on a column, by distance correlation in the loss."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -9,6 +12,9 @@ from sklearn.base import BaseEstimator
 from skad.nn._annealing import Annealed
 from skad.nn._losses import distance_correlation
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
 
 __all__ = ["DisCo"]
 
@@ -79,7 +85,15 @@ class DisCo(BaseEstimator):
         "power": [sk.Options(Integral, {1, 2})],
     }
 
-    def __init__(self, column, *, metric="nll", strength=100.0, annealing=None, power=1):
+    def __init__(
+        self,
+        column: str | int,
+        *,
+        metric: Literal["nll", "mse", "kl", "loss"] = "nll",
+        strength: float = 100.0,
+        annealing: Any = None,
+        power: Literal[1, 2] = 1,
+    ) -> None:
         self.column = column
         self.metric = metric
         self.strength = strength

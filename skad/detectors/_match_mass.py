@@ -1,7 +1,10 @@
 """Events of one sample drawn so that they follow another in a feature such as the mass."""
 
+from __future__ import annotations
+
 import warnings
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_random_state, column_or_1d
@@ -11,13 +14,24 @@ from skad.utils import _sklearn as sk
 from skad.utils._arguments import Numbers
 from skad.utils._statistics import bin_of, effective_size, equal_population_edges
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Seed
+
 __all__ = ["mass_matching_weight", "match_mass"]
 
 # Below it the same few events are drawn again and again.
 _MIN_EFFECTIVE_EVENTS = 100
 
 
-def mass_matching_weight(mass, reference_mass, *, bins=50, sample_weight=None):
+def mass_matching_weight(
+    mass: ArrayLike,
+    reference_mass: ArrayLike,
+    *,
+    bins: int | ArrayLike = 50,
+    sample_weight: ArrayLike | None = None,
+) -> NDArray[np.float64]:
     """Weights that give a sample the mass spectrum of a reference.
 
     The ratio of the two histograms at each event, in bins of equal population of the reference.
@@ -101,8 +115,14 @@ def mass_matching_weight(mass, reference_mass, *, bins=50, sample_weight=None):
 
 
 def match_mass(
-    mass, reference_mass, *, n_samples=None, bins=50, sample_weight=None, random_state=None
-):
+    mass: ArrayLike,
+    reference_mass: ArrayLike,
+    *,
+    n_samples: int | None = None,
+    bins: int | ArrayLike = 50,
+    sample_weight: ArrayLike | None = None,
+    random_state: Seed = None,
+) -> NDArray[np.int64]:
     """Draw events whose mass spectrum is that of a reference.
 
     For outlier exposure: outliers of many masses that follow the background in mass teach the

@@ -1,6 +1,9 @@
 """Distance to the nearest neighbours as an anomaly score."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -12,6 +15,13 @@ from skad.base import DetectorMixin, ScoreMixin
 from skad.utils import _sklearn as sk
 from skad.utils._events import check_events
 from skad.utils._scaling import center_and_scale
+
+if TYPE_CHECKING:
+    from typing import Any, Literal, Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Seed
 
 __all__ = ["NeighborsDetector"]
 
@@ -104,17 +114,17 @@ class NeighborsDetector(DetectorMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_neighbors=5,
+        n_neighbors: int = 5,
         *,
-        distance="mean",
-        scaling="standard",
-        max_samples=None,
-        n_estimators=50,
-        contamination=0.01,
-        threshold=None,
-        n_jobs=None,
-        random_state=None,
-    ):
+        distance: Literal["mean", "largest"] = "mean",
+        scaling: Literal["standard", "robust"] | None = "standard",
+        max_samples: int | None = None,
+        n_estimators: int = 50,
+        contamination: float = 0.01,
+        threshold: float | None = None,
+        n_jobs: int | None = None,
+        random_state: Seed = None,
+    ) -> None:
         self.n_neighbors = n_neighbors
         self.distance = distance
         self.scaling = scaling
@@ -126,7 +136,7 @@ class NeighborsDetector(DetectorMixin, BaseEstimator):
         self.random_state = random_state
 
     @sk.fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Index the events.
 
         Parameters
@@ -177,7 +187,7 @@ class NeighborsDetector(DetectorMixin, BaseEstimator):
         others = np.where(distances[:, :1] == 0, distances[:, 1:], distances[:, :-1])
         return others.mean(axis=1) if self.distance == "mean" else others[:, -1]
 
-    def anomaly_score(self, X):
+    def anomaly_score(self, X: ArrayLike) -> NDArray[np.float64]:
         """Distance of each event to its nearest neighbours.
 
         Parameters

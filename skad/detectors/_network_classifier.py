@@ -1,6 +1,9 @@
 """A dense network as a classifier, many members trained as one."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +22,14 @@ from skad.nn._settings import TrainingMixin
 from skad.utils import _sklearn as sk
 from skad.utils._events import check_events
 from skad.utils._random import draw_seeds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal, Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Seed
 
 __all__ = ["NetworkClassifier"]
 
@@ -125,30 +136,30 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes=(64, 64),
+        hidden_layer_sizes: Sequence[int] = (64, 64),
         *,
-        activation="relu",
-        dropout=0.0,
-        class_weight="balanced",
-        n_estimators=1,
-        n_candidates=1,
-        max_epochs=50,
-        batch_size=512,
-        learning_rate=1e-3,
-        weight_decay=0.0,
-        schedule="constant",
-        clip_norm=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-7,
-        select="last",
-        n_averaged=1,
-        callbacks=None,
-        device="auto",
-        random_state=None,
-        verbose=0,
-    ):
+        activation: Literal["relu", "tanh", "silu", "elu", "gelu"] = "relu",
+        dropout: float = 0.0,
+        class_weight: Literal["balanced"] | dict[Any, Any] | None = "balanced",
+        n_estimators: int = 1,
+        n_candidates: int = 1,
+        max_epochs: int = 50,
+        batch_size: int = 512,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.0,
+        schedule: Literal["constant", "cosine", "one_cycle"] | dict[Any, Any] = "constant",
+        clip_norm: float | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-7,
+        select: Literal["last", "best"] = "last",
+        n_averaged: int = 1,
+        callbacks: Any = None,
+        device: str = "auto",
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.dropout = dropout
@@ -173,7 +184,7 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
         self.verbose = verbose
 
     @sk.fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train the networks.
 
         Parameters
@@ -195,7 +206,13 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
         (trained,) = self._train(X, y, sample_weight, [np.arange(len(y))])
         return self._adopt(trained)
 
-    def fit_folds(self, X, y, folds, sample_weight=None):
+    def fit_folds(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        folds: Sequence[Any],
+        sample_weight: ArrayLike | None = None,
+    ) -> list[NetworkClassifier]:
         """Train one classifier per fold, all their networks as one.
 
         Parameters
@@ -265,7 +282,7 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
         )
         return [group.best_of(self.n_candidates) for group in trained.groups(n)]
 
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Log odds of the second class, of the probability averaged over networks and epochs.
 
         Parameters

@@ -1,12 +1,18 @@
 """Outlier exposure: known outliers in the training, whose score shall exceed the background's."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING
 
 from sklearn.base import BaseEstimator
 
 from skad.nn._annealing import Annealed
 from skad.nn._losses import exposure_loss
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
 
 __all__ = ["OutlierExposure"]
 
@@ -91,7 +97,14 @@ class OutlierExposure(BaseEstimator):
         "annealing": [None, "array-like"],
     }
 
-    def __init__(self, metric="mse", *, strength=None, margin=10.0, annealing=None):
+    def __init__(
+        self,
+        metric: Literal["mse", "kl"] = "mse",
+        *,
+        strength: float | None = None,
+        margin: float = 10.0,
+        annealing: Any = None,
+    ) -> None:
         self.metric = metric
         self.strength = strength
         self.margin = margin

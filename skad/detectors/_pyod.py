@@ -1,5 +1,9 @@
 """Detectors of the PyOD package behind skad's score conventions."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -8,6 +12,13 @@ from skad.base import DetectorMixin, ScoreMixin
 from skad.utils import _sklearn as sk
 from skad.utils._children import fit_child
 from skad.utils._events import check_events
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator
 
 __all__ = ["PyODDetector"]
 
@@ -54,13 +65,15 @@ class PyODDetector(DetectorMixin, BaseEstimator):
         **ScoreMixin._threshold_constraints,
     }
 
-    def __init__(self, estimator, *, contamination=0.01, threshold=None):
+    def __init__(
+        self, estimator: Estimator, *, contamination: float = 0.01, threshold: float | None = None
+    ) -> None:
         self.estimator = estimator
         self.contamination = contamination
         self.threshold = threshold
 
     @sk.fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Fit a clone of the PyOD detector.
 
         Parameters
@@ -89,7 +102,7 @@ class PyODDetector(DetectorMixin, BaseEstimator):
             )
         return scores
 
-    def anomaly_score(self, X):
+    def anomaly_score(self, X: ArrayLike) -> NDArray[np.float64]:
         """PyOD's raw outlier score.
 
         Parameters

@@ -1,7 +1,10 @@
 """What autoencoder and variational autoencoder share: scaling, training, latent space."""
 
+from __future__ import annotations
+
 import copy
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,6 +19,11 @@ from skad.utils._events import FLOATS, check_events
 from skad.utils._labels import read_labels
 from skad.utils._random import draw_seeds
 from skad.utils._scaling import center_and_scale
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["ReconstructionDetector", "mean_over_networks"]
 
@@ -147,7 +155,7 @@ class ReconstructionDetector(TrainingMixin, DetectorMixin, TransformerMixin, Bas
         check_is_fitted(self)
         return check_events(self, X, reset=False)
 
-    def reconstruct(self, X):
+    def reconstruct(self, X: ArrayLike) -> NDArray[np.float64]:
         """Reconstruct events, in the units of X.
 
         The mean over all networks and kept epochs.
@@ -171,7 +179,7 @@ class ReconstructionDetector(TrainingMixin, DetectorMixin, TransformerMixin, Bas
         )
         return reconstructed
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Any:
         """Map events to the latent space of the first network.
 
         Several networks have no latent space in common.
@@ -192,7 +200,7 @@ class ReconstructionDetector(TrainingMixin, DetectorMixin, TransformerMixin, Bas
             trained=self.trained_.groups(1)[0],
         )
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> NDArray[np.float64]:
         """Decode latent points of the first network into events.
 
         Parameters
@@ -223,7 +231,7 @@ class ReconstructionDetector(TrainingMixin, DetectorMixin, TransformerMixin, Bas
             reduce=lambda stacked: stacked[-1],
         )
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """Names of the columns of `transform`: "latent0", "latent1", ...
 
         Parameters

@@ -1,5 +1,9 @@
 """The recommended start on a table: a few complementary detectors, combined by rank."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from sklearn.ensemble import IsolationForest
 from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
@@ -8,6 +12,14 @@ from skad.density import FramedDensity
 from skad.detectors._density import DensityDetector
 from skad.detectors._neighbors import NeighborsDetector
 from skad.detectors._voting import VotingDetector
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal
+
+    from numpy.typing import ArrayLike
+
+    from skad.utils._types import Estimator, Seed
 
 __all__ = ["TabularDetector"]
 
@@ -87,15 +99,15 @@ class TabularDetector(VotingDetector):
 
     def __init__(
         self,
-        detectors=None,
+        detectors: Sequence[tuple[str, Estimator]] | None = None,
         *,
-        voting="tail",
-        weights=None,
-        contamination=0.01,
-        threshold=None,
-        n_jobs=None,
-        random_state=None,
-    ):
+        voting: Literal["mean", "probability", "rank", "tail", "max"] = "tail",
+        weights: ArrayLike | None = None,
+        contamination: float = 0.01,
+        threshold: float | None = None,
+        n_jobs: int | None = None,
+        random_state: Seed = None,
+    ) -> None:
         super().__init__(
             detectors,
             voting=voting,
@@ -112,7 +124,7 @@ class TabularDetector(VotingDetector):
     }
 
     @staticmethod
-    def default_detectors(n_events, n_features):
+    def default_detectors(n_events: int, n_features: int) -> Any:
         """Return the detectors that `fit` combines when none are given.
 
         Parameters

@@ -1,6 +1,9 @@
 """The default weak classifier: boosted trees over fresh random halves, and random trees."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -20,6 +23,13 @@ from skad.detectors._two_classes import (
 from skad.utils import _sklearn as sk
 from skad.utils._events import check_events
 from skad.utils._random import draw_seeds
+
+if TYPE_CHECKING:
+    from typing import Any, Literal, Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Seed
 
 __all__ = ["TreeEnsembleClassifier"]
 
@@ -128,21 +138,21 @@ class TreeEnsembleClassifier(TwoClassMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_estimators=50,
+        n_estimators: int = 50,
         *,
-        n_forest_trees=300,
-        validation_fraction=0.5,
-        max_iter=100,
-        learning_rate=0.1,
-        max_leaf_nodes=31,
-        min_samples_leaf=100,
-        l2_regularization=10.0,
-        max_bins=127,
-        n_iter_no_change=10,
-        class_weight="balanced",
-        n_jobs=None,
-        random_state=None,
-    ):
+        n_forest_trees: int = 300,
+        validation_fraction: float = 0.5,
+        max_iter: int = 100,
+        learning_rate: float = 0.1,
+        max_leaf_nodes: int = 31,
+        min_samples_leaf: int = 100,
+        l2_regularization: float = 10.0,
+        max_bins: int = 127,
+        n_iter_no_change: int = 10,
+        class_weight: Literal["balanced"] | dict[Any, Any] | None = "balanced",
+        n_jobs: int | None = None,
+        random_state: Seed = None,
+    ) -> None:
         self.n_estimators = n_estimators
         self.n_forest_trees = n_forest_trees
         self.validation_fraction = validation_fraction
@@ -158,7 +168,7 @@ class TreeEnsembleClassifier(TwoClassMixin, BaseEstimator):
         self.random_state = random_state
 
     @sk.fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the members.
 
         Parameters
@@ -259,7 +269,7 @@ class TreeEnsembleClassifier(TwoClassMixin, BaseEstimator):
             sample_weight_val=weight[held_out],
         )
 
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Log odds of the second class, averaged over boosted members and forest.
 
         Parameters

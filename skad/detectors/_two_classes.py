@@ -1,11 +1,20 @@
 """Classifiers of two classes: their labels, weights and predictions from log odds."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.special import expit
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from skad.utils._children import unit_weights
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["TwoClassMixin", "class_balanced_weight", "encode_two_classes"]
 
@@ -63,7 +72,7 @@ def class_balanced_weight(y, sample_weight=None, factors="balanced", classes=(0,
 class TwoClassMixin(ClassifierMixin):
     """Predictions of a classifier whose `decision_function` is the log odds of the second class."""
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Probability of both classes.
 
         Parameters
@@ -77,7 +86,7 @@ class TwoClassMixin(ClassifierMixin):
         p = expit(self.decision_function(X))
         return np.column_stack([1 - p, p])
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """More probable class of each event.
 
         Parameters

@@ -1,6 +1,9 @@
 """Anomalies by a variational autoencoder, in five metrics."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,6 +21,14 @@ from skad.utils import _sklearn as sk
 from skad.utils._columns import resolve_columns
 from skad.utils._event_noise import normals_of_events
 from skad.utils._random import draw_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal, Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Seed
 
 __all__ = ["VAEDetector"]
 
@@ -216,40 +227,40 @@ class VAEDetector(ReconstructionDetector):
     def __init__(
         self,
         *,
-        hidden_layer_sizes=(256, 128, 64),
-        n_latent=10,
-        activation="relu",
-        beta=0.01,
-        beta_annealing=None,
-        scaling="robust",
-        metric="nll",
-        kl_weight=0.03,
-        n_samples=1,
-        constituents="p4",
-        decorrelation=None,
-        exposure=None,
-        n_estimators=1,
-        contamination=0.01,
-        threshold=None,
-        max_epochs=50,
-        batch_size=256,
-        learning_rate=3e-3,
-        weight_decay=0.0,
-        schedule="one_cycle",
-        clip_norm=5.0,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        select="last",
-        n_averaged=1,
-        warm_start=False,
-        n_jobs=None,
-        callbacks=None,
-        device="auto",
-        random_state=None,
-        verbose=0,
-    ):
+        hidden_layer_sizes: int | Sequence[int] = (256, 128, 64),
+        n_latent: int = 10,
+        activation: Literal["relu", "tanh", "silu", "elu", "gelu"] = "relu",
+        beta: float = 0.01,
+        beta_annealing: Any = None,
+        scaling: Literal["standard", "robust"] | None = "robust",
+        metric: Literal["nll", "mse", "kl", "emd", "mss"] = "nll",
+        kl_weight: float = 0.03,
+        n_samples: int = 1,
+        constituents: Literal["p4", "log_pt_eta_phi"] = "p4",
+        decorrelation: DisCo | None = None,
+        exposure: OutlierExposure | None = None,
+        n_estimators: int = 1,
+        contamination: float = 0.01,
+        threshold: float | None = None,
+        max_epochs: int = 50,
+        batch_size: int = 256,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 0.0,
+        schedule: Literal["constant", "cosine", "one_cycle"] | dict[Any, Any] = "one_cycle",
+        clip_norm: float | None = 5.0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        select: Literal["last", "best"] = "last",
+        n_averaged: int = 1,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        callbacks: Any = None,
+        device: str = "auto",
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.n_latent = n_latent
         self.activation = activation
@@ -285,7 +296,14 @@ class VAEDetector(ReconstructionDetector):
         self.verbose = verbose
 
     @sk.fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None, X_val=None, y_val=None):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+    ) -> Self:
         """Learn the background.
 
         Parameters
@@ -409,7 +427,7 @@ class VAEDetector(ReconstructionDetector):
             )
         return self.offsets_[self.metric]
 
-    def anomaly_score(self, X):
+    def anomaly_score(self, X: ArrayLike) -> NDArray[np.float64]:
         """Anomaly score in the present `metric`.
 
         Parameters
@@ -481,7 +499,7 @@ class VAEDetector(ReconstructionDetector):
             axis=0,
         )
 
-    def sample(self, n_samples=1, random_state=None):
+    def sample(self, n_samples: int = 1, random_state: Seed = None) -> NDArray[np.float64]:
         """Decode points drawn from the standard normal prior.
 
         Every network and kept epoch gives an equal share. These are means: the spread of events

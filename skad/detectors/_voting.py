@@ -1,6 +1,9 @@
 """Several detectors combined by their scores."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import expit
@@ -15,6 +18,14 @@ from skad.utils._events import check_events
 from skad.utils._labels import read_labels
 from skad.utils._quantile import weighted_quantile
 from skad.utils._random import draw_seeds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal, Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator, Seed
 
 __all__ = ["VotingDetector"]
 
@@ -104,15 +115,15 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
 
     def __init__(
         self,
-        detectors,
+        detectors: Sequence[tuple[str, Estimator]],
         *,
-        voting="mean",
-        weights=None,
-        contamination=0.01,
-        threshold=None,
-        n_jobs=None,
-        random_state=None,
-    ):
+        voting: Literal["mean", "probability", "rank", "tail", "max"] = "mean",
+        weights: ArrayLike | None = None,
+        contamination: float = 0.01,
+        threshold: float | None = None,
+        n_jobs: int | None = None,
+        random_state: Seed = None,
+    ) -> None:
         self.detectors = detectors
         self.voting = voting
         self.weights = weights
@@ -121,7 +132,7 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[Any, Any]:
         """Get the parameters, those of the detectors as ``<name>__<parameter>``.
 
         Parameters
@@ -135,7 +146,7 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
         """
         return self._get_params("detectors", deep=deep)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, also of the detectors by ``<name>__<parameter>``.
 
         Parameters
@@ -151,7 +162,9 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
         return self
 
     @sk.fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Fit every detector.
 
         Parameters
@@ -221,7 +234,7 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
             return np.max(ranks, axis=0)
         return np.average(ranks, axis=0, weights=self.weights)
 
-    def member_scores(self, X):
+    def member_scores(self, X: ArrayLike) -> NDArray[np.float64]:
         """Anomaly of each event for each detector, ``-score_samples`` of each.
 
         Parameters
@@ -240,7 +253,7 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
     def _member_scores(self, X):
         return [anomaly_score_of(d, X, own_units=False) for d in self.detectors_]
 
-    def anomaly_score(self, X):
+    def anomaly_score(self, X: ArrayLike) -> NDArray[np.float64]:
         """Combined score of each event, higher = more anomalous.
 
         Parameters

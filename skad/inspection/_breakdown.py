@@ -1,6 +1,9 @@
 """Does a data set hold enough signal for a weakly supervised detector to be trusted?"""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -10,6 +13,15 @@ from skad.inspection._agreement import BreakdownTest, agreement_test
 from skad.inspection._samples import check_count
 from skad.utils._statistics import effective_size
 
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from numpy.typing import ArrayLike
+
+    from skad.detectors._cwola import CWoLaDetector
+    from skad.resonant._template_detector import TemplateDetector
+    from skad.utils._types import Estimator, Seed
+
 __all__ = ["BreakdownTest", "breakdown_test"]
 
 # Down to three quarters, that of the sidebands of one experiment, the false-alarm rate was right.
@@ -17,21 +29,21 @@ _MIN_WORTH = 0.7
 
 
 def breakdown_test(
-    detector,
-    X,
-    y=None,
+    detector: TemplateDetector | CWoLaDetector,
+    X: ArrayLike,
+    y: ArrayLike | None = None,
     *,
-    sample_weight=None,
-    classifier=None,
-    strategy="seeds",
-    fraction=0.01,
-    n_trainings=3,
-    n_null=19,
-    alpha=0.05,
-    sequential=True,
-    n_jobs=None,
-    random_state=None,
-):
+    sample_weight: ArrayLike | None = None,
+    classifier: Estimator | None = None,
+    strategy: Literal["seeds", "parts"] = "seeds",
+    fraction: float = 0.01,
+    n_trainings: int = 3,
+    n_null: int = 19,
+    alpha: float = 0.05,
+    sequential: bool = True,
+    n_jobs: int | None = None,
+    random_state: Seed = None,
+) -> BreakdownTest:
     """Test whether independent trainings agree on the events they select, more than by chance.
 
     Below some amount of signal a weakly supervised classifier learns fluctuations of its training

@@ -1,6 +1,9 @@
 """Classifiers of background templates against true background, and of truth against truth."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
@@ -11,6 +14,15 @@ from skad.detectors._cross_fit import cross_fit, log_odds
 from skad.inspection._classifier import default_classifier
 from skad.inspection._samples import SampleReader, WeightedSample, check_count
 from skad.utils._random import draw_seeds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
+    from skad.utils._types import Estimator, Seed
 
 __all__ = ["ClosureAUC", "closure_auc"]
 
@@ -33,25 +45,25 @@ class ClosureAUC:
         Events of each of the two samples in every comparison.
     """
 
-    auc: object
-    null: object
+    auc: DataFrame
+    null: DataFrame
     n_events: int
 
 
 def closure_auc(
-    templates,
-    X_true,
+    templates: Mapping[str, Estimator],
+    X_true: ArrayLike,
     *,
-    classifier=None,
-    features=None,
-    sample_weight=None,
-    cv=5,
-    n_samples=None,
-    n_seeds=5,
-    n_null=20,
-    n_jobs=None,
-    random_state=None,
-):
+    classifier: Estimator | None = None,
+    features: Sequence[int | str] | None = None,
+    sample_weight: ArrayLike | None = None,
+    cv: Any = 5,
+    n_samples: int | None = None,
+    n_seeds: int = 5,
+    n_null: int = 20,
+    n_jobs: int | None = None,
+    random_state: Seed = None,
+) -> ClosureAUC:
     """Area under the curve of a classifier of template against truth, with its null band.
 
     A classifier sees all features at once, as the detector will. It is cross-fitted, and the

@@ -1,7 +1,10 @@
 """Detectors refitted in several coordinate frames, with several seeds."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -23,32 +26,38 @@ from skad.utils._children import fit_child, requires_y, rows_of
 from skad.utils._random import draw_seeds
 from skad.utils._tasks import progress
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
+    from skad.utils._types import Estimator, Seed
+
 __all__ = ["coordinate_study", "named_estimators"]
 
 
 def coordinate_study(
-    detectors,
-    frames,
-    X,
-    y,
+    detectors: Mapping[str, Estimator],
+    frames: Mapping[str, Estimator],
+    X: ArrayLike,
+    y: ArrayLike,
     *,
-    X_test=None,
-    y_test=None,
-    fit_y=None,
-    fit_on=None,
-    sample_weight=None,
-    test_size=0.5,
-    n_seeds=5,
-    random_state=None,
-    fraction=0.01,
-    min_background_events=25,
-    rejection=None,
-    signal_label=None,
-    background_label=None,
-    keep_scores=False,
-    n_jobs=None,
-    verbose=0,
-):
+    X_test: ArrayLike | None = None,
+    y_test: ArrayLike | None = None,
+    fit_y: ArrayLike | None = None,
+    fit_on: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    test_size: float = 0.5,
+    n_seeds: int = 5,
+    random_state: Seed = None,
+    fraction: float = 0.01,
+    min_background_events: float = 25,
+    rejection: float | None = None,
+    signal_label: int | str | None = None,
+    background_label: int | str | None = None,
+    keep_scores: bool = False,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> DataFrame:
     """Fit every detector in every frame with several seeds and measure what changes.
 
     Each fit is a fresh ``Pipeline([frame, detector])``. Only the metrics read the truth.

@@ -1,11 +1,24 @@
 """What an excess is made of: its features, and the events that look most like signal."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.utils import check_array
 
 from skad.utils import _sklearn as sk
 from skad.utils._arguments import COUNT, EVENTS, Made, Numbers, checked
 from skad.utils._columns import column_name, resolve_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
+    from skad.search._bump_hunt import BumpHunt
+    from skad.utils._types import Floats
 
 __all__ = ["excess_features", "most_signal_like"]
 
@@ -19,15 +32,15 @@ __all__ = ["excess_features", "most_signal_like"]
     bins=COUNT,
 )
 def excess_features(
-    X,
-    template=None,
+    X: ArrayLike,
+    template: ArrayLike | None = None,
     *,
-    signal_weight=None,
-    template_weight=None,
-    background=None,
-    features=None,
-    bins=20,
-):
+    signal_weight: ArrayLike | None = None,
+    template_weight: ArrayLike | None = None,
+    background: float | Floats | None = None,
+    features: Sequence[int | str] | None = None,
+    bins: int = 20,
+) -> DataFrame:
     """Features of an excess: data less a template of the background, or data weighted as signal.
 
     Parameters
@@ -141,7 +154,9 @@ def _sums(values, edges, weight):
 
 
 @checked(hunt=Made("skad.search.BumpHunt(detector, windows).fit(X)", "skad.BumpHunt"), X=EVENTS)
-def most_signal_like(hunt, X, n_events=10, *, row=None):
+def most_signal_like(
+    hunt: BumpHunt, X: ArrayLike, n_events: int = 10, *, row: int | None = None
+) -> DataFrame:
     """Table of the events with the highest anomaly scores in a window of a bump hunt.
 
     Parameters

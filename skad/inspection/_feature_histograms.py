@@ -1,7 +1,10 @@
 """Features of several samples, side by side and over a reference."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_array
@@ -10,6 +13,15 @@ from skad.metrics._checks import check_weight, event_classes
 from skad.resonant._region import check_region
 from skad.utils._children import rows_of
 from skad.utils._columns import column_name, resolve_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from skad.resonant._region import SignalRegion
+    from skad.utils._types import Floats
 
 __all__ = ["FeatureHistograms", "feature_histograms", "region_samples"]
 
@@ -43,7 +55,13 @@ class FeatureHistograms:
     reference: str | None
 
 
-def feature_histograms(samples, *, features=None, reference=None, bins=40):
+def feature_histograms(
+    samples: Any,
+    *,
+    features: Sequence[int | str] | None = None,
+    reference: str | None = None,
+    bins: int | Mapping[str, ArrayLike] = 40,
+) -> FeatureHistograms:
     """Histogram the features of several samples, and divide by those of a reference.
 
     Parameters
@@ -137,15 +155,15 @@ def _over(heights, errors, reference):
 
 
 def region_samples(
-    y_true,
-    X,
-    region=None,
+    y_true: ArrayLike | None,
+    X: ArrayLike,
+    region: Floats | SignalRegion | None = None,
     *,
-    resonance=0,
-    sample_weight=None,
-    signal_label=None,
-    background_label=None,
-):
+    resonance: int | str = 0,
+    sample_weight: ArrayLike | None = None,
+    signal_label: int | str | Sequence[int | str] | None = None,
+    background_label: int | str | None = None,
+) -> Any:
     """Split events by signal region and class, for `feature_histograms`.
 
     Parameters

@@ -1,7 +1,10 @@
 """Rarest events of one fitted density in many frames, by Jacobians alone."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,6 +12,14 @@ from skad.coordinates import change_of_variables
 from skad.metrics import jaccard_index, most_anomalous, selection_overlap, shared_fraction
 from skad.metrics._log_density import density_of
 from skad.utils._transformers import fitted_on
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
+    from skad.utils._types import Estimator
 
 __all__ = ["FrameOverlap", "frame_overlap"]
 
@@ -40,16 +51,23 @@ class FrameOverlap:
     """
 
     coordinates: dict
-    log_density: object
-    selected: object
-    shared: object
-    jaccard: object
-    excess: object
+    log_density: DataFrame
+    selected: DataFrame
+    shared: DataFrame
+    jaccard: DataFrame
+    excess: DataFrame
     fraction: float
     feature_names: list | None
 
 
-def frame_overlap(density, frames, X, *, fraction=0.01, sample_weight=None):
+def frame_overlap(
+    density: Any,
+    frames: Mapping[str, Estimator],
+    X: ArrayLike,
+    *,
+    fraction: float = 0.01,
+    sample_weight: ArrayLike | None = None,
+) -> FrameOverlap:
     """Compare which events are rarest in different coordinates, without a refit.
 
     The density is evaluated once; its values in every frame follow from

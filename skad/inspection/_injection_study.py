@@ -1,7 +1,10 @@
 """What detectors find against the amount of injected signal."""
 
+from __future__ import annotations
+
 import warnings
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -20,29 +23,37 @@ from skad.utils._children import fit_child, requires_y
 from skad.utils._random import draw_seeds
 from skad.utils._tasks import progress
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
+    from skad.utils._types import Estimator, Seed
+
 __all__ = ["injection_study"]
 
 
 def injection_study(
-    detectors,
-    background,
-    signal,
-    injected,
-    X_test,
-    y_test,
+    detectors: Mapping[str, Estimator],
+    background: ArrayLike,
+    signal: ArrayLike,
+    injected: Sequence[int],
+    X_test: ArrayLike,
+    y_test: ArrayLike,
     *,
-    simulation=None,
-    reference=None,
-    n_seeds=5,
-    min_background_events=25,
-    rejection=1e3,
-    signal_label=None,
-    background_label=None,
-    keep_scores=False,
-    n_jobs=None,
-    random_state=None,
-    verbose=0,
-):
+    simulation: ArrayLike | None = None,
+    reference: ArrayLike | None = None,
+    n_seeds: int = 5,
+    min_background_events: float = 25,
+    rejection: float = 1e3,
+    signal_label: int | str | None = None,
+    background_label: int | str | None = None,
+    keep_scores: bool = False,
+    n_jobs: int | None = None,
+    random_state: Seed = None,
+    verbose: int = 0,
+) -> DataFrame:
     """Fit detectors to data with more and more signal, and measure what they find.
 
     For every seed and amount, other signal events are drawn and put among the background events;

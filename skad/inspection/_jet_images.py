@@ -1,12 +1,18 @@
 """Mean images of jets: where their momentum goes."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_array
 
 from skad.kinematics import azimuth, pseudorapidity, split_constituents, transverse_momentum
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["JetImages", "jet_images"]
 
@@ -30,7 +36,7 @@ class JetImages:
     outside: dict
 
 
-def jet_images(jets, *, bins=40, width=1.0):
+def jet_images(jets: Mapping[str, ArrayLike], *, bins: int = 40, width: float = 1.0) -> JetImages:
     """Average images of jets in pseudorapidity and azimuth.
 
     Parameters

@@ -1,12 +1,20 @@
 """Events in the latent space of an estimator, in two dimensions."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.manifold import TSNE
 from sklearn.utils import check_consistent_length, check_random_state
 
 from skad.utils._random import draw_seed
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from skad.utils._types import Estimator, Seed
 
 __all__ = ["LatentEmbedding", "latent_embedding"]
 
@@ -33,7 +41,15 @@ class LatentEmbedding:
     embedded: bool
 
 
-def latent_embedding(estimator, X, y=None, *, n_events=2000, perplexity=30.0, random_state=None):
+def latent_embedding(
+    estimator: Estimator,
+    X: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    n_events: int = 2000,
+    perplexity: float = 30.0,
+    random_state: Seed = None,
+) -> LatentEmbedding:
     """Latent points of events in two dimensions, by t-SNE where there are more.
 
     Parameters
@@ -75,7 +91,7 @@ def latent_embedding(estimator, X, y=None, *, n_events=2000, perplexity=30.0, ra
     """
     rng = check_random_state(random_state)
     check_consistent_length(X, y)
-    points = np.asarray(estimator.transform(X), dtype=np.float64)
+    points = np.asarray(estimator.transform(X), dtype=np.float64)  # type: ignore[attr-defined]
     if points.shape[1] < 2:
         raise ValueError("The latent space has one dimension; draw a histogram of it instead.")
     rows = np.arange(len(points))

@@ -1,5 +1,9 @@
 """Log posterior of a multiclass classifier of several background templates."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.parallel import Parallel, delayed
@@ -9,6 +13,14 @@ from skad.inspection._samples import SampleReader, check_count
 from skad.utils._children import fit_child
 from skad.utils._random import draw_seeds
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
+    from skad.utils._types import Estimator, Seed
+
 __all__ = ["log_posterior_test"]
 
 # The log of a probability that rounds to zero counts as that of the smallest number.
@@ -16,19 +28,19 @@ _SMALLEST = np.finfo(np.float64).tiny
 
 
 def log_posterior_test(
-    templates,
-    X_true,
+    templates: Mapping[str, Estimator],
+    X_true: ArrayLike,
     *,
-    classifier=None,
-    features=None,
-    sample_weight=None,
-    truth_as_class=False,
-    test_size=0.2,
-    n_samples=None,
-    n_seeds=5,
-    n_jobs=None,
-    random_state=None,
-):
+    classifier: Estimator | None = None,
+    features: Sequence[int | str] | None = None,
+    sample_weight: ArrayLike | None = None,
+    truth_as_class: bool = False,
+    test_size: float = 0.2,
+    n_samples: int | None = None,
+    n_seeds: int = 5,
+    n_jobs: int | None = None,
+    random_state: Seed = None,
+) -> DataFrame:
     r"""Can a multiclass classifier tell the templates apart, and which does it take truth for?
 
     .. math:: \mathrm{LP}(i|j) = \frac{1}{N_j} \sum_{x \in j} w(x) \log p_i(x),

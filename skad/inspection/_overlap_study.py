@@ -1,7 +1,10 @@
 """Agreement of the selections of several methods, against chance."""
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,18 +12,24 @@ from skad.inspection._scores import classes_of, scores_by_seed
 from skad.metrics import overlap_curve
 from skad.metrics._checks import check_fraction, check_weight
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
 __all__ = ["overlap_study"]
 
 
 def overlap_study(
-    y_true,
-    scores,
+    y_true: ArrayLike | None,
+    scores: Mapping[str, ArrayLike],
     *,
-    fractions=None,
-    sample_weight=None,
-    signal_label=None,
-    background_label=None,
-):
+    fractions: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    signal_label: int | str | Sequence[int | str] | None = None,
+    background_label: int | str | None = None,
+) -> DataFrame:
     """Measure how far methods select the same events, for background and signal separately.
 
     For every pair of methods, and for all of them together, the most anomalous fraction p of the

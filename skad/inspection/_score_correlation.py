@@ -1,18 +1,33 @@
 """Correlation of the scores of methods and seeds."""
 
+from __future__ import annotations
+
 import itertools
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import rankdata
 
 from skad.inspection._scores import classes_of, scores_by_seed
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Literal
+
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
 __all__ = ["score_correlation"]
 
 
 def score_correlation(
-    y_true, scores, *, method="spearman", signal_label=None, background_label=None
-):
+    y_true: ArrayLike | None,
+    scores: Mapping[str, ArrayLike],
+    *,
+    method: Literal["spearman", "pearson"] = "spearman",
+    signal_label: int | str | Sequence[int | str] | None = None,
+    background_label: int | str | None = None,
+) -> DataFrame:
     """Correlate the anomaly scores of several methods and seeds, event by event.
 
     Parameters

@@ -1,5 +1,9 @@
 """Marginals of background templates against those of true background."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.stats import kstwobign
 from sklearn.utils.parallel import Parallel, delayed
@@ -8,20 +12,28 @@ from skad.inspection._samples import SampleReader, check_count
 from skad.metrics import ks_table
 from skad.utils._random import draw_seeds
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
+    from skad.utils._types import Estimator, Seed
+
 __all__ = ["template_closure"]
 
 
 def template_closure(
-    templates,
-    X_true,
+    templates: Mapping[str, Estimator],
+    X_true: ArrayLike,
     *,
-    features=None,
-    sample_weight=None,
-    n_samples=None,
-    n_seeds=3,
-    n_jobs=None,
-    random_state=None,
-):
+    features: Sequence[int | str] | None = None,
+    sample_weight: ArrayLike | None = None,
+    n_samples: int | None = None,
+    n_seeds: int = 3,
+    n_jobs: int | None = None,
+    random_state: Seed = None,
+) -> DataFrame:
     """Kolmogorov-Smirnov distance of every marginal of templates to true background.
 
     Parameters

@@ -1,16 +1,32 @@
 """Estimated over true background against the cut."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_consistent_length
 
 from skad.metrics._checks import check_scores, read_truth
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
+    from skad.search._background import BackgroundEstimate
+
 __all__ = ["yield_closure"]
 
 
-def yield_closure(y_true, scores, estimates, *, signal_label=None, background_label=None):
+def yield_closure(
+    y_true: ArrayLike,
+    scores: ArrayLike,
+    estimates: BackgroundEstimate | Mapping[str, BackgroundEstimate],
+    *,
+    signal_label: int | str | None = None,
+    background_label: int | str | None = None,
+) -> DataFrame:
     """Compare estimates of the background after a cut with the background that is there.
 
     Parameters

@@ -1,5 +1,7 @@
 """Model files: a zip of NumPy arrays and a JSON manifest, sealed by a checksum, without code."""
 
+from __future__ import annotations
+
 import hashlib
 import importlib.metadata
 import json
@@ -8,6 +10,7 @@ import platform
 import warnings
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sklearn.base import BaseEstimator, is_classifier, is_outlier_detector
 from sklearn.utils.validation import check_is_fitted
@@ -20,6 +23,12 @@ from skad.io._model_state import Decoder, Encoder
 from skad.io._model_types import name_of_class
 from skad.utils import _sklearn as sk
 from skad.utils._replacing import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from skad.utils._types import Estimator, FilePath
 
 __all__ = ["load_model", "model_info", "save_model", "score_meanings"]
 
@@ -43,7 +52,13 @@ _LARGEST_MANIFEST = 2**26
     },
     prefer_skip_nested_validation=True,
 )
-def save_model(model, path, *, units=None, overwrite=False):
+def save_model(
+    model: Estimator,
+    path: FilePath,
+    *,
+    units: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+) -> None:
     """Store a fitted model as data, in a file that runs nothing when it is loaded.
 
     The file is a zip of NumPy arrays and a JSON text. It holds what the model learned and its
@@ -129,7 +144,7 @@ def save_model(model, path, *, units=None, overwrite=False):
 
 
 @sk.validate_params({"path": [str, os.PathLike]}, prefer_skip_nested_validation=True)
-def load_model(path):
+def load_model(path: FilePath) -> Any:
     """Load a model that `save_model` stored.
 
     Nothing in the file is run, whoever wrote it: it names classes and functions of a fixed list
@@ -174,7 +189,7 @@ def load_model(path):
 
 
 @sk.validate_params({"path": [str, os.PathLike]}, prefer_skip_nested_validation=True)
-def model_info(path):
+def model_info(path: FilePath) -> dict[Any, Any]:
     """Return what a model file says of itself, without loading the model.
 
     Parameters

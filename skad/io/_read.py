@@ -1,12 +1,23 @@
 """Readers of event files: whole, in batches, from one file or many."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skad.io._stream import Selection, chunks_of
 from skad.io._whole import Whole
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any, Literal
+
+    from pandas import DataFrame
+
+    from skad.utils._types import FilePath
 
 __all__ = ["iter_events", "read_events"]
 
@@ -25,15 +36,15 @@ _READER = {
 
 @sk.validate_params({"path": "no_validation", **_READER}, prefer_skip_nested_validation=True)
 def read_events(
-    path,
-    columns=None,
+    path: Sequence[FilePath] | FilePath,
+    columns: Literal["flat"] | Sequence[int | str] | None = None,
     *,
-    rows=None,
-    filters=None,
-    key=None,
-    column_names=None,
-    on_nan="raise",
-):
+    rows: slice | None = None,
+    filters: Sequence[tuple[str, str, Any]] | None = None,
+    key: str | None = None,
+    column_names: Sequence[str] | None = None,
+    on_nan: Literal["raise", "keep", "drop"] = "raise",
+) -> DataFrame:
     """Read events from one file or several into a DataFrame.
 
     Parameters
@@ -142,16 +153,16 @@ def _frame(pd, columns, selection):
     prefer_skip_nested_validation=True,
 )
 def iter_events(
-    path,
-    batch_size=100_000,
-    columns=None,
+    path: Sequence[FilePath] | FilePath,
+    batch_size: int = 100_000,
+    columns: Any = None,
     *,
-    rows=None,
-    filters=None,
-    key=None,
-    column_names=None,
-    on_nan="raise",
-):
+    rows: Any = None,
+    filters: Any = None,
+    key: Any = None,
+    column_names: Any = None,
+    on_nan: Any = "raise",
+) -> Iterator[DataFrame]:
     """Read events in batches, with memory for a few batches only.
 
     Parameters

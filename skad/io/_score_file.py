@@ -1,10 +1,13 @@
 """Scores of files that are larger than memory: constant memory, resumable, whole or not at all."""
 
+from __future__ import annotations
+
 import numbers
 import os
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
@@ -18,6 +21,12 @@ from skad.io._write import check_dtypes, open_writer
 from skad.utils import _sklearn as sk
 from skad.utils._replacing import locked
 from skad.utils._tasks import progress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal
+
+    from skad.utils._types import Estimator, FilePath
 
 __all__ = ["score_file"]
 
@@ -47,22 +56,22 @@ _PROBE_EVENTS = 1000
     prefer_skip_nested_validation=True,
 )
 def score_file(
-    detector,
-    source,
-    target,
+    detector: Estimator,
+    source: Sequence[FilePath] | FilePath,
+    target: FilePath,
     *,
-    columns=None,
-    method=None,
-    keep=(),
-    batch_size=100_000,
-    n_jobs=None,
-    on_nan="raise",
-    key=None,
-    column_names=None,
-    overwrite=False,
-    restart=False,
-    verbose=0,
-):
+    columns: Sequence[int | str] | None = None,
+    method: str | Sequence[str] | None = None,
+    keep: Sequence[str] = (),
+    batch_size: int = 100_000,
+    n_jobs: int | None = None,
+    on_nan: Literal["raise", "keep"] = "raise",
+    key: Any = None,
+    column_names: Any = None,
+    overwrite: bool = False,
+    restart: bool = False,
+    verbose: int = 0,
+) -> int:
     """Score the events of files into another file, row by row in the same order.
 
     Memory is needed for one batch per worker, whatever the size of the files. Finished parts wait

@@ -1,8 +1,11 @@
 """Writer of event files: whole or not at all, with types that are planned before the first row."""
 
+from __future__ import annotations
+
 import os
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +16,12 @@ from skad.io._formats._base import is_number, native, refuse_option
 from skad.io._stream import as_dtype
 from skad.utils import _sklearn as sk
 from skad.utils._replacing import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from skad.utils._types import FilePath
 
 __all__ = ["check_dtypes", "open_writer", "write_events"]
 
@@ -30,7 +39,14 @@ _PART_ROWS = 1 << 20
     },
     prefer_skip_nested_validation=True,
 )
-def write_events(events, path, *, column_names=None, key=None, overwrite=False):
+def write_events(
+    events: Any,
+    path: FilePath,
+    *,
+    column_names: Sequence[str] | None = None,
+    key: str | None = None,
+    overwrite: bool = False,
+) -> int:
     """Write events to a file, whole or not at all.
 
     The events go to a temporary file in the same folder, which then takes the name; an error or

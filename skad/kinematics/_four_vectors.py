@@ -1,8 +1,17 @@
 """Kinematics of four-vectors (E, px, py, pz) on arrays; no jets, no estimators."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.utils._arguments import Numbers
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "azimuth",
@@ -18,7 +27,7 @@ __all__ = [
 _TINY = 1e-150
 
 
-def split_constituents(X):
+def split_constituents(X: ArrayLike) -> NDArray[Any]:
     """Return the columns of constituents as an array of four-vectors.
 
     Parameters
@@ -54,7 +63,7 @@ def split_constituents(X):
     return X.reshape(len(X), X.shape[1] // 4, 4)
 
 
-def transverse_momentum(p4):
+def transverse_momentum(p4: NDArray[Any]) -> NDArray[Any]:
     """Return the transverse momentum pT.
 
     Parameters
@@ -78,7 +87,7 @@ def transverse_momentum(p4):
     return np.hypot(p4[..., 1], p4[..., 2])
 
 
-def azimuth(p4):
+def azimuth(p4: NDArray[Any]) -> NDArray[Any]:
     """Return the azimuth phi around the beam.
 
     Parameters
@@ -102,7 +111,7 @@ def azimuth(p4):
     return np.arctan2(p4[..., 2], p4[..., 1])
 
 
-def pseudorapidity(p4):
+def pseudorapidity(p4: NDArray[Any]) -> NDArray[Any]:
     """Return the pseudorapidity eta = arsinh(pz / pT).
 
     Parameters
@@ -126,7 +135,7 @@ def pseudorapidity(p4):
     return np.arcsinh(p4[..., 3] / np.maximum(transverse_momentum(p4), _TINY))
 
 
-def rapidity(p4):
+def rapidity(p4: NDArray[Any]) -> NDArray[Any]:
     """Return the rapidity y = 1/2 ln((E + pz) / (E - pz)).
 
     Written as ln(mT / (E + abs(pz))) with mT^2 = pT^2 + max(m^2, 0), which keeps its digits
@@ -158,7 +167,7 @@ def rapidity(p4):
     return np.where(pz > 0, -y, y)
 
 
-def invariant_mass(p4):
+def invariant_mass(p4: NDArray[Any]) -> NDArray[Any]:
     """Return the invariant mass m.
 
     Parameters
@@ -187,7 +196,7 @@ def invariant_mass(p4):
     return np.copysign(np.sqrt(np.abs(m2)), m2)
 
 
-def wrap_angle(phi):
+def wrap_angle(phi: float | NDArray[Any]) -> Any:
     """Return angles moved into [-pi, pi] by multiples of 2 pi.
 
     Parameters

@@ -1,5 +1,9 @@
 """N-subjettiness on exclusive-kT axes, all jets clustered at once."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.kinematics._four_vectors import (
@@ -11,6 +15,11 @@ from skad.kinematics._four_vectors import (
 )
 from skad.utils._arguments import Numbers
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+
 __all__ = ["n_subjettiness"]
 
 # Jets times squared constituents held at once: a few arrays of this many doubles.
@@ -18,7 +27,9 @@ _BLOCK = 1_000_000
 MAX_AXES = 3
 
 
-def n_subjettiness(p4, n_constituents=None):
+def n_subjettiness(
+    p4: NDArray[Any], n_constituents: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
     """Return tau_1, tau_2 and tau_3 of jets.
 
     tau_N = sum_i pT_i min_k dR(i, axis_k) / sum_i pT_i, with dR in rapidity and azimuth, the

@@ -1,6 +1,9 @@
 """ARGOS: sensitivity of an anomaly score measured without truth labels."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,19 +19,22 @@ from skad.metrics._checks import (
 from skad.metrics._registry import register_scorer
 from skad.metrics._roc import count_above
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 __all__ = ["argos_score"]
 
 
 def argos_score(
-    scores,
-    background_scores,
+    scores: ArrayLike,
+    background_scores: ArrayLike,
     *,
-    background_efficiency=None,
-    min_background_events=25,
-    max_relative_error=None,
-    sample_weight=None,
-    background_weight=None,
-):
+    background_efficiency: float | None = None,
+    min_background_events: float = 25,
+    max_relative_error: float | None = None,
+    sample_weight: ArrayLike | None = None,
+    background_weight: ArrayLike | None = None,
+) -> float:
     """Above-random gain of significance, from data and a background template alone.
 
     .. math:: \\mathrm{ARGOS} = \\frac{\\epsilon_{SR}}{\\sqrt{\\epsilon_{BT}}}

@@ -1,12 +1,17 @@
 """Sculpting of the background's mass against the sensitivity to signal."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from skad.metrics._checks import check_fraction, check_scores, check_weight, read_truth
 from skad.metrics._roc import cut_counts
 from skad.metrics._sculpting import mass_sculpting_jsd
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["DecorrelationCurve", "decorrelation_curve"]
 
@@ -29,16 +34,16 @@ class DecorrelationCurve(NamedTuple):
 
 
 def decorrelation_curve(
-    y_true,
-    scores,
-    mass,
+    y_true: ArrayLike,
+    scores: ArrayLike,
+    mass: ArrayLike,
     *,
-    background_efficiencies=None,
-    bins=20,
-    sample_weight=None,
-    signal_label=None,
-    background_label=None,
-):
+    background_efficiencies: ArrayLike | None = None,
+    bins: int | ArrayLike = 20,
+    sample_weight: ArrayLike | None = None,
+    signal_label: int | str | None = None,
+    background_label: int | str | None = None,
+) -> DecorrelationCurve:
     """Divergence of the background's mass spectrum and signal efficiency of cuts on a score.
 
     Parameters

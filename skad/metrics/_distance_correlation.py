@@ -1,7 +1,10 @@
 """Weighted distance correlation: zero only for independent variables."""
 
+from __future__ import annotations
+
 import warnings
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -11,13 +14,20 @@ from sklearn.utils import check_array, check_consistent_length, gen_batches
 from skad.exceptions import SlowWarning
 from skad.metrics._checks import check_weight
 
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from numpy.typing import ArrayLike
+
 __all__ = ["distance_correlation"]
 
 # Vectors of more events take longer than half a minute.
 _MANY = 50_000
 
 
-def distance_correlation(x, y, *, sample_weight=None, power=1):
+def distance_correlation(
+    x: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None, power: Literal[1, 2] = 1
+) -> float:
     """Distance correlation of two variables, from 0 (independent) to 1.
 
     .. math:: R = \\frac{\\mathrm{dCov}(x, y)}{\\sqrt{\\mathrm{dCov}(x, x)\\,\\mathrm{dCov}(y, y)}},

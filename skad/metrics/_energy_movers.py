@@ -1,6 +1,9 @@
 """Energy mover's distance between jets."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_array, gen_batches
@@ -15,13 +18,26 @@ from skad.kinematics._four_vectors import (
 )
 from skad.utils._optional import import_optional
 
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from numpy.typing import ArrayLike, NDArray
+
 __all__ = ["energy_movers_distance"]
 
 _BLOCK = 2048
 _MAX_ITERATIONS = 100_000
 
 
-def energy_movers_distance(X, Y, *, coordinates="p4", radius=1.0, normalize=True, n_jobs=None):
+def energy_movers_distance(
+    X: ArrayLike,
+    Y: ArrayLike,
+    *,
+    coordinates: Literal["p4", "log_pt_eta_phi"] = "p4",
+    radius: float = 1.0,
+    normalize: bool = True,
+    n_jobs: int | None = None,
+) -> NDArray[np.float64]:
     """Energy mover's distance between each jet of X and the same row of Y.
 
     .. math:: \\mathrm{EMD}(P, Q) = \\min_{f \\ge 0} \\sum_{ij} f_{ij} \\frac{\\theta_{ij}}{R}

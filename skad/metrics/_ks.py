@@ -1,5 +1,9 @@
 """Kolmogorov-Smirnov distances between two weighted samples, feature by feature."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.stats import kstwo
 from sklearn.utils import check_array
@@ -9,10 +13,20 @@ from skad.metrics._checks import check_weight
 from skad.utils._columns import column_name
 from skad.utils._statistics import effective_size
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
 __all__ = ["ks_table"]
 
 
-def ks_table(X, reference, *, sample_weight=None, reference_weight=None):
+def ks_table(
+    X: ArrayLike,
+    reference: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reference_weight: ArrayLike | None = None,
+) -> DataFrame:
     """Two-sample Kolmogorov-Smirnov test of every feature, with weights.
 
     Parameters

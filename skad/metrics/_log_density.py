@@ -1,15 +1,26 @@
 """Mean log density of events, where an estimator has one."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.pipeline import Pipeline
 
 from skad.metrics._checks import check_weight
 from skad.metrics._registry import register_scorer
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
 __all__ = ["density_of", "mean_log_density"]
 
 
-def mean_log_density(estimator, X, *, sample_weight=None):
+def mean_log_density(
+    estimator: Any, X: ArrayLike, *, sample_weight: ArrayLike | None = None
+) -> float:
     """Mean log density of events, in nats, in the coordinates of X.
 
     Parameters

@@ -1,6 +1,8 @@
 """Mass spectra of what cuts on a score keep."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from sklearn.utils import check_consistent_length
@@ -8,6 +10,9 @@ from sklearn.utils import check_consistent_length
 from skad.metrics._checks import check_bins, check_fraction, check_scores, check_weight
 from skad.metrics._ranking import RankedScores
 from skad.metrics._sculpting import mass_sculpting_jsd
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["MassSpectra", "mass_spectra"]
 
@@ -34,8 +39,13 @@ class MassSpectra(NamedTuple):
 
 
 def mass_spectra(
-    mass, scores, *, fractions=(1.0, 0.5, 0.1, 0.05, 0.01), bins=50, sample_weight=None
-):
+    mass: ArrayLike,
+    scores: ArrayLike,
+    *,
+    fractions: ArrayLike = (1.0, 0.5, 0.1, 0.05, 0.01),
+    bins: int | ArrayLike = 50,
+    sample_weight: ArrayLike | None = None,
+) -> MassSpectra:
     """Mass spectra of the most anomalous events, for several selected fractions.
 
     Parameters

@@ -1,7 +1,9 @@
 """Mass-volume curves: how small a part of space a score calls normal, without truth labels."""
 
+from __future__ import annotations
+
 import warnings
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -12,6 +14,9 @@ from skad.metrics._registry import register_scorer
 from skad.utils._children import fit_child, rows_of
 from skad.utils._quantile import weighted_quantile
 from skad.utils._random import draw_seeds
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["MassVolumeCurve", "mass_volume_curve"]
 
@@ -43,7 +48,13 @@ class MassVolumeCurve(NamedTuple):
         return float(self.volume.mean())
 
 
-def mass_volume_curve(scores, uniform_scores, *, masses=None, sample_weight=None):
+def mass_volume_curve(
+    scores: ArrayLike,
+    uniform_scores: ArrayLike,
+    *,
+    masses: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> MassVolumeCurve:
     """Volume of the smallest region of a score that holds a mass of the events.
 
     Of all scores, those that follow the density of the events have the smallest volume at every

@@ -1,7 +1,9 @@
 """Agreement of several scores on which events are the most anomalous."""
 
+from __future__ import annotations
+
 import itertools
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from sklearn.utils import check_consistent_length
@@ -13,6 +15,11 @@ from skad.utils._children import fit_child
 from skad.utils._random import draw_seeds
 from skad.utils._statistics import effective_size
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike, NDArray
+
 __all__ = [
     "OverlapCurve",
     "jaccard_index",
@@ -23,7 +30,9 @@ __all__ = [
 ]
 
 
-def shared_fraction(*scores, fraction=0.01, sample_weight=None):
+def shared_fraction(
+    *scores: ArrayLike, fraction: float | ArrayLike = 0.01, sample_weight: ArrayLike | None = None
+) -> Any:
     """Share of the most anomalous events that every score selects.
 
     Parameters
@@ -63,7 +72,9 @@ def shared_fraction(*scores, fraction=0.01, sample_weight=None):
     return shared
 
 
-def jaccard_index(*scores, fraction=0.01, sample_weight=None):
+def jaccard_index(
+    *scores: ArrayLike, fraction: float | ArrayLike = 0.01, sample_weight: ArrayLike | None = None
+) -> Any:
     """Events that every score selects over events that any score selects.
 
     Of two selections of the same size that share a fraction s, ``s / (2 - s)``.
@@ -107,7 +118,9 @@ def jaccard_index(*scores, fraction=0.01, sample_weight=None):
     return float(index[0]) if fractions.ndim == 0 else index.reshape(fractions.shape)
 
 
-def selection_overlap(*scores, fraction=0.01, sample_weight=None):
+def selection_overlap(
+    *scores: ArrayLike, fraction: float | ArrayLike = 0.01, sample_weight: ArrayLike | None = None
+) -> Any:
     """Share of the most anomalous events that every score selects, beyond chance.
 
     ``shared_fraction`` less what independent scores share, ``fraction ** (n_scores - 1)``.
@@ -168,7 +181,9 @@ class OverlapCurve(NamedTuple):
     chance: np.ndarray
 
 
-def overlap_curve(*scores, fractions=None, sample_weight=None):
+def overlap_curve(
+    *scores: ArrayLike, fractions: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+) -> OverlapCurve:
     """Share of the most anomalous events that every score selects, for many fractions.
 
     Parameters
@@ -211,7 +226,9 @@ def overlap_curve(*scores, fractions=None, sample_weight=None):
     return OverlapCurve(fractions, shared, np.sqrt(variance), chance)
 
 
-def most_anomalous(scores, *, fraction=0.01, sample_weight=None):
+def most_anomalous(
+    scores: ArrayLike, *, fraction: float = 0.01, sample_weight: ArrayLike | None = None
+) -> NDArray[np.bool_]:
     """Mark the most anomalous events.
 
     Parameters

@@ -1,6 +1,9 @@
 """Precision and recall among the most anomalous events, and the ROC curve at its beginning."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -10,12 +13,21 @@ from skad.metrics._ranking import RankedScores
 from skad.metrics._registry import register_scorer
 from skad.metrics._roc import cut_counts
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 __all__ = ["precision_at_k", "recall_at_k"]
 
 
 def precision_at_k(
-    y_true, scores, *, k=None, sample_weight=None, signal_label=None, background_label=None
-):
+    y_true: ArrayLike,
+    scores: ArrayLike,
+    *,
+    k: float | None = None,
+    sample_weight: ArrayLike | None = None,
+    signal_label: int | str | None = None,
+    background_label: int | str | None = None,
+) -> float:
     """Part of the most anomalous events that is signal.
 
     Parameters
@@ -61,8 +73,14 @@ def precision_at_k(
 
 
 def recall_at_k(
-    y_true, scores, *, k=None, sample_weight=None, signal_label=None, background_label=None
-):
+    y_true: ArrayLike,
+    scores: ArrayLike,
+    *,
+    k: float | None = None,
+    sample_weight: ArrayLike | None = None,
+    signal_label: int | str | None = None,
+    background_label: int | str | None = None,
+) -> float:
     """Part of the signal that is among the most anomalous events.
 
     Parameters

@@ -12,6 +12,10 @@ pipeline                               of its last step, behind its transformers
 =====================================  =====================================================
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
@@ -20,10 +24,17 @@ from sklearn.utils.validation import check_is_fitted
 from skad.base import anomaly_score_of
 from skad.metrics._checks import check_scores
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator
+
 __all__ = ["anomaly_response"]
 
 
-def anomaly_response(estimator, X, *, signal_label=None):
+def anomaly_response(
+    estimator: Estimator, X: ArrayLike, *, signal_label: int | str | None = None
+) -> NDArray[np.float64]:
     """Anomaly score of each event from any fitted detector, density or classifier.
 
     Parameters

@@ -1,7 +1,9 @@
 """Efficiencies of signal and background above every cut, with their errors."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from sklearn.metrics import auc, roc_auc_score
@@ -9,6 +11,9 @@ from sklearn.metrics import auc, roc_auc_score
 from skad.metrics._checks import check_scores, check_weight, one_class_message, read_truth
 from skad.metrics._registry import register_scorer
 from skad.utils._statistics import effective_size
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["CutCounts", "ROCCurve", "anomaly_roc_curve", "count_above", "cut_counts"]
 
@@ -42,8 +47,13 @@ class ROCCurve(NamedTuple):
 
 
 def anomaly_roc_curve(
-    y_true, scores, *, sample_weight=None, signal_label=None, background_label=None
-):
+    y_true: ArrayLike,
+    scores: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    signal_label: int | str | None = None,
+    background_label: int | str | None = None,
+) -> ROCCurve:
     """ROC curve with statistical errors, for every distinct cut on an anomaly score.
 
     Parameters

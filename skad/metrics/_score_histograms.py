@@ -1,11 +1,19 @@
 """Histograms of anomaly scores with their errors."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from sklearn.utils import check_consistent_length
 
 from skad.metrics._checks import check_bins, check_scores, check_weight, event_classes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
+
+    from numpy.typing import ArrayLike
 
 __all__ = ["ScoreHistograms", "score_histograms"]
 
@@ -30,15 +38,15 @@ class ScoreHistograms(NamedTuple):
 
 
 def score_histograms(
-    y_true,
-    scores,
+    y_true: ArrayLike | None,
+    scores: ArrayLike,
     *,
-    bins=50,
-    scale="linear",
-    sample_weight=None,
-    signal_label=None,
-    background_label=None,
-):
+    bins: int | ArrayLike = 50,
+    scale: Literal["linear", "log"] = "linear",
+    sample_weight: ArrayLike | None = None,
+    signal_label: int | str | Sequence[int | str] | None = None,
+    background_label: int | str | None = None,
+) -> ScoreHistograms:
     """Histogram anomaly scores, those of signal and background separately.
 
     Parameters

@@ -1,6 +1,8 @@
 """How a score depends on the mass."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from sklearn.utils import check_consistent_length
@@ -9,6 +11,9 @@ from skad.metrics._checks import check_scores, check_weight
 from skad.metrics._sculpting import mass_bin_edges
 from skad.utils._quantile import weighted_quantile
 from skad.utils._statistics import bin_of
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["ScoreProfile", "score_profile"]
 
@@ -30,7 +35,13 @@ class ScoreProfile(NamedTuple):
     upper: np.ndarray
 
 
-def score_profile(mass, scores, *, bins=20, sample_weight=None):
+def score_profile(
+    mass: ArrayLike,
+    scores: ArrayLike,
+    *,
+    bins: int | ArrayLike = 20,
+    sample_weight: ArrayLike | None = None,
+) -> ScoreProfile:
     """Median and central 68 % of an anomaly score in bins of the mass.
 
     Parameters

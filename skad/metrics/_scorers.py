@@ -1,9 +1,12 @@
 """Scorers for `GridSearchCV` and `cross_validate`, by the names of `_registry.py`."""
 
+from __future__ import annotations
+
 import copy
 import functools
 import warnings
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
@@ -14,10 +17,22 @@ from skad.metrics._registry import SCORERS, find_scorer
 from skad.metrics._responses import anomaly_response
 from skad.utils import _sklearn as sk
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from pandas import DataFrame
+
 __all__ = ["anomaly_scorer_table", "anomaly_scorers", "get_anomaly_scorer"]
 
 
-def get_anomaly_scorer(name, *, signal_label=None, background_label=None, **options):
+def get_anomaly_scorer(
+    name: str,
+    *,
+    signal_label: int | str | None = None,
+    background_label: int | str | None = None,
+    **options: Any,
+) -> Callable[..., Any]:
     """Return a scorer of anomaly detection for scikit-learn's model selection.
 
     The scorer is called ``scorer(estimator, X, y)`` with any detector, density or classifier, or
@@ -78,7 +93,7 @@ def get_anomaly_scorer(name, *, signal_label=None, background_label=None, **opti
     )
 
 
-def anomaly_scorer_table():
+def anomaly_scorer_table() -> DataFrame:
     """List the scorers of `get_anomaly_scorer`.
 
     Returns
@@ -110,7 +125,12 @@ def anomaly_scorer_table():
     return pd.DataFrame(rows, index=index, columns=["needs_truth", "options", "summary"])
 
 
-def anomaly_scorers(scorers, *, signal_label=None, background_label=None):
+def anomaly_scorers(
+    scorers: Sequence[str] | Mapping[str, dict[Any, Any]],
+    *,
+    signal_label: int | str | None = None,
+    background_label: int | str | None = None,
+) -> Callable[..., Any]:
     """Return one scorer that gives several scores from one pass over the events.
 
     Parameters

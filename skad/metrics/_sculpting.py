@@ -1,6 +1,9 @@
 """How much a cut on the score changes the shape of the mass spectrum."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import rel_entr
@@ -16,10 +19,22 @@ from skad.utils._statistics import (
     equal_population_edges,
 )
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
 __all__ = ["mass_bin_edges", "mass_sculpting_chi2", "mass_sculpting_jsd"]
 
 
-def mass_sculpting_jsd(mass, scores, *, fraction=0.05, bins=50, sample_weight=None):
+def mass_sculpting_jsd(
+    mass: ArrayLike,
+    scores: ArrayLike,
+    *,
+    fraction: float | ArrayLike = 0.05,
+    bins: int | ArrayLike = 50,
+    sample_weight: ArrayLike | None = None,
+) -> Any:
     """Jensen-Shannon divergence between the mass spectrum before and after a cut.
 
     Pass background events: signal that is selected is meant to change the spectrum.
@@ -67,8 +82,14 @@ def mass_sculpting_jsd(mass, scores, *, fraction=0.05, bins=50, sample_weight=No
 
 
 def mass_sculpting_chi2(
-    mass, scores, *, fraction=0.01, bins=300, sample_weight=None, return_pvalue=False
-):
+    mass: ArrayLike,
+    scores: ArrayLike,
+    *,
+    fraction: float | ArrayLike = 0.01,
+    bins: int | ArrayLike = 300,
+    sample_weight: ArrayLike | None = None,
+    return_pvalue: bool = False,
+) -> Any:
     """Chi-squared per degree of freedom of the mass spectrum after a cut against before.
 
     In every bin the weight that passes, k, is compared with one common efficiency times the weight

@@ -1,7 +1,9 @@
 """Significance improvement: how much a cut on an anomaly score raises S / sqrt(B)."""
 
+from __future__ import annotations
+
 import warnings
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -9,6 +11,11 @@ from skad.exceptions import LowStatisticsWarning
 from skad.metrics._checks import check_fraction, check_positive
 from skad.metrics._registry import register_scorer
 from skad.metrics._roc import cut_counts
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "SICCurve",
@@ -69,8 +76,13 @@ class WorkingPoint(NamedTuple):
 
 
 def significance_improvement_curve(
-    y_true, scores, *, sample_weight=None, signal_label=None, background_label=None
-):
+    y_true: ArrayLike,
+    scores: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    signal_label: int | str | None = None,
+    background_label: int | str | None = None,
+) -> SICCurve:
     """Significance improvement for every cut on the score.
 
     Keeping the events with ``score >= threshold`` multiplies the significance S / sqrt(B) by
@@ -131,16 +143,16 @@ def significance_improvement_curve(
 
 
 def max_significance_improvement(
-    y_true,
-    scores,
+    y_true: ArrayLike,
+    scores: ArrayLike,
     *,
-    min_background_events=25,
-    max_relative_error=None,
-    sample_weight=None,
-    signal_label=None,
-    background_label=None,
-    return_point=False,
-):
+    min_background_events: float = 25,
+    max_relative_error: float | None = None,
+    sample_weight: ArrayLike | None = None,
+    signal_label: int | str | None = None,
+    background_label: int | str | None = None,
+    return_point: bool = False,
+) -> Any:
     """Largest significance improvement among cuts that leave enough background to measure it.
 
     Without such a limit the maximum sits where a handful of background events fluctuates down.
@@ -211,18 +223,18 @@ def max_significance_improvement(
 
 
 def significance_improvement_at(
-    y_true,
-    scores,
+    y_true: ArrayLike,
+    scores: ArrayLike,
     *,
-    tpr=None,
-    fpr=None,
-    rejection=None,
-    min_background_events=25,
-    sample_weight=None,
-    signal_label=None,
-    background_label=None,
-    return_point=False,
-):
+    tpr: float | ArrayLike | None = None,
+    fpr: float | ArrayLike | None = None,
+    rejection: float | ArrayLike | None = None,
+    min_background_events: float = 25,
+    sample_weight: ArrayLike | None = None,
+    signal_label: int | str | None = None,
+    background_label: int | str | None = None,
+    return_point: bool = False,
+) -> Any:
     """Significance improvement at a given efficiency, interpolated along the ROC curve.
 
     Parameters
@@ -295,15 +307,15 @@ def significance_improvement_at(
 
 
 def background_rejection(
-    y_true,
-    scores,
+    y_true: ArrayLike,
+    scores: ArrayLike,
     *,
-    tpr,
-    min_background_events=25,
-    sample_weight=None,
-    signal_label=None,
-    background_label=None,
-):
+    tpr: float | ArrayLike,
+    min_background_events: float = 25,
+    sample_weight: ArrayLike | None = None,
+    signal_label: int | str | None = None,
+    background_label: int | str | None = None,
+) -> Any:
     """Background rejection ``1 / fpr`` at a given signal efficiency.
 
     Parameters

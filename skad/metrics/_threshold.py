@@ -1,9 +1,18 @@
 """The anomaly score at which a detector decides."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.metrics._responses import anomaly_response
 from skad.utils._children import rows_of
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from skad.utils._types import Estimator
 
 __all__ = ["anomaly_threshold"]
 
@@ -11,7 +20,7 @@ __all__ = ["anomaly_threshold"]
 _N_EVENTS = 10
 
 
-def anomaly_threshold(estimator, X):
+def anomaly_threshold(estimator: Estimator, X: ArrayLike) -> float | None:
     """Anomaly score above which `predict` of a fitted detector calls events outliers.
 
     Parameters

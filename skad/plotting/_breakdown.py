@@ -1,9 +1,19 @@
 """The agreement of trainings beside its null distribution."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.plotting._axes import get_axes, merge_style
 from skad.utils._arguments import Made, checked
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 __all__ = ["BreakdownDisplay"]
 
@@ -40,12 +50,16 @@ class BreakdownDisplay:
     0.4
     """
 
-    def __init__(self, *, statistic, null, p_value=None):
+    def __init__(
+        self, *, statistic: float, null: NDArray[Any], p_value: float | None = None
+    ) -> None:
         self.statistic = statistic
         self.null = null
         self.p_value = p_value
 
-    def plot(self, ax=None, *, bins=15, curve_kwargs=None):
+    def plot(
+        self, ax: Axes | None = None, *, bins: int = 15, curve_kwargs: dict[Any, Any] | None = None
+    ) -> Self:
         """Draw the null distribution as a histogram and the data as a line.
 
         Parameters
@@ -78,7 +92,9 @@ class BreakdownDisplay:
 
     @classmethod
     @checked(test=Made("skad.inspection.breakdown_test", "skad.BreakdownTest"))
-    def from_test(cls, test, *, ax=None, **plot_options):
+    def from_test(
+        cls, test: Any, *, ax: Axes | None = None, **plot_options: Any
+    ) -> BreakdownDisplay:
         """Draw the result of `skad.inspection.breakdown_test`.
 
         Parameters

@@ -1,5 +1,9 @@
 """The spectrum of a bump hunt with its fit, the pulls and the scan of p-values."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.stats import norm
 
@@ -10,6 +14,14 @@ from skad.plotting._takes import HUNT
 from skad.search import poisson_interval
 from skad.utils._arguments import checked
 from skad.utils._optional import import_optional
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Self
+
+    from numpy.typing import NDArray
+
+    from skad.search._bump_hunt import BumpHunt
 
 __all__ = ["BumpHuntDisplay"]
 
@@ -80,7 +92,14 @@ class BumpHuntDisplay:
     ('events per TeV', '$m$ [TeV]')
     """
 
-    def __init__(self, *, spectra, scan=None, p_global=None, feature_name="m"):
+    def __init__(
+        self,
+        *,
+        spectra: Sequence[BumpHuntSpectrum],
+        scan: Mapping[float, tuple[Any, Any, Any, Any]] | None = None,
+        p_global: float | None = None,
+        feature_name: str = "m",
+    ) -> None:
         self.spectra = spectra
         self.scan = scan
         self.p_global = p_global
@@ -89,8 +108,15 @@ class BumpHuntDisplay:
     @classmethod
     @checked(hunt=HUNT)
     def from_estimator(
-        cls, hunt, *, row=None, before=False, feature_name=None, axes=None, **plot_options
-    ):
+        cls,
+        hunt: BumpHunt,
+        *,
+        row: int | None = None,
+        before: bool = False,
+        feature_name: str | None = None,
+        axes: NDArray[Any] | None = None,
+        **plot_options: Any,
+    ) -> BumpHuntDisplay:
         """Draw a fitted `BumpHunt`.
 
         Parameters
@@ -139,7 +165,14 @@ class BumpHuntDisplay:
         )
         return display.plot(axes, **plot_options)
 
-    def plot(self, axes=None, *, fit_kwargs=None, data_kwargs=None, bar_kwargs=None):
+    def plot(
+        self,
+        axes: NDArray[Any] | None = None,
+        *,
+        fit_kwargs: dict[Any, Any] | None = None,
+        data_kwargs: dict[Any, Any] | None = None,
+        bar_kwargs: dict[Any, Any] | None = None,
+    ) -> Self:
         """Draw the panels on one mass axis.
 
         It ends where the events of all spectra end. The spectrum is cut off at 0.3 of

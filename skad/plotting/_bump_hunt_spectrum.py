@@ -1,12 +1,18 @@
 """What a display of a bump hunt knows about one row: spectrum, fit, expectation."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skad.plotting._takes import HUNT
 from skad.utils._arguments import checked
+
+if TYPE_CHECKING:
+    from skad.search._bump_hunt import BumpHunt
 
 __all__ = ["BumpHuntSpectrum"]
 
@@ -71,7 +77,7 @@ class BumpHuntSpectrum:
 
     @classmethod
     @checked(hunt=HUNT)
-    def from_hunt(cls, hunt, row):
+    def from_hunt(cls, hunt: BumpHunt, row: int) -> BumpHuntSpectrum:
         """Read a row of a fitted hunt.
 
         Parameters

@@ -1,10 +1,21 @@
 """How close background templates come to true background."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.plotting._axes import get_axes
 from skad.plotting._labels import axis_label
 from skad.utils._arguments import Made, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
 
 __all__ = ["ClosureAUCDisplay", "ClosureDisplay"]
 
@@ -39,10 +50,16 @@ class ClosureDisplay:
     ['a', 'b']
     """
 
-    def __init__(self, closure):
+    def __init__(self, closure: DataFrame) -> None:
         self.closure = closure
 
-    def plot(self, ax=None, *, curve_kwargs=None, expected_kwargs=None):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        curve_kwargs: Mapping[str, dict[Any, Any]] | None = None,
+        expected_kwargs: dict[Any, Any] | None = None,
+    ) -> Self:
         """Draw one point per template and feature.
 
         Parameters
@@ -94,7 +111,9 @@ class ClosureDisplay:
             ("template", "feature", "statistic", "expected"),
         )
     )
-    def from_study(cls, closure, *, ax=None, **plot_options):
+    def from_study(
+        cls, closure: DataFrame, *, ax: Axes | None = None, **plot_options: Any
+    ) -> ClosureDisplay:
         """Draw the result of `skad.inspection.template_closure`.
 
         Parameters
@@ -148,10 +167,16 @@ class ClosureAUCDisplay:
     ['a', 'b']
     """
 
-    def __init__(self, auc):
+    def __init__(self, auc: DataFrame) -> None:
         self.auc = auc
 
-    def plot(self, ax=None, *, scatter_kwargs=None, band_kwargs=None):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        scatter_kwargs: dict[Any, Any] | None = None,
+        band_kwargs: dict[Any, Any] | None = None,
+    ) -> Self:
         """Draw one column per template.
 
         Parameters
@@ -192,7 +217,9 @@ class ClosureAUCDisplay:
 
     @classmethod
     @checked(closure=Made("skad.inspection.closure_auc", "skad.ClosureAUC"))
-    def from_study(cls, closure, *, ax=None, **plot_options):
+    def from_study(
+        cls, closure: Any, *, ax: Axes | None = None, **plot_options: Any
+    ) -> ClosureAUCDisplay:
         """Draw the result of `skad.inspection.closure_auc`.
 
         Parameters

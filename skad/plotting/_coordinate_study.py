@@ -1,9 +1,20 @@
 """The table of a coordinate study, as a figure."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.plotting._axes import grid_of_axes
 from skad.utils._arguments import Made, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
 
 __all__ = ["CoordinateStudyDisplay"]
 
@@ -43,10 +54,17 @@ class CoordinateStudyDisplay:
     ['AUC', 'max SIC', 'Shared with x']
     """
 
-    def __init__(self, study):
+    def __init__(self, study: DataFrame) -> None:
         self.study = study
 
-    def plot(self, ax=None, *, metrics=None, reference_lines=None, curve_kwargs=None):
+    def plot(
+        self,
+        ax: Sequence[Axes] | None = None,
+        *,
+        metrics: Sequence[str] | None = None,
+        reference_lines: Mapping[str, float] | None = None,
+        curve_kwargs: Mapping[str, dict[Any, Any]] | None = None,
+    ) -> Self:
         """Draw one panel per metric.
 
         Parameters
@@ -98,7 +116,9 @@ class CoordinateStudyDisplay:
     @checked(
         study=Made("skad.inspection.coordinate_study", "pandas.DataFrame", ("detector", "frame"))
     )
-    def from_study(cls, study, *, ax=None, **plot_options):
+    def from_study(
+        cls, study: DataFrame, *, ax: Sequence[Axes] | None = None, **plot_options: Any
+    ) -> CoordinateStudyDisplay:
         """Draw the result of `skad.inspection.coordinate_study`.
 
         Parameters

@@ -1,13 +1,21 @@
 """What every display of one curve per score shares."""
 
+from __future__ import annotations
+
 import itertools
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from skad.plotting._axes import check_options, draw_legend, get_axes, merge_style
 from skad.plotting._scores import as_list
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
 
 __all__ = ["CurveDisplay", "Kind", "with_band"]
 
@@ -62,18 +70,18 @@ class CurveDisplay:
 
     def plot(
         self,
-        ax=None,
+        ax: Axes | None = None,
         *,
-        kind=None,
-        name=None,
-        curve_kwargs=None,
-        error_band=True,
-        band_kwargs=None,
-        aggregate=False,
-        plot_chance_level=True,
-        chance_level_kw=None,
-        legend_kwargs=None,
-    ):
+        kind: str | None = None,
+        name: str | Sequence[str] | None = None,
+        curve_kwargs: dict[Any, Any] | Sequence[dict[Any, Any]] | None = None,
+        error_band: bool = True,
+        band_kwargs: dict[Any, Any] | None = None,
+        aggregate: bool = False,
+        plot_chance_level: bool = True,
+        chance_level_kw: dict[Any, Any] | None = None,
+        legend_kwargs: dict[Any, Any] | None = None,
+    ) -> Self:
         """Draw the curves.
 
         Parameters

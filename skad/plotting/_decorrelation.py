@@ -1,10 +1,23 @@
 """Decorrelation from the mass against sensitivity."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from skad.metrics import decorrelation_curve
 from skad.plotting._curves import CurveDisplay, Kind
 from skad.plotting._scores import each_signal, joined, named_scores, responses
 from skad.plotting._takes import ESTIMATORS
 from skad.utils._arguments import EVENTS, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator
 
 __all__ = ["DecorrelationDisplay"]
 
@@ -67,7 +80,13 @@ class DecorrelationDisplay(CurveDisplay):
         "jsd": Kind(_SIGNAL | {"ylabel": "JSD [nats]"}),
     }
 
-    def __init__(self, *, signal_efficiency, jsd, name=None):
+    def __init__(
+        self,
+        *,
+        signal_efficiency: NDArray[Any] | Sequence[NDArray[Any]],
+        jsd: NDArray[Any] | Sequence[NDArray[Any]],
+        name: str | Sequence[str] | None = None,
+    ) -> None:
         self.signal_efficiency = signal_efficiency
         self.jsd = jsd
         self.name = name
@@ -75,10 +94,21 @@ class DecorrelationDisplay(CurveDisplay):
     @classmethod
     @checked(estimators=ESTIMATORS)
     def from_estimator(
-        cls, estimators, X, y_true, mass, *, background_efficiencies=None, bins=20,
-        sample_weight=None, signal_label=None, background_label=None, name=None, ax=None,
-        **plot_options,
-    ):  # fmt: skip
+        cls,
+        estimators: Estimator | Mapping[str, Estimator],
+        X: ArrayLike,
+        y_true: ArrayLike,
+        mass: ArrayLike,
+        *,
+        background_efficiencies: ArrayLike | None = None,
+        bins: int | ArrayLike = 20,
+        sample_weight: ArrayLike | None = None,
+        signal_label: int | str | Sequence[int | str] | None = None,
+        background_label: int | str | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+        **plot_options: Any,
+    ) -> DecorrelationDisplay:
         """Draw the scores that fitted estimators give to signal and background.
 
         Parameters
@@ -129,10 +159,21 @@ class DecorrelationDisplay(CurveDisplay):
     @classmethod
     @checked(y_true=EVENTS)
     def from_predictions(
-        cls, y_true, scores, mass, *, background_efficiencies=None, bins=20, sample_weight=None,
-        signal_label=None, background_label=None, name=None, ax=None, aggregate=None,
-        **plot_options,
-    ):  # fmt: skip
+        cls,
+        y_true: ArrayLike,
+        scores: ArrayLike | Mapping[str, Any],
+        mass: ArrayLike,
+        *,
+        background_efficiencies: ArrayLike | None = None,
+        bins: int | ArrayLike = 20,
+        sample_weight: ArrayLike | None = None,
+        signal_label: int | str | Sequence[int | str] | None = None,
+        background_label: int | str | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+        aggregate: bool | None = None,
+        **plot_options: Any,
+    ) -> DecorrelationDisplay:
         """Draw anomaly scores of signal and background.
 
         Parameters

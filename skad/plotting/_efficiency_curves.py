@@ -1,5 +1,9 @@
 """What displays of signal against background efficiency share: ROC and significance."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.plotting._curves import CurveDisplay
@@ -13,6 +17,16 @@ from skad.plotting._scores import (
 )
 from skad.plotting._takes import ESTIMATORS, FOLDS, MINIMUM, STUDY
 from skad.utils._arguments import EVENTS, Events, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
+    from skad.utils._types import Estimator
 
 __all__ = ["EfficiencyCurveDisplay"]
 
@@ -34,18 +48,18 @@ class EfficiencyCurveDisplay(CurveDisplay):
     @checked(estimator=ESTIMATORS)
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: Estimator | Mapping[str, Estimator],
+        X: ArrayLike,
+        y: ArrayLike,
         *,
-        sample_weight=None,
-        signal_label=None,
-        background_label=None,
-        min_background_events=None,
-        name=None,
-        ax=None,
-        **plot_options,
-    ):
+        sample_weight: ArrayLike | None = None,
+        signal_label: int | str | Sequence[int | str] | None = None,
+        background_label: int | str | None = None,
+        min_background_events: float | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+        **plot_options: Any,
+    ) -> Self:
         """Draw the curve of a fitted estimator, or of several.
 
         Parameters
@@ -92,18 +106,18 @@ class EfficiencyCurveDisplay(CurveDisplay):
     @checked(y_true=EVENTS, min_background_events=MINIMUM)
     def from_predictions(
         cls,
-        y_true,
-        scores,
+        y_true: ArrayLike,
+        scores: ArrayLike | Mapping[str, Any],
         *,
-        sample_weight=None,
-        signal_label=None,
-        background_label=None,
-        min_background_events=None,
-        name=None,
-        ax=None,
-        aggregate=None,
-        **plot_options,
-    ):
+        sample_weight: ArrayLike | None = None,
+        signal_label: int | str | Sequence[int | str] | None = None,
+        background_label: int | str | None = None,
+        min_background_events: float | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+        aggregate: bool | None = None,
+        **plot_options: Any,
+    ) -> Self:
         """Draw the curve of anomaly scores, or of several.
 
         Parameters
@@ -151,19 +165,19 @@ class EfficiencyCurveDisplay(CurveDisplay):
     )
     def from_cv_results(
         cls,
-        cv_results,
-        X,
-        y,
+        cv_results: dict[Any, Any],
+        X: ArrayLike,
+        y: ArrayLike,
         *,
-        sample_weight=None,
-        signal_label=None,
-        background_label=None,
-        min_background_events=None,
-        name=None,
-        ax=None,
-        aggregate=True,
-        **plot_options,
-    ):
+        sample_weight: ArrayLike | None = None,
+        signal_label: int | str | Sequence[int | str] | None = None,
+        background_label: int | str | None = None,
+        min_background_events: float | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+        aggregate: bool = True,
+        **plot_options: Any,
+    ) -> Self:
         """Draw the median and 16-84 % band over the folds of a cross-validation.
 
         Parameters
@@ -202,8 +216,14 @@ class EfficiencyCurveDisplay(CurveDisplay):
     @classmethod
     @checked(study=STUDY, min_background_events=MINIMUM)
     def from_study(
-        cls, study, *, min_background_events=None, ax=None, aggregate=True, **plot_options
-    ):
+        cls,
+        study: DataFrame,
+        *,
+        min_background_events: float | None = None,
+        ax: Axes | None = None,
+        aggregate: bool = True,
+        **plot_options: Any,
+    ) -> Self:
         """Draw the scores that a study kept: median and 16-84 % band over its seeds.
 
         Parameters

@@ -1,5 +1,9 @@
 """Features of several samples, with the ratio to a reference below."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.plotting._axes import given_axes, merge_style
@@ -7,6 +11,14 @@ from skad.plotting._histograms import draw_histograms
 from skad.plotting._labels import axis_label
 from skad.utils._arguments import Made, checked
 from skad.utils._optional import import_optional
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Self
+
+    from numpy.typing import NDArray
+
+    from skad.utils._types import Floats
 
 __all__ = ["FeatureDisplay"]
 
@@ -61,7 +73,16 @@ class FeatureDisplay:
     (2, 2)
     """
 
-    def __init__(self, *, edges, density, density_error, ratio, ratio_error, reference=None):
+    def __init__(
+        self,
+        *,
+        edges: Mapping[str, NDArray[Any]],
+        density: Mapping[str, Mapping[str, NDArray[Any]]],
+        density_error: Mapping[str, Mapping[str, NDArray[Any]]],
+        ratio: Mapping[str, Mapping[str, NDArray[Any]]],
+        ratio_error: Mapping[str, Mapping[str, NDArray[Any]]],
+        reference: str | None = None,
+    ) -> None:
         self.edges = edges
         self.density = density
         self.density_error = density_error
@@ -69,7 +90,15 @@ class FeatureDisplay:
         self.ratio_error = ratio_error
         self.reference = reference
 
-    def plot(self, axes=None, *, curve_kwargs=None, error_band=True, log=False, ratio_limits=None):
+    def plot(
+        self,
+        axes: NDArray[Any] | None = None,
+        *,
+        curve_kwargs: dict[Any, Any] | Sequence[dict[Any, Any]] | None = None,
+        error_band: bool = True,
+        log: bool = False,
+        ratio_limits: Floats | None = None,
+    ) -> Self:
         """Draw the histograms.
 
         Parameters
@@ -150,7 +179,9 @@ class FeatureDisplay:
 
     @classmethod
     @checked(histograms=Made("skad.inspection.feature_histograms", "skad.FeatureHistograms"))
-    def from_histograms(cls, histograms, *, axes=None, **plot_options):
+    def from_histograms(
+        cls, histograms: Any, *, axes: NDArray[Any] | None = None, **plot_options: Any
+    ) -> FeatureDisplay:
         """Draw the result of `skad.inspection.feature_histograms`.
 
         Parameters

@@ -1,6 +1,9 @@
 """The rarest events of one density, marked in several coordinate frames."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,6 +12,13 @@ from skad.plotting._axes import grid_of_axes, merge_style
 from skad.plotting._labels import axis_label
 from skad.utils._arguments import Made, Numbers, checked
 from skad.utils._columns import resolve_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["FrameDisplay"]
 
@@ -64,13 +74,27 @@ class FrameDisplay:
     50
     """
 
-    def __init__(self, *, coordinates, selected, fraction, feature_names):
+    def __init__(
+        self,
+        *,
+        coordinates: Mapping[str, NDArray[Any]],
+        selected: Mapping[str, NDArray[np.bool_]],
+        fraction: float,
+        feature_names: Mapping[str, tuple[str, str]],
+    ) -> None:
         self.coordinates = coordinates
         self.selected = selected
         self.fraction = fraction
         self.feature_names = feature_names
 
-    def plot(self, ax=None, *, bins=80, marker_kwargs=None, image_kwargs=None):
+    def plot(
+        self,
+        ax: Sequence[Axes] | None = None,
+        *,
+        bins: int = 80,
+        marker_kwargs: Mapping[str, dict[Any, Any]] | None = None,
+        image_kwargs: dict[Any, Any] | None = None,
+    ) -> Self:
         """Draw one panel per frame.
 
         Parameters
@@ -138,7 +162,14 @@ class FrameDisplay:
 
     @classmethod
     @checked(overlap=Made("skad.inspection.frame_overlap", "skad.FrameOverlap"))
-    def from_overlap(cls, overlap, *, features=(0, 1), ax=None, **plot_options):
+    def from_overlap(
+        cls,
+        overlap: Any,
+        *,
+        features: Sequence[int | str] = (0, 1),
+        ax: Sequence[Axes] | None = None,
+        **plot_options: Any,
+    ) -> FrameDisplay:
         """Draw the result of `skad.inspection.frame_overlap`.
 
         Parameters
@@ -163,15 +194,15 @@ class FrameDisplay:
     @classmethod
     def from_predictions(
         cls,
-        coordinates,
-        scores,
+        coordinates: Mapping[str, ArrayLike],
+        scores: Mapping[str, ArrayLike],
         *,
-        features=(0, 1),
-        feature_names=None,
-        fraction=0.01,
-        ax=None,
-        **plot_options,
-    ):
+        features: Sequence[int | str] = (0, 1),
+        feature_names: Sequence[str] | None = None,
+        fraction: float = 0.01,
+        ax: Sequence[Axes] | None = None,
+        **plot_options: Any,
+    ) -> FrameDisplay:
         """Draw anomaly scores, for example of detectors fitted in each frame.
 
         Parameters

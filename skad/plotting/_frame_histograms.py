@@ -1,6 +1,9 @@
 """One feature in several coordinate frames, with the rarest events of every frame marked."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +13,15 @@ from skad.plotting._histograms import draw_histograms
 from skad.plotting._labels import axis_label
 from skad.utils._arguments import COUNT, EVENTS, Events, Having, Made, Numbers, checked
 from skad.utils._columns import resolve_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator
 
 __all__ = ["FrameHistogramDisplay"]
 
@@ -68,14 +80,28 @@ class FrameHistogramDisplay:
     ['background', 'signal']
     """
 
-    def __init__(self, *, edges, density, rarest=None, fraction=None, feature_names=None):
+    def __init__(
+        self,
+        *,
+        edges: Mapping[str, NDArray[Any]],
+        density: Mapping[str, Mapping[str, NDArray[Any]]],
+        rarest: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
+        fraction: float | None = None,
+        feature_names: Mapping[str, str] | None = None,
+    ) -> None:
         self.edges = edges
         self.density = density
         self.rarest = rarest
         self.fraction = fraction
         self.feature_names = feature_names
 
-    def plot(self, ax=None, *, curve_kwargs=None, log=False):
+    def plot(
+        self,
+        ax: Sequence[Axes] | None = None,
+        *,
+        curve_kwargs: dict[Any, Any] | Sequence[dict[Any, Any]] | None = None,
+        log: bool = False,
+    ) -> Self:
         """Draw one panel per frame.
 
         Parameters
@@ -115,7 +141,15 @@ class FrameHistogramDisplay:
 
     @classmethod
     @checked(overlap=Made("skad.inspection.frame_overlap", "skad.FrameOverlap"), bins=COUNT)
-    def from_overlap(cls, overlap, *, feature=0, bins=60, ax=None, **plot_options):
+    def from_overlap(
+        cls,
+        overlap: Any,
+        *,
+        feature: int | str = 0,
+        bins: int = 60,
+        ax: Sequence[Axes] | None = None,
+        **plot_options: Any,
+    ) -> FrameHistogramDisplay:
         """Draw the result of `skad.inspection.frame_overlap`.
 
         Parameters
@@ -156,9 +190,18 @@ class FrameHistogramDisplay:
     @classmethod
     @checked(X=EVENTS, y_true=Events(like="X"), bins=COUNT)
     def from_frames(
-        cls, frames, X, y_true=None, *, feature=0, bins=60, signal_label=None,
-        background_label=None, ax=None, **plot_options,
-    ):  # fmt: skip
+        cls,
+        frames: Mapping[str, Estimator],
+        X: ArrayLike,
+        y_true: ArrayLike | None = None,
+        *,
+        feature: int | str = 0,
+        bins: int = 60,
+        signal_label: int | str | Sequence[int | str] | None = None,
+        background_label: int | str | None = None,
+        ax: Sequence[Axes] | None = None,
+        **plot_options: Any,
+    ) -> FrameHistogramDisplay:
         """Draw a feature of signal and background in each frame.
 
         Parameters

@@ -1,9 +1,21 @@
 """What detectors find against the amount of injected signal."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.plotting._curves import CurveDisplay, Kind
 from skad.utils._arguments import Made, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+    from pandas import DataFrame
 
 __all__ = ["InjectionDisplay"]
 
@@ -60,7 +72,16 @@ class InjectionDisplay(CurveDisplay):
     _lists = ("injected", "median", "lower", "upper")
     _kinds = {"injected": Kind({"xlabel": "Injected signal events"}, legend="upper left")}
 
-    def __init__(self, *, injected, median, lower, upper, name=None, metric="max_sic"):
+    def __init__(
+        self,
+        *,
+        injected: NDArray[Any] | Sequence[NDArray[Any]],
+        median: NDArray[Any] | Sequence[NDArray[Any]],
+        lower: NDArray[Any] | Sequence[NDArray[Any]],
+        upper: NDArray[Any] | Sequence[NDArray[Any]],
+        name: str | Sequence[str] | None = None,
+        metric: str = "max_sic",
+    ) -> None:
         self.injected = injected
         self.median = median
         self.lower = lower
@@ -73,7 +94,14 @@ class InjectionDisplay(CurveDisplay):
         study=Made("skad.inspection.injection_study", "pandas.DataFrame", ("detector", "injected")),
         metric=[str],
     )
-    def from_study(cls, study, *, metric="max_sic", ax=None, **plot_options):
+    def from_study(
+        cls,
+        study: DataFrame,
+        *,
+        metric: str = "max_sic",
+        ax: Axes | None = None,
+        **plot_options: Any,
+    ) -> InjectionDisplay:
         """Draw the result of `skad.inspection.injection_study`.
 
         Parameters

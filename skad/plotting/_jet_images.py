@@ -1,9 +1,20 @@
 """Mean images of jets."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.plotting._axes import grid_of_axes
 from skad.utils._arguments import Made, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 __all__ = ["JetImageDisplay"]
 
@@ -49,11 +60,13 @@ class JetImageDisplay:
     ['QCD', 'top']
     """
 
-    def __init__(self, *, edges, image):
+    def __init__(self, *, edges: NDArray[Any], image: Mapping[str, NDArray[Any]]) -> None:
         self.edges = edges
         self.image = image
 
-    def plot(self, ax=None, *, image_kwargs=None):
+    def plot(
+        self, ax: Sequence[Axes] | None = None, *, image_kwargs: dict[Any, Any] | None = None
+    ) -> Self:
         """Draw one panel per sample, on one logarithmic scale.
 
         Parameters
@@ -88,7 +101,9 @@ class JetImageDisplay:
 
     @classmethod
     @checked(images=Made("skad.inspection.jet_images", "skad.JetImages"))
-    def from_images(cls, images, *, ax=None, **plot_options):
+    def from_images(
+        cls, images: Any, *, ax: Sequence[Axes] | None = None, **plot_options: Any
+    ) -> JetImageDisplay:
         """Draw the result of `skad.inspection.jet_images`.
 
         Parameters

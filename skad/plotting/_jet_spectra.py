@@ -1,8 +1,19 @@
 """Spectra of jets that an autoencoder is given, reconstructs and generates."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from skad.plotting._axes import grid_of_axes
 from skad.plotting._histograms import draw_histograms
 from skad.utils._arguments import Made, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 __all__ = ["JetSpectraDisplay"]
 
@@ -48,11 +59,22 @@ class JetSpectraDisplay:
     ['QCD', 'top']
     """
 
-    def __init__(self, *, edges, density):
+    def __init__(
+        self,
+        *,
+        edges: Mapping[str, NDArray[Any]],
+        density: Mapping[str, Mapping[str, NDArray[Any]]],
+    ) -> None:
         self.edges = edges
         self.density = density
 
-    def plot(self, axes=None, *, curve_kwargs=None, log=True):
+    def plot(
+        self,
+        axes: Sequence[Axes] | None = None,
+        *,
+        curve_kwargs: dict[Any, Any] | Sequence[dict[Any, Any]] | None = None,
+        log: bool = True,
+    ) -> Self:
         """Draw the spectra.
 
         Parameters
@@ -84,7 +106,9 @@ class JetSpectraDisplay:
 
     @classmethod
     @checked(spectra=Made("skad.inspection.jet_spectra", "skad.JetSpectra"))
-    def from_spectra(cls, spectra, *, axes=None, **plot_options):
+    def from_spectra(
+        cls, spectra: Any, *, axes: Sequence[Axes] | None = None, **plot_options: Any
+    ) -> JetSpectraDisplay:
         """Draw the result of `skad.inspection.jet_spectra`.
 
         Parameters

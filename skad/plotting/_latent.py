@@ -1,7 +1,17 @@
 """The latent space of an autoencoder."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from skad.plotting._axes import get_axes, merge_style
 from skad.utils._arguments import Made, checked
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 __all__ = ["LatentDisplay"]
 
@@ -43,12 +53,14 @@ class LatentDisplay:
     (200, 2)
     """
 
-    def __init__(self, *, points, label=None, embedded=False):
+    def __init__(
+        self, *, points: NDArray[Any], label: NDArray[Any] | None = None, embedded: bool = False
+    ) -> None:
         self.points = points
         self.label = label
         self.embedded = embedded
 
-    def plot(self, ax=None, *, scatter_kwargs=None):
+    def plot(self, ax: Axes | None = None, *, scatter_kwargs: dict[Any, Any] | None = None) -> Self:
         """Draw the points, one colour for each kind.
 
         Parameters
@@ -82,7 +94,9 @@ class LatentDisplay:
 
     @classmethod
     @checked(embedding=Made("skad.inspection.latent_embedding", "skad.LatentEmbedding"))
-    def from_embedding(cls, embedding, *, ax=None, **plot_options):
+    def from_embedding(
+        cls, embedding: Any, *, ax: Axes | None = None, **plot_options: Any
+    ) -> LatentDisplay:
         """Draw the result of `skad.inspection.latent_embedding`.
 
         Parameters

@@ -1,9 +1,22 @@
 """Limits: CLs against the strength, and limits against the mass, with the expected bands."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.plotting._axes import draw_legend, get_axes
 from skad.utils._arguments import Made, Numbers, checked
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+    from pandas import DataFrame
+
+    from skad.search._limits import CountingLimit
 
 __all__ = ["LimitDisplay"]
 
@@ -52,7 +65,16 @@ class LimitDisplay:
     'CLs'
     """
 
-    def __init__(self, *, x, observed, expected, xlabel, ylabel, level=None):
+    def __init__(
+        self,
+        *,
+        x: NDArray[Any],
+        observed: NDArray[Any],
+        expected: NDArray[Any],
+        xlabel: str,
+        ylabel: str,
+        level: float | None = None,
+    ) -> None:
         self.x = x
         self.observed = observed
         self.expected = expected
@@ -62,7 +84,14 @@ class LimitDisplay:
 
     @classmethod
     @checked(limit=_LIMIT)
-    def from_limit(cls, limit, *, xlabel="Signal strength", ax=None, **plot_options):
+    def from_limit(
+        cls,
+        limit: CountingLimit,
+        *,
+        xlabel: str = "Signal strength",
+        ax: Axes | None = None,
+        **plot_options: Any,
+    ) -> LimitDisplay:
         """Draw CLs against the strength of one limit.
 
         Parameters
@@ -91,8 +120,14 @@ class LimitDisplay:
     @classmethod
     @checked(table=_TABLE)
     def from_table(
-        cls, table, *, xlabel=None, ylabel="Upper limit on the strength", ax=None, **plot_options
-    ):
+        cls,
+        table: DataFrame,
+        *,
+        xlabel: str | None = None,
+        ylabel: str = "Upper limit on the strength",
+        ax: Axes | None = None,
+        **plot_options: Any,
+    ) -> LimitDisplay:
         """Draw limits against the mass, or what else the table is by.
 
         Parameters
@@ -121,7 +156,14 @@ class LimitDisplay:
         )
         return display.plot(ax, **plot_options)
 
-    def plot(self, ax=None, *, observed_kwargs=None, expected_kwargs=None, legend_kwargs=None):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        observed_kwargs: dict[Any, Any] | None = None,
+        expected_kwargs: dict[Any, Any] | None = None,
+        legend_kwargs: dict[Any, Any] | None = None,
+    ) -> Self:
         """Draw bands and lines on a logarithmic scale.
 
         Parameters

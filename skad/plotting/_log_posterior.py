@@ -1,10 +1,20 @@
 """Log posteriors of a multiclass classifier of templates, as a matrix."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.plotting._axes import get_axes
 from skad.plotting._matrix import draw_matrix
 from skad.utils._arguments import Made, checked
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
 
 __all__ = ["LogPosteriorDisplay"]
 
@@ -48,10 +58,10 @@ class LogPosteriorDisplay:
     ['a', 'b', 'truth']
     """
 
-    def __init__(self, posterior):
+    def __init__(self, posterior: DataFrame) -> None:
         self.posterior = posterior
 
-    def plot(self, ax=None, *, image_kwargs=None):
+    def plot(self, ax: Axes | None = None, *, image_kwargs: dict[Any, Any] | None = None) -> Self:
         """Draw the matrix.
 
         Parameters
@@ -92,7 +102,9 @@ class LogPosteriorDisplay:
             ("sample", "template", "log_posterior", "excess", "chance"),
         )
     )
-    def from_study(cls, posterior, *, ax=None, **plot_options):
+    def from_study(
+        cls, posterior: DataFrame, *, ax: Axes | None = None, **plot_options: Any
+    ) -> LogPosteriorDisplay:
         """Draw the result of `skad.inspection.log_posterior_test`.
 
         Parameters

@@ -1,11 +1,24 @@
 """Mass spectra of the background after cuts on a score."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from skad.metrics import mass_spectra
 from skad.plotting._axes import get_axes
 from skad.plotting._histograms import draw_histograms
 from skad.plotting._scores import responses
 from skad.plotting._takes import ESTIMATOR
 from skad.utils._arguments import checked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator
 
 __all__ = ["MassSculptingDisplay"]
 
@@ -46,13 +59,26 @@ class MassSculptingDisplay:
     [1.0, 0.5, 0.1, 0.05, 0.01]
     """
 
-    def __init__(self, *, edges, fraction, density, jsd):
+    def __init__(
+        self,
+        *,
+        edges: NDArray[Any],
+        fraction: NDArray[Any],
+        density: NDArray[Any],
+        jsd: NDArray[Any],
+    ) -> None:
         self.edges = edges
         self.fraction = fraction
         self.density = density
         self.jsd = jsd
 
-    def plot(self, ax=None, *, curve_kwargs=None, log=True):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        curve_kwargs: dict[Any, Any] | Sequence[dict[Any, Any]] | None = None,
+        log: bool = True,
+    ) -> Self:
         """Draw the spectra.
 
         Parameters
@@ -85,9 +111,18 @@ class MassSculptingDisplay:
     @classmethod
     @checked(estimator=ESTIMATOR)
     def from_estimator(
-        cls, estimator, X, mass, *, fractions=(1.0, 0.5, 0.1, 0.05, 0.01), bins=50,
-        sample_weight=None, signal_label=None, ax=None, **plot_options,
-    ):  # fmt: skip
+        cls,
+        estimator: Estimator,
+        X: ArrayLike,
+        mass: ArrayLike,
+        *,
+        fractions: ArrayLike = (1.0, 0.5, 0.1, 0.05, 0.01),
+        bins: int | ArrayLike = 50,
+        sample_weight: ArrayLike | None = None,
+        signal_label: int | str | None = None,
+        ax: Axes | None = None,
+        **plot_options: Any,
+    ) -> MassSculptingDisplay:
         """Draw what cuts on the score of a fitted estimator leave of background events.
 
         Parameters
@@ -126,9 +161,16 @@ class MassSculptingDisplay:
 
     @classmethod
     def from_predictions(
-        cls, mass, scores, *, fractions=(1.0, 0.5, 0.1, 0.05, 0.01), bins=50,
-        sample_weight=None, ax=None, **plot_options,
-    ):  # fmt: skip
+        cls,
+        mass: ArrayLike,
+        scores: ArrayLike,
+        *,
+        fractions: ArrayLike = (1.0, 0.5, 0.1, 0.05, 0.01),
+        bins: int | ArrayLike = 50,
+        sample_weight: ArrayLike | None = None,
+        ax: Axes | None = None,
+        **plot_options: Any,
+    ) -> MassSculptingDisplay:
         """Draw what cuts on a score leave of background events.
 
         Parameters

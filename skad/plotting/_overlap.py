@@ -1,7 +1,10 @@
 """Agreement of selections as a function of their size."""
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +13,15 @@ from skad.plotting._curves import CurveDisplay, Kind, with_band
 from skad.plotting._scores import as_list, fold_estimators, responses
 from skad.plotting._takes import ESTIMATORS, MODELS
 from skad.utils._arguments import Numbers, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator
 
 __all__ = ["OverlapDisplay"]
 
@@ -72,7 +84,15 @@ class OverlapDisplay(CurveDisplay):
     }
     _chance_label = "independent"
 
-    def __init__(self, *, fraction, shared, shared_error=None, n_scores=2, name=None):
+    def __init__(
+        self,
+        *,
+        fraction: NDArray[Any] | Sequence[NDArray[Any]],
+        shared: NDArray[Any] | Sequence[NDArray[Any]],
+        shared_error: NDArray[Any] | Sequence[NDArray[Any]] | None = None,
+        n_scores: int = 2,
+        name: str | Sequence[str] | None = None,
+    ) -> None:
         self.fraction = fraction
         self.shared = shared
         self.shared_error = shared_error
@@ -83,16 +103,16 @@ class OverlapDisplay(CurveDisplay):
     @checked(estimators=ESTIMATORS)
     def from_estimator(
         cls,
-        estimators,
-        X,
+        estimators: Mapping[str, Estimator],
+        X: ArrayLike,
         *,
-        fractions=None,
-        together=False,
-        sample_weight=None,
-        signal_label=None,
-        ax=None,
-        **plot_options,
-    ):
+        fractions: ArrayLike | None = None,
+        together: bool = False,
+        sample_weight: ArrayLike | None = None,
+        signal_label: int | str | None = None,
+        ax: Axes | None = None,
+        **plot_options: Any,
+    ) -> OverlapDisplay:
         """Draw the overlap of fitted estimators, for every pair of them.
 
         Parameters
@@ -134,14 +154,14 @@ class OverlapDisplay(CurveDisplay):
     @checked(fractions=Numbers())
     def from_predictions(
         cls,
-        scores,
+        scores: Mapping[str, ArrayLike],
         *,
-        fractions=None,
-        together=False,
-        sample_weight=None,
-        ax=None,
-        **plot_options,
-    ):
+        fractions: ArrayLike | None = None,
+        together: bool = False,
+        sample_weight: ArrayLike | None = None,
+        ax: Axes | None = None,
+        **plot_options: Any,
+    ) -> OverlapDisplay:
         """Draw the overlap of anomaly scores of the same events, for every pair of them.
 
         Parameters
@@ -182,17 +202,17 @@ class OverlapDisplay(CurveDisplay):
     @checked(cv_results=MODELS)
     def from_cv_results(
         cls,
-        cv_results,
-        X,
+        cv_results: dict[Any, Any],
+        X: ArrayLike,
         *,
-        fractions=None,
-        sample_weight=None,
-        signal_label=None,
-        name="folds",
-        ax=None,
-        aggregate=True,
-        **plot_options,
-    ):
+        fractions: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        signal_label: int | str | None = None,
+        name: str = "folds",
+        ax: Axes | None = None,
+        aggregate: bool = True,
+        **plot_options: Any,
+    ) -> OverlapDisplay:
         """Draw how far the detectors of the folds agree with one another on all events.
 
         Every pair of folds gives a curve. The folds share most of their training events, so this

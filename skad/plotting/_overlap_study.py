@@ -1,9 +1,20 @@
 """Overlap of selections beyond chance, against the selected fraction or the injected signal."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.plotting._axes import check_options, grid_of_axes
 from skad.utils._arguments import Made, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Literal, Self
+
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
 
 __all__ = ["OverlapStudyDisplay"]
 
@@ -44,13 +55,19 @@ class OverlapStudyDisplay:
     [('background', 'a, b'), ('signal', 'a, b')]
     """
 
-    def __init__(self, study):
+    def __init__(self, study: DataFrame) -> None:
         self.study = study
 
     def plot(
-        self, ax=None, *, against="fraction", fraction=None, injected=None, kind="excess",
-        curve_kwargs=None,
-    ):  # fmt: skip
+        self,
+        ax: Sequence[Axes] | None = None,
+        *,
+        against: Literal["fraction", "injected"] = "fraction",
+        fraction: float | None = None,
+        injected: float | None = None,
+        kind: Literal["excess", "shared"] = "excess",
+        curve_kwargs: Mapping[str, dict[Any, Any]] | None = None,
+    ) -> Self:
         """Draw one panel per kind of events, one curve per group of methods.
 
         Parameters
@@ -119,7 +136,9 @@ class OverlapStudyDisplay:
             ("events", "methods", "seed", "fraction", "shared", "excess", "standard_error"),
         )
     )
-    def from_study(cls, study, *, ax=None, **plot_options):
+    def from_study(
+        cls, study: DataFrame, *, ax: Sequence[Axes] | None = None, **plot_options: Any
+    ) -> OverlapStudyDisplay:
         """Draw the result of `skad.inspection.overlap_study`.
 
         Parameters

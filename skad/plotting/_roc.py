@@ -1,10 +1,22 @@
 """ROC curves of detectors."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.metrics import anomaly_roc_curve
 from skad.plotting._curves import Kind, with_band
 from skad.plotting._efficiency_curves import EfficiencyCurveDisplay
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from skad.utils._types import Floats
 
 __all__ = ["ROCDisplay"]
 
@@ -94,7 +106,16 @@ class ROCDisplay(EfficiencyCurveDisplay):
         ),
     }
 
-    def __init__(self, *, tpr, fpr, tpr_error=None, fpr_error=None, roc_auc=None, name=None):
+    def __init__(
+        self,
+        *,
+        tpr: NDArray[Any] | Sequence[NDArray[Any]],
+        fpr: NDArray[Any] | Sequence[NDArray[Any]],
+        tpr_error: NDArray[Any] | Sequence[NDArray[Any]] | None = None,
+        fpr_error: NDArray[Any] | Sequence[NDArray[Any]] | None = None,
+        roc_auc: float | Floats | None = None,
+        name: str | Sequence[str] | None = None,
+    ) -> None:
         self.tpr = tpr
         self.fpr = fpr
         self.tpr_error = tpr_error

@@ -1,6 +1,9 @@
 """Events in the plane of two numbers, by class: two scores, or R against the background density."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_consistent_length
@@ -10,6 +13,16 @@ from skad.plotting._axes import get_axes, merge_style
 from skad.plotting._takes import RATIO
 from skad.utils._arguments import COUNT, SEED, checked
 from skad.utils._children import rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.resonant._anode import ANODE
+    from skad.resonant._residual_anode import ResidualANODE
 
 __all__ = ["DensityRatioDisplay", "ScoreScatterDisplay"]
 
@@ -74,12 +87,20 @@ class ScoreScatterDisplay(_ScatterDisplay):
     {'background': 1.0, 'signal': 0.0}
     """
 
-    def __init__(self, *, points, correlation, names):
+    def __init__(
+        self,
+        *,
+        points: Mapping[str, tuple[NDArray[Any], NDArray[Any]]],
+        correlation: Mapping[str, float],
+        names: tuple[str, str],
+    ) -> None:
         self.points = points
         self.correlation = correlation
         self.names = names
 
-    def plot(self, ax=None, *, scatter_kwargs=None):
+    def plot(
+        self, ax: Axes | None = None, *, scatter_kwargs: Mapping[str, dict[Any, Any]] | None = None
+    ) -> Self:
         """Draw the events.
 
         Parameters
@@ -102,9 +123,17 @@ class ScoreScatterDisplay(_ScatterDisplay):
     @classmethod
     @checked(n_events=COUNT, random_state=SEED)
     def from_predictions(
-        cls, y_true, scores, *, n_events=5000, signal_label=None, background_label=None,
-        random_state=0, ax=None, **plot_options,
-    ):  # fmt: skip
+        cls,
+        y_true: ArrayLike | None,
+        scores: Mapping[str, ArrayLike],
+        *,
+        n_events: int = 5000,
+        signal_label: int | str | Sequence[int | str] | None = None,
+        background_label: int | str | None = None,
+        random_state: int | None = 0,
+        ax: Axes | None = None,
+        **plot_options: Any,
+    ) -> ScoreScatterDisplay:
         """Draw the anomaly scores of two methods.
 
         Parameters
@@ -197,11 +226,15 @@ class DensityRatioDisplay(_ScatterDisplay):
     ['background', 'signal']
     """
 
-    def __init__(self, *, points, width):
+    def __init__(
+        self, *, points: Mapping[str, tuple[NDArray[Any], NDArray[Any]]], width: Mapping[str, float]
+    ) -> None:
         self.points = points
         self.width = width
 
-    def plot(self, ax=None, *, scatter_kwargs=None):
+    def plot(
+        self, ax: Axes | None = None, *, scatter_kwargs: Mapping[str, dict[Any, Any]] | None = None
+    ) -> Self:
         """Draw the events.
 
         Parameters
@@ -224,9 +257,18 @@ class DensityRatioDisplay(_ScatterDisplay):
     @classmethod
     @checked(estimator=RATIO, n_events=COUNT, random_state=SEED)
     def from_estimator(
-        cls, estimator, X, y_true=None, *, n_events=5000, signal_label=None,
-        background_label=None, random_state=0, ax=None, **plot_options,
-    ):  # fmt: skip
+        cls,
+        estimator: ANODE | ResidualANODE,
+        X: ArrayLike,
+        y_true: ArrayLike | None = None,
+        *,
+        n_events: int = 5000,
+        signal_label: int | str | Sequence[int | str] | None = None,
+        background_label: int | str | None = None,
+        random_state: int | None = 0,
+        ax: Axes | None = None,
+        **plot_options: Any,
+    ) -> DensityRatioDisplay:
         """Draw the events of the region.
 
         Parameters

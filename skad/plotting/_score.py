@@ -1,6 +1,9 @@
 """Distributions of anomaly scores."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +14,16 @@ from skad.plotting._scores import one_label, score_folds, study_rows
 from skad.plotting._takes import ESTIMATOR, FOLDS, STUDY
 from skad.utils._arguments import EVENTS, Events, checked
 from skad.utils._sklearn import Interval
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Literal, Self
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike, NDArray
+    from pandas import DataFrame
+
+    from skad.utils._types import Estimator
 
 __all__ = ["ScoreDisplay"]
 
@@ -52,7 +65,15 @@ class ScoreDisplay:
     ['background', 'signal']
     """
 
-    def __init__(self, *, edges, density, density_error, scale="linear", threshold=None):
+    def __init__(
+        self,
+        *,
+        edges: NDArray[Any],
+        density: Mapping[str, NDArray[Any]],
+        density_error: Mapping[str, NDArray[Any]],
+        scale: Literal["linear", "log"] = "linear",
+        threshold: float | None = None,
+    ) -> None:
         self.edges = edges
         self.density = density
         self.density_error = density_error
@@ -61,14 +82,14 @@ class ScoreDisplay:
 
     def plot(
         self,
-        ax=None,
+        ax: Axes | None = None,
         *,
-        name=None,
-        curve_kwargs=None,
-        error_band=True,
-        band_kwargs=None,
-        log=True,
-    ):
+        name: str | None = None,
+        curve_kwargs: dict[Any, Any] | Sequence[dict[Any, Any]] | None = None,
+        error_band: bool = True,
+        band_kwargs: dict[Any, Any] | None = None,
+        log: bool = True,
+    ) -> Self:
         """Draw the histograms.
 
         Parameters
@@ -127,19 +148,19 @@ class ScoreDisplay:
     @checked(estimator=ESTIMATOR)
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y=None,
+        estimator: Estimator,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
         *,
-        sample_weight=None,
-        signal_label=None,
-        background_label=None,
-        bins=50,
-        scale="linear",
-        show_threshold=True,
-        ax=None,
-        **plot_options,
-    ):
+        sample_weight: ArrayLike | None = None,
+        signal_label: int | str | Sequence[int | str] | None = None,
+        background_label: int | str | None = None,
+        bins: int | ArrayLike = 50,
+        scale: Literal["linear", "log"] = "linear",
+        show_threshold: bool = True,
+        ax: Axes | None = None,
+        **plot_options: Any,
+    ) -> ScoreDisplay:
         """Draw the scores that a fitted estimator gives to events.
 
         Parameters
@@ -188,18 +209,18 @@ class ScoreDisplay:
     @checked(threshold=[Interval(Real, None, None, closed="both"), None])
     def from_predictions(
         cls,
-        y_true,
-        scores,
+        y_true: ArrayLike | None,
+        scores: ArrayLike,
         *,
-        sample_weight=None,
-        signal_label=None,
-        background_label=None,
-        bins=50,
-        scale="linear",
-        threshold=None,
-        ax=None,
-        **plot_options,
-    ):
+        sample_weight: ArrayLike | None = None,
+        signal_label: int | str | Sequence[int | str] | None = None,
+        background_label: int | str | None = None,
+        bins: int | ArrayLike = 50,
+        scale: Literal["linear", "log"] = "linear",
+        threshold: float | None = None,
+        ax: Axes | None = None,
+        **plot_options: Any,
+    ) -> ScoreDisplay:
         """Draw anomaly scores.
 
         Parameters
@@ -245,18 +266,18 @@ class ScoreDisplay:
     @checked(cv_results=FOLDS, X=EVENTS, y=Events(like="X"), sample_weight=Events(like="X"))
     def from_cv_results(
         cls,
-        cv_results,
-        X,
-        y=None,
+        cv_results: dict[Any, Any],
+        X: ArrayLike,
+        y: ArrayLike | None = None,
         *,
-        sample_weight=None,
-        signal_label=None,
-        background_label=None,
-        bins=50,
-        scale="linear",
-        ax=None,
-        **plot_options,
-    ):
+        sample_weight: ArrayLike | None = None,
+        signal_label: int | str | Sequence[int | str] | None = None,
+        background_label: int | str | None = None,
+        bins: int | ArrayLike = 50,
+        scale: Literal["linear", "log"] = "linear",
+        ax: Axes | None = None,
+        **plot_options: Any,
+    ) -> ScoreDisplay:
         """Draw the out-of-fold scores of a cross-validation, all folds together.
 
         Parameters
@@ -304,7 +325,15 @@ class ScoreDisplay:
 
     @classmethod
     @checked(study=STUDY)
-    def from_study(cls, study, *, bins=50, scale="linear", ax=None, **plot_options):
+    def from_study(
+        cls,
+        study: DataFrame,
+        *,
+        bins: int | ArrayLike = 50,
+        scale: Literal["linear", "log"] = "linear",
+        ax: Axes | None = None,
+        **plot_options: Any,
+    ) -> ScoreDisplay:
         """Draw the scores that a study kept, of all its seeds together.
 
         Parameters

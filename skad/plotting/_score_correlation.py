@@ -1,10 +1,21 @@
 """Correlations of the scores of methods and seeds, as matrices."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.plotting._axes import grid_of_axes
 from skad.plotting._matrix import draw_matrix
 from skad.utils._arguments import Made, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
 
 __all__ = ["ScoreCorrelationDisplay"]
 
@@ -38,10 +49,12 @@ class ScoreCorrelationDisplay:
     (2, 2)
     """
 
-    def __init__(self, correlation):
+    def __init__(self, correlation: DataFrame) -> None:
         self.correlation = correlation
 
-    def plot(self, ax=None, *, image_kwargs=None):
+    def plot(
+        self, ax: Sequence[Axes] | None = None, *, image_kwargs: dict[Any, Any] | None = None
+    ) -> Self:
         """Draw one panel per kind of events.
 
         Parameters
@@ -84,7 +97,9 @@ class ScoreCorrelationDisplay:
             ("events", "method_a", "method_b", "correlation"),
         )
     )
-    def from_study(cls, correlation, *, ax=None, **plot_options):
+    def from_study(
+        cls, correlation: DataFrame, *, ax: Sequence[Axes] | None = None, **plot_options: Any
+    ) -> ScoreCorrelationDisplay:
         """Draw the result of `skad.inspection.score_correlation`.
 
         Parameters

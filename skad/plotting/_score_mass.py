@@ -1,10 +1,23 @@
 """How scores depend on the mass."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from skad.metrics import score_profile
 from skad.plotting._curves import CurveDisplay, Kind
 from skad.plotting._scores import named_scores, responses
 from skad.plotting._takes import ESTIMATORS
 from skad.utils._arguments import EVENTS, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator
 
 __all__ = ["ScoreMassDisplay"]
 
@@ -56,7 +69,15 @@ class ScoreMassDisplay(CurveDisplay):
     _lists = ("mass", "median", "lower", "upper")
     _kinds = {"score": Kind({"xlabel": "Mass", "ylabel": "Anomaly score"})}
 
-    def __init__(self, *, mass, median, lower, upper, name=None):
+    def __init__(
+        self,
+        *,
+        mass: NDArray[Any] | Sequence[NDArray[Any]],
+        median: NDArray[Any] | Sequence[NDArray[Any]],
+        lower: NDArray[Any] | Sequence[NDArray[Any]],
+        upper: NDArray[Any] | Sequence[NDArray[Any]],
+        name: str | Sequence[str] | None = None,
+    ) -> None:
         self.mass = mass
         self.median = median
         self.lower = lower
@@ -66,9 +87,18 @@ class ScoreMassDisplay(CurveDisplay):
     @classmethod
     @checked(estimators=ESTIMATORS)
     def from_estimator(
-        cls, estimators, X, mass, *, bins=20, sample_weight=None, signal_label=None, name=None,
-        ax=None, **plot_options,
-    ):  # fmt: skip
+        cls,
+        estimators: Estimator | Mapping[str, Estimator],
+        X: ArrayLike,
+        mass: ArrayLike,
+        *,
+        bins: int | ArrayLike = 20,
+        sample_weight: ArrayLike | None = None,
+        signal_label: int | str | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+        **plot_options: Any,
+    ) -> ScoreMassDisplay:
         """Draw the scores that fitted estimators give to events.
 
         Parameters
@@ -101,9 +131,17 @@ class ScoreMassDisplay(CurveDisplay):
     @classmethod
     @checked(mass=EVENTS)
     def from_predictions(
-        cls, mass, scores, *, bins=20, sample_weight=None, name=None, ax=None, aggregate=None,
-        **plot_options,
-    ):  # fmt: skip
+        cls,
+        mass: ArrayLike,
+        scores: ArrayLike | Mapping[str, Any],
+        *,
+        bins: int | ArrayLike = 20,
+        sample_weight: ArrayLike | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+        aggregate: bool | None = None,
+        **plot_options: Any,
+    ) -> ScoreMassDisplay:
         """Draw anomaly scores.
 
         Parameters

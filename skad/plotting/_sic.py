@@ -1,11 +1,23 @@
 """Significance improvement curves."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.metrics import max_significance_improvement, significance_improvement_curve
 from skad.plotting._curves import Kind, with_band
 from skad.plotting._efficiency_curves import EfficiencyCurveDisplay
 from skad.plotting._scores import as_list
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from skad.utils._types import Floats
 
 __all__ = ["SICDisplay"]
 
@@ -88,7 +100,16 @@ class SICDisplay(EfficiencyCurveDisplay):
         ),
     }
 
-    def __init__(self, *, tpr, fpr, sic, sic_error=None, max_sic=None, name=None):
+    def __init__(
+        self,
+        *,
+        tpr: NDArray[Any] | Sequence[NDArray[Any]],
+        fpr: NDArray[Any] | Sequence[NDArray[Any]],
+        sic: NDArray[Any] | Sequence[NDArray[Any]],
+        sic_error: NDArray[Any] | Sequence[NDArray[Any]] | None = None,
+        max_sic: float | Floats | None = None,
+        name: str | Sequence[str] | None = None,
+    ) -> None:
         self.tpr = tpr
         self.fpr = fpr
         self.sic = sic

@@ -1,9 +1,20 @@
 """Estimated over true background against the cut."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.plotting._axes import get_axes
 from skad.utils._arguments import Made, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Literal, Self
+
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
 
 __all__ = ["YieldClosureDisplay"]
 
@@ -45,10 +56,17 @@ class YieldClosureDisplay:
     'log'
     """
 
-    def __init__(self, closure):
+    def __init__(self, closure: DataFrame) -> None:
         self.closure = closure
 
-    def plot(self, ax=None, *, x="efficiency", curve_kwargs=None, band_kwargs=None):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        x: Literal["efficiency", "threshold"] = "efficiency",
+        curve_kwargs: Mapping[str, dict[Any, Any]] | None = None,
+        band_kwargs: dict[Any, Any] | None = None,
+    ) -> Self:
         """Draw the ratios.
 
         Parameters
@@ -99,7 +117,9 @@ class YieldClosureDisplay:
             ("estimate", "threshold", "efficiency", "ratio", "ratio_error", "truth_error"),
         )
     )
-    def from_study(cls, closure, *, ax=None, **plot_options):
+    def from_study(
+        cls, closure: DataFrame, *, ax: Axes | None = None, **plot_options: Any
+    ) -> YieldClosureDisplay:
         """Draw the result of `skad.inspection.yield_closure`.
 
         Parameters

@@ -1,17 +1,25 @@
 """Which papers to cite for what an estimator is made of."""
 
+from __future__ import annotations
+
 import difflib
 import inspect
+from typing import TYPE_CHECKING
 
 from sklearn.base import BaseEstimator
 
 from skad.report._papers import OF_ESTIMATORS, OF_OPTIONS, SCIKIT_LEARN, SKAD
 from skad.utils import all_estimators
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from skad.utils._types import Estimator
+
 __all__ = ["cite", "papers_of"]
 
 
-def cite(*methods):
+def cite(*methods: str | Estimator | type[Any]) -> str:
     """Return what to cite for methods, as BibTeX: skad, then the papers of the methods.
 
     Parameters

@@ -1,7 +1,10 @@
 """The report of a comparison: detectors side by side on the same events."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +15,14 @@ from skad.report._figures import Figure, new_figure
 from skad.report._record import record_sections
 from skad.utils import _sklearn as sk
 from skad.utils._arguments import EVENTS, checked
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+
+    from skad.utils._types import Estimator, Seed
 
 __all__ = ["ComparisonReport", "compare_detectors"]
 
@@ -32,19 +43,19 @@ __all__ = ["ComparisonReport", "compare_detectors"]
     record=[dict, None],
 )
 def compare_detectors(
-    detectors,
-    X,
-    y=None,
+    detectors: Mapping[str, Estimator],
+    X: ArrayLike,
+    y: ArrayLike | None = None,
     *,
-    cv=None,
-    by="max_sic",
-    title=None,
-    fraction=0.01,
-    n_jobs=None,
-    random_state=None,
-    verbose=0,
-    record=None,
-):
+    cv: Any = None,
+    by: Literal["max_sic", "auc", "average_precision", "precision_at_n"] = "max_sic",
+    title: str | None = None,
+    fraction: float = 0.01,
+    n_jobs: int | None = None,
+    random_state: Seed = None,
+    verbose: int = 0,
+    record: dict[Any, Any] | None = None,
+) -> ComparisonReport:
     """Compare detectors on the same events, with or without labels: table, figure and report.
 
     Every detector is fitted without labels to one part of the events, and scores the other.
@@ -165,7 +176,7 @@ class ComparisonReport(Report):
     [0.7, 0.7]
     """
 
-    def __init__(self, content):
+    def __init__(self, content: dict[Any, Any]) -> None:
         if content.get("schema") != COMPARISON_SCHEMA:
             raise ValueError(
                 f"content must be of the schema {COMPARISON_SCHEMA!r}; got "
@@ -190,7 +201,7 @@ class ComparisonReport(Report):
         ]
         return pd.DataFrame(rows).set_index("name").astype(float)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the comparison: significance improvement with labels, shared events without.
 
         Parameters

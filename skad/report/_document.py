@@ -1,13 +1,21 @@
 """What every report consists of, and how it becomes HTML, Markdown or JSON."""
 
+from __future__ import annotations
+
 import functools
 import html
 import tempfile
 import webbrowser
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skad.report._json import as_json
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from skad.utils._types import FilePath
 
 __all__ = ["Document", "Report", "Section", "Table"]
 
@@ -51,7 +59,7 @@ class Report:
     other ways need.
     """
 
-    def __init__(self, content):
+    def __init__(self, content: dict[Any, Any]) -> None:
         self.content = content
 
     @functools.cached_property
@@ -71,7 +79,7 @@ class Report:
             "</iframe>"
         )
 
-    def html(self):
+    def html(self) -> str:
         """Return the report as one HTML page that needs nothing else.
 
         Returns
@@ -80,7 +88,7 @@ class Report:
         """
         return _template("report.html").render(document=self._drawn)
 
-    def write_html(self, path):
+    def write_html(self, path: FilePath) -> Path:
         """Write the report as one HTML page.
 
         Parameters
@@ -95,7 +103,7 @@ class Report:
         path.write_text(self.html(), encoding="utf-8")
         return path
 
-    def open(self):
+    def open(self) -> Path:
         """Write the report to a temporary file and open it in the browser.
 
         Returns
@@ -107,16 +115,16 @@ class Report:
         webbrowser.open(path.as_uri())
         return path
 
-    def markdown(self):
+    def markdown(self) -> str:
         """Return the report without its figures as Markdown.
 
         Returns
         -------
         text : str
         """
-        return _template("report.md").render(document=self._document(figures=False))
+        return _template("report.md").render(document=self._document(figures=False))  # type: ignore[attr-defined]
 
-    def json(self):
+    def json(self) -> str:
         """Return the numbers of the report as JSON.
 
         Returns
@@ -125,7 +133,7 @@ class Report:
         """
         return as_json(self.content)
 
-    def figures(self):
+    def figures(self) -> Any:
         """Return the figures, each with `name`, `alt`, `svg` and the matplotlib figure `drawn`.
 
         Returns

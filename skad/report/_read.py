@@ -1,19 +1,27 @@
 """Reports from their JSON, whatever they are of."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skad.report._comparison_content import COMPARISON_SCHEMA
 from skad.report._comparison_report import ComparisonReport
 from skad.report._search_content import SCHEMA
 from skad.report._search_report import SearchReport
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from skad.utils._types import FilePath
+
 __all__ = ["read_report"]
 
 _REPORTS = {SCHEMA: SearchReport, COMPARISON_SCHEMA: ComparisonReport}
 
 
-def read_report(path):
+def read_report(path: FilePath) -> Any:
     """Read the JSON that a report wrote.
 
     Parameters

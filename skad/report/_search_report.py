@@ -1,7 +1,10 @@
 """The report of a search: question, answer, what supports it and what it rests on."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -12,6 +15,15 @@ from skad.report._record import record_sections
 from skad.report._search_content import SCHEMA, search_content
 from skad.utils._children import requires_y, rows_of
 from skad.utils._labels import read_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from skad.search._bump_hunt import BumpHunt
+    from skad.utils._types import FilePath
 
 __all__ = ["SearchReport"]
 
@@ -82,7 +94,7 @@ class SearchReport(Report):
     'no excess'
     """
 
-    def __init__(self, content):
+    def __init__(self, content: dict[Any, Any]) -> None:
         if content.get("schema") != SCHEMA:
             raise ValueError(
                 f"content must be of the schema {SCHEMA!r}; got {content.get('schema')!r}. Read it "
@@ -93,17 +105,17 @@ class SearchReport(Report):
     @classmethod
     def from_hunt(
         cls,
-        hunt,
-        X,
-        y=None,
-        sample_weight=None,
+        hunt: BumpHunt,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         *,
-        title=None,
-        labels=None,
-        unit=None,
-        n_events=20,
-        record=None,
-    ):
+        title: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        unit: str | None = None,
+        n_events: int = 20,
+        record: dict[Any, Any] | None = None,
+    ) -> SearchReport:
         """Collect the numbers of a fitted hunt.
 
         Parameters
@@ -162,7 +174,7 @@ class SearchReport(Report):
         )
 
     @classmethod
-    def from_json(cls, path):
+    def from_json(cls, path: FilePath) -> SearchReport:
         """Read what `json` wrote.
 
         Parameters

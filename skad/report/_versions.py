@@ -1,11 +1,17 @@
 """Versions of what a result depends on, and the machine it was made on."""
 
+from __future__ import annotations
+
 import importlib.metadata
 import os
 import platform
 import sys
+from typing import TYPE_CHECKING
 
 import skad
+
+if TYPE_CHECKING:
+    from typing import Any, TextIO
 
 __all__ = ["environment", "show_versions", "versions"]
 
@@ -25,7 +31,7 @@ _PACKAGES = (
 _OPTIONAL = ("uproot", "h5py", "tables", "iminuit", "POT", "fastjet", "pythia8mc", "onnxruntime")
 
 
-def versions():
+def versions() -> dict[str, str]:
     """Return the versions of skad, Python and the packages that numbers depend on.
 
     Returns
@@ -48,7 +54,7 @@ def versions():
     return found
 
 
-def environment():
+def environment() -> dict[Any, Any]:
     """Return what a bug report needs: versions, system, processors, threads, devices, folders.
 
     Returns
@@ -97,7 +103,7 @@ def environment():
     }
 
 
-def show_versions(file=None):
+def show_versions(file: TextIO | None = None) -> None:
     """Print what a bug report needs, as the command ``skad info`` does.
 
     Parameters

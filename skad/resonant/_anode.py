@@ -1,5 +1,9 @@
 """ANODE: the ratio of two densities of the signal region, one of them interpolated into it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -7,6 +11,14 @@ from skad.density import FlowDensity
 from skad.resonant._density_ratio import DensityRatioDetector
 from skad.utils import _sklearn as sk
 from skad.utils._children import unit_weights
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.resonant._region import SignalRegion
+    from skad.utils._types import Estimator, Floats, Seed
 
 __all__ = ["ANODE"]
 
@@ -129,20 +141,20 @@ class ANODE(DensityRatioDetector):
 
     def __init__(
         self,
-        data_density=None,
-        background_density=None,
+        data_density: Estimator | None = None,
+        background_density: Estimator | None = None,
         *,
-        region=None,
-        resonance=0,
-        coordinates=None,
-        fiducial=None,
-        mass_spectrum="kde",
-        oversampling=4.0,
-        cv=3,
-        contamination=0.01,
-        threshold=None,
-        random_state=None,
-    ):
+        region: Floats | SignalRegion | None = None,
+        resonance: int | str = 0,
+        coordinates: Literal["passthrough"] | Estimator | None = None,
+        fiducial: Floats | None = None,
+        mass_spectrum: Literal["kde", "observed", "fit"] = "kde",
+        oversampling: float = 4.0,
+        cv: Any = 3,
+        contamination: float = 0.01,
+        threshold: float | None = None,
+        random_state: Seed = None,
+    ) -> None:
         self.data_density = data_density
         self.background_density = background_density
         self.region = region
@@ -190,7 +202,7 @@ class ANODE(DensityRatioDetector):
     def _log_score(self, values):
         return self._log_ratio(values)
 
-    def anomaly_score(self, X):
+    def anomaly_score(self, X: ArrayLike) -> NDArray[np.float64]:
         """R = p_data(x|m) / p_background(x|m), see `log_density_ratio`.
 
         Parameters

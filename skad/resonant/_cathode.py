@@ -1,11 +1,21 @@
 """CATHODE: the sideband density, interpolated into the signal region and sampled."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.density import FlowDensity
 from skad.resonant._conditional import ConditionalMixin
 from skad.resonant._template import Template
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from skad.resonant._region import SignalRegion
+    from skad.utils._types import Estimator, Floats, Seed
 
 __all__ = ["CATHODE"]
 
@@ -91,15 +101,15 @@ class CATHODE(ConditionalMixin, Template):
 
     def __init__(
         self,
-        density=None,
+        density: Estimator | None = None,
         *,
-        region=None,
-        resonance=0,
-        coordinates=None,
-        mass_spectrum="kde",
-        oversampling=4.0,
-        random_state=None,
-    ):
+        region: Floats | SignalRegion | None = None,
+        resonance: int | str = 0,
+        coordinates: Literal["passthrough"] | Estimator | None = None,
+        mass_spectrum: Literal["kde", "observed", "fit"] = "kde",
+        oversampling: float = 4.0,
+        random_state: Seed = None,
+    ) -> None:
         self.density = density
         self.region = region
         self.resonance = resonance

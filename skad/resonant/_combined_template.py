@@ -1,5 +1,9 @@
 """Several background templates put together into one."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
@@ -11,6 +15,14 @@ from skad.resonant._template import Template
 from skad.utils import _sklearn as sk
 from skad.utils._children import fit_child, requires_y
 from skad.utils._random import draw_seeds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator, Seed
 
 __all__ = ["CombinedTemplate"]
 
@@ -99,13 +111,20 @@ class CombinedTemplate(Template, sk.BaseComposition):
     # The members warn, each by its own share of strange events.
     _learns_support = False
 
-    def __init__(self, templates, *, shares=None, n_jobs=None, random_state=None):
+    def __init__(
+        self,
+        templates: Sequence[tuple[str, Estimator]],
+        *,
+        shares: ArrayLike | None = None,
+        n_jobs: int | None = None,
+        random_state: Seed = None,
+    ) -> None:
         self.templates = templates
         self.shares = shares
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[Any, Any]:
         """Get the parameters, those of the templates as ``<name>__<parameter>``.
 
         Parameters
@@ -119,7 +138,7 @@ class CombinedTemplate(Template, sk.BaseComposition):
         """
         return self._get_params("templates", deep=deep)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, also of the templates by ``<name>__<parameter>``.
 
         Parameters
@@ -238,7 +257,14 @@ class CombinedTemplate(Template, sk.BaseComposition):
             rows.append(own)
         return np.concatenate(rows)
 
-    def held_out_background(self, X, y=None, sample_weight=None, n_samples=None, random_state=None):
+    def held_out_background(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        n_samples: int | None = None,
+        random_state: Seed = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return background of the signal region that no classifier of the template has seen.
 
         Parameters

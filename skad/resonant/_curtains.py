@@ -1,5 +1,9 @@
 """CURTAINS: sideband events moved to masses of the signal region."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 
@@ -11,6 +15,12 @@ from skad.nn._transport import MassTransport
 from skad.resonant._template import draw_rows
 from skad.resonant._transport import TransportTemplate
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from skad.resonant._region import SignalRegion
+    from skad.utils._types import Estimator, Floats, Seed
 
 __all__ = ["CURTAINS"]
 
@@ -116,18 +126,18 @@ class CURTAINS(TransportTemplate):
 
     def __init__(
         self,
-        density=None,
-        transport=None,
+        density: FlowDensity | None = None,
+        transport: FlowDensity | None = None,
         *,
-        region=None,
-        resonance=0,
-        coordinates=None,
-        loss="likelihood",
-        mass_spectrum="fit",
-        oversampling=4.0,
-        oversampled="region",
-        random_state=None,
-    ):
+        region: Floats | SignalRegion | None = None,
+        resonance: int | str = 0,
+        coordinates: Literal["passthrough"] | Estimator | None = None,
+        loss: Literal["likelihood", "optimal_transport"] = "likelihood",
+        mass_spectrum: Literal["kde", "observed", "fit"] = "fit",
+        oversampling: float = 4.0,
+        oversampled: Literal["region", "sidebands"] = "region",
+        random_state: Seed = None,
+    ) -> None:
         self.density = density
         self.transport = transport
         self.region = region

@@ -1,8 +1,11 @@
 """What detectors by a ratio of conditional densities of the signal region have in common."""
 
+from __future__ import annotations
+
 import warnings
 from copy import copy
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -19,6 +22,13 @@ from skad.resonant._events import ResonantMixin, check_n_samples, labels_out_of_
 from skad.utils import _sklearn as sk
 from skad.utils._children import unit_weights
 from skad.utils._random import draw_seed
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Seed
 
 __all__ = ["MAX_LOG_RATIO", "DensityRatioDetector"]
 
@@ -46,7 +56,7 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
     """
 
     _ratio_constraints = {
-        **ResonantMixin._region_constraints,
+        **ResonantMixin._region_constraints,  # type: ignore[dict-item]
         **ConditionalMixin._conditional_constraints,
         "background_density": [None, sk.HasMethods(["fit", "score_samples", "sample"])],
         "fiducial": [None, tuple, list],
@@ -56,7 +66,7 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
     }
 
     @sk.fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the densities of sidebands and region.
 
         Parameters
@@ -196,7 +206,7 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
             density = FlowDensity(batch_size=2048)
         return self._fit_density(density, X, sample_weight, rng, name="background_density")
 
-    def fit_predict(self, X, y=None, **fit_params):
+    def fit_predict(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[np.int64]:
         """Fit and label the training events by `training_scores_`: +1 normal, -1 outlier.
 
         Parameters
@@ -279,7 +289,7 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
     def _normality(self, anomaly_score):
         return -np.log(anomaly_score)
 
-    def log_density_ratio(self, X):
+    def log_density_ratio(self, X: ArrayLike) -> NDArray[np.float64]:
         """log of R = p_data(x|m) / p_background(x|m).
 
         Parameters
@@ -301,7 +311,7 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
         """
         return self._warned(self._log_ratio, X)
 
-    def density_ratio(self, X):
+    def density_ratio(self, X: ArrayLike) -> NDArray[np.float64]:
         """R = p_data(x|m) / p_background(x|m); what `BumpHunt` asks for.
 
         Parameters
@@ -315,7 +325,7 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
         """
         return np.exp(self._warned(self._log_ratio, X))
 
-    def log_background_density(self, X):
+    def log_background_density(self, X: ArrayLike) -> NDArray[np.float64]:
         """log p_background(x|m), the interpolated density of the background.
 
         Parameters
@@ -339,7 +349,9 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
             )
         return result
 
-    def sample_background(self, n_samples=None, random_state=None):
+    def sample_background(
+        self, n_samples: int | None = None, random_state: Seed = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Draw background events of the signal region from the interpolated density.
 
         Parameters
@@ -374,8 +386,13 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
     is_learned = True
 
     def held_out_background(
-        self, X=None, y=None, sample_weight=None, n_samples=None, random_state=None
-    ):
+        self,
+        X: Any = None,
+        y: Any = None,
+        sample_weight: Any = None,
+        n_samples: int | None = None,
+        random_state: Seed = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Draw background events of the signal region, as `sample_background` does.
 
         Parameters
@@ -392,7 +409,13 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
         """
         return self.sample_background(n_samples, random_state)
 
-    def refit_background(self, X, y=None, sample_weight=None, random_state=None):
+    def refit_background(
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        random_state: Seed = None,
+    ) -> Any:
         """Return a copy whose background is learned from other events, resampled ones for example.
 
         Parameters

@@ -1,7 +1,10 @@
 """What every resonant estimator reads off its training events: region, data, simulation, m."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import ClassifierTags
@@ -12,6 +15,9 @@ from skad.resonant._region import SignalRegion, check_region
 from skad.utils import _sklearn as sk
 from skad.utils._events import check_events
 from skad.utils._labels import read_labels
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "ResonantEvents",
@@ -129,7 +135,7 @@ class ResonantMixin:
     def _named(self, X):
         return named(self, X)
 
-    def fiducial_mask(self, X):
+    def fiducial_mask(self, X: ArrayLike) -> NDArray[np.bool_]:
         """Select the events that were learned from events like them.
 
         Parameters
@@ -143,7 +149,7 @@ class ResonantMixin:
             `support_`; of a detector by a density ratio, `fiducial` and the domain of
             `coordinates`.
         """
-        return self._is_described(self._as_fitted(X))
+        return self._is_described(self._as_fitted(X))  # type: ignore[attr-defined]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,5 +1,9 @@
 """FETA: simulation moved to where the data are, by what the sidebands teach."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.density import FlowDensity
@@ -10,6 +14,12 @@ from skad.resonant._masses import MASS_SPECTRA
 from skad.resonant._simulation import training_rows
 from skad.resonant._transport import TransportTemplate
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from skad.resonant._region import SignalRegion
+    from skad.utils._types import Estimator, Floats, Seed
 
 __all__ = ["FETA"]
 
@@ -116,18 +126,18 @@ class FETA(TransportTemplate):
 
     def __init__(
         self,
-        density=None,
-        transport=None,
+        density: FlowDensity | None = None,
+        transport: FlowDensity | None = None,
         *,
-        region=None,
-        resonance=0,
-        coordinates=None,
-        source="density",
-        mass_spectrum="kde",
-        oversampling=4.0,
-        sidebands_only=True,
-        random_state=None,
-    ):
+        region: Floats | SignalRegion | None = None,
+        resonance: int | str = 0,
+        coordinates: Literal["passthrough"] | Estimator | None = None,
+        source: Literal["density", "simulation"] = "density",
+        mass_spectrum: Literal["kde", "observed", "fit", "simulation"] = "kde",
+        oversampling: float = 4.0,
+        sidebands_only: bool = True,
+        random_state: Seed = None,
+    ) -> None:
         self.density = density
         self.transport = transport
         self.region = region

@@ -1,11 +1,20 @@
 """LaCATHODE: CATHODE compared in the latent space of its flow."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skad.resonant._cathode import CATHODE
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["LaCATHODE"]
 
@@ -105,7 +114,7 @@ class LaCATHODE(TransformerMixin, CATHODE):
         latent = self._events_for(self.density_, latent)
         return self.density_.inverse_transform(latent), np.ones(n_samples)
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Any:
         """Map events to the latent space; m stays as it is.
 
         Parameters
@@ -122,7 +131,7 @@ class LaCATHODE(TransformerMixin, CATHODE):
         self._warn_outside(X, "their latent values mean little")
         return self.density_.transform(self._events_for(self.density_, X))
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """Names of the columns of `transform`: latent ones, and that of m.
 
         Parameters

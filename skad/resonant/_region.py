@@ -1,9 +1,11 @@
 """The signal region of a resonant search: an interval of one feature, with its sidebands."""
 
+from __future__ import annotations
+
 from dataclasses import KW_ONLY, dataclass, replace
 from math import inf, isfinite
 from numbers import Real
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -11,6 +13,11 @@ from skad.exceptions import RegionError
 from skad.utils import _sklearn as sk
 from skad.utils._arguments import COUNT, Numbers, checked
 from skad.utils._columns import column_name, resolve_columns
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["RegionCounts", "SignalRegion", "check_region"]
 
@@ -134,7 +141,7 @@ class SignalRegion:
         below, above = self._widths
         return (self.low - below, self.low), (self.high, self.high + above)
 
-    def values(self, X):
+    def values(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the resonant feature of the events as float64.
 
         Parameters
@@ -172,7 +179,9 @@ class SignalRegion:
             )
         return m
 
-    def resolve(self, X, *, sidebands=True, sample_weight=None):
+    def resolve(
+        self, X: ArrayLike, *, sidebands: bool = True, sample_weight: ArrayLike | None = None
+    ) -> SignalRegion:
         """Return the region in the unit of m, checked against the events.
 
         Parameters
@@ -250,11 +259,11 @@ class SignalRegion:
             width = (max(low - start, tiny), max(stop - high, tiny))
         return replace(self, low=low, high=high, sideband_width=width, quantile=False)
 
-    def with_sidebands(self, width):
+    def with_sidebands(self, width: Any) -> Any:
         """Return the region with sidebands of another width (None means all the rest)."""
         return replace(self, sideband_width=width)
 
-    def mask(self, X):
+    def mask(self, X: ArrayLike) -> NDArray[np.bool_]:
         """Return which events lie in the region, ``low <= m < high``.
 
         Parameters
@@ -269,7 +278,9 @@ class SignalRegion:
         m = self.values(X)
         return (m >= self.low) & (m < self.high)
 
-    def sideband_mask(self, X, side=None):
+    def sideband_mask(
+        self, X: ArrayLike, side: Literal["low", "high"] | None = None
+    ) -> NDArray[np.bool_]:
         """Return which events lie in the sidebands.
 
         Parameters
@@ -289,7 +300,7 @@ class SignalRegion:
         masks = [(m >= start) & (m < stop) for start, stop in self.sidebands]
         return masks[0] | masks[1] if side is None else masks[_SIDES.index(side)]
 
-    def counts(self, X, sample_weight=None):
+    def counts(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> RegionCounts:
         """Count the events of the region and of both sidebands.
 
         Parameters
@@ -310,7 +321,9 @@ class SignalRegion:
         return RegionCounts(*(float(weight[mask].sum()) for mask in masks))
 
     @checked(m=Numbers(), bins_per_region=COUNT, max_bins=COUNT)
-    def bin_edges(self, m, *, bins_per_region=4, max_bins=200):
+    def bin_edges(
+        self, m: ArrayLike, *, bins_per_region: int = 4, max_bins: int = 200
+    ) -> NDArray[np.float64]:
         """Choose bins of the spectrum: the region starts and ends on an edge.
 
         Parameters
@@ -360,7 +373,9 @@ class SignalRegion:
         return np.concatenate([side(start, low)[:-1], inside, side(high, stop)[1:]])
 
     @classmethod
-    def scan(cls, low, high, *, width, step=None, **region):
+    def scan(
+        cls, low: float, high: float, *, width: float, step: float | None = None, **region: Any
+    ) -> list[SignalRegion]:
         """List the regions of a scan from `low` to `high`.
 
         Parameters

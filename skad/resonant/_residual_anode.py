@@ -1,6 +1,9 @@
 """Residual ANODE: the signal's density fitted on top of the interpolated background."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import brentq
@@ -21,6 +24,14 @@ from skad.utils import _sklearn as sk
 from skad.utils._columns import column_name
 from skad.utils._interrupts import among_others
 from skad.utils._random import draw_seed
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.resonant._region import SignalRegion
+    from skad.utils._types import Estimator, Floats, Seed
 
 __all__ = ["ResidualANODE"]
 
@@ -186,22 +197,22 @@ class ResidualANODE(DensityRatioDetector):
 
     def __init__(
         self,
-        signal_density=None,
-        background_density=None,
+        signal_density: FlowDensity | None = None,
+        background_density: Estimator | None = None,
         *,
-        region=None,
-        resonance=0,
-        signal_fraction=None,
-        n_folds=5,
-        coordinates=None,
-        fiducial=None,
-        mass_spectrum="kde",
-        oversampling=4.0,
-        cv=3,
-        contamination=0.01,
-        threshold=None,
-        random_state=None,
-    ):
+        region: Floats | SignalRegion | None = None,
+        resonance: int | str = 0,
+        signal_fraction: float | None = None,
+        n_folds: int = 5,
+        coordinates: Literal["passthrough"] | Estimator | None = None,
+        fiducial: Floats | None = None,
+        mass_spectrum: Literal["kde", "observed", "fit"] = "kde",
+        oversampling: float = 4.0,
+        cv: Any = 3,
+        contamination: float = 0.01,
+        threshold: float | None = None,
+        random_state: Seed = None,
+    ) -> None:
         self.signal_density = signal_density
         self.background_density = background_density
         self.region = region
@@ -366,7 +377,7 @@ class ResidualANODE(DensityRatioDetector):
         with np.errstate(divide="ignore"):
             return np.logaddexp(np.log1p(-w), np.log(w) + self._log_score(values))
 
-    def anomaly_score(self, X):
+    def anomaly_score(self, X: ArrayLike) -> NDArray[np.float64]:
         """Ratio of the densities of signal and background, p_s(x|m) / p_b(x|m).
 
         Parameters
@@ -383,7 +394,7 @@ class ResidualANODE(DensityRatioDetector):
         check_is_fitted(self)
         return np.exp(self._warned(self._log_score, X))
 
-    def sample_signal(self, n_samples=1, random_state=None):
+    def sample_signal(self, n_samples: int = 1, random_state: Seed = None) -> NDArray[np.float64]:
         """Draw events from the signal model, to show what was found.
 
         Parameters

@@ -1,7 +1,10 @@
 """SALAD: simulation of the signal region, reweighted to the data by what the sidebands teach."""
 
+from __future__ import annotations
+
 import warnings
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +14,10 @@ from skad.resonant._events import missing_simulation
 from skad.resonant._simulation import training_rows
 from skad.resonant._template import Template, draw_rows
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from skad.resonant._region import SignalRegion
+    from skad.utils._types import Estimator, Floats, Seed
 
 __all__ = ["SALAD"]
 
@@ -129,14 +136,14 @@ class SALAD(Template):
 
     def __init__(
         self,
-        classifier=None,
+        classifier: Estimator | None = None,
         *,
-        region=None,
-        resonance=0,
-        sidebands_only=True,
-        max_weight=None,
-        random_state=None,
-    ):
+        region: Floats | SignalRegion | None = None,
+        resonance: int | str = 0,
+        sidebands_only: bool = True,
+        max_weight: float | None = None,
+        random_state: Seed = None,
+    ) -> None:
         self.classifier = classifier
         self.region = region
         self.resonance = resonance

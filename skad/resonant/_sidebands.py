@@ -1,8 +1,16 @@
 """The sidebands as background template: CWoLa hunting."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.resonant._template import Template, draw_rows
+
+if TYPE_CHECKING:
+    from skad.resonant._region import SignalRegion
+    from skad.utils._types import Floats, Seed
 
 __all__ = ["Sidebands"]
 
@@ -64,7 +72,13 @@ class Sidebands(Template):
     is_learned = False
     _draws = False
 
-    def __init__(self, region=None, *, resonance=0, random_state=None):
+    def __init__(
+        self,
+        region: Floats | SignalRegion | None = None,
+        *,
+        resonance: int | str = 0,
+        random_state: Seed = None,
+    ) -> None:
         self.region = region
         self.resonance = resonance
         self.random_state = random_state

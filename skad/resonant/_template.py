@@ -1,7 +1,10 @@
 """The contract of background templates of the signal region."""
 
+from __future__ import annotations
+
 import warnings
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -11,6 +14,13 @@ from sklearn.utils.validation import check_is_fitted
 from skad.exceptions import FiducialWarning, LowStatisticsWarning
 from skad.resonant._events import ResonantMixin, check_n_samples
 from skad.utils import _sklearn as sk
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Seed
 
 __all__ = ["Template", "draw_rows"]
 
@@ -74,7 +84,9 @@ class Template(ResonantMixin, BaseEstimator, ABC):
     is_learned = True
 
     @sk.fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Learn the background.
 
         Parameters
@@ -126,7 +138,9 @@ class Template(ResonantMixin, BaseEstimator, ABC):
                     stacklevel=4,
                 )
 
-    def sample_background(self, n_samples=None, random_state=None):
+    def sample_background(
+        self, n_samples: int | None = None, random_state: Seed = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Draw background events of the signal region.
 
         Parameters
@@ -158,7 +172,14 @@ class Template(ResonantMixin, BaseEstimator, ABC):
             self._warn_outside(X, "the template learned nothing there", weight)
         return X, np.asarray(weight, dtype=np.float64)
 
-    def held_out_background(self, X, y=None, sample_weight=None, n_samples=None, random_state=None):
+    def held_out_background(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        n_samples: int | None = None,
+        random_state: Seed = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return background of the signal region that no classifier of the template has seen.
 
         A template that draws from what it learned draws fresh events; one that is made of existing

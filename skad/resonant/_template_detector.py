@@ -1,7 +1,10 @@
 """Any background template turned into a detector of the signal region."""
 
+from __future__ import annotations
+
 import warnings
 from copy import copy
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -17,6 +20,13 @@ from skad.utils import _sklearn as sk
 from skad.utils._children import fit_child, takes_weights
 from skad.utils._events import check_events
 from skad.utils._labels import read_labels
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Estimator, Seed
 
 __all__ = ["TemplateDetector"]
 
@@ -115,15 +125,15 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
 
     def __init__(
         self,
-        template,
-        classifier=None,
+        template: Estimator,
+        classifier: Estimator | None = None,
         *,
-        cv=5,
-        contamination=0.01,
-        threshold=None,
-        n_jobs=None,
-        random_state=None,
-    ):
+        cv: Any = 5,
+        contamination: float = 0.01,
+        threshold: float | None = None,
+        n_jobs: int | None = None,
+        random_state: Seed = None,
+    ) -> None:
         self.template = template
         self.classifier = classifier
         self.cv = cv
@@ -133,7 +143,9 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         self.random_state = random_state
 
     @sk.fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Fit the template, then the classifier of data against template.
 
         Parameters
@@ -180,7 +192,9 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         self._set_offset(self.training_scores_[scored], None if weight is None else weight[scored])
         return self
 
-    def fit_predict(self, X, y=None, **fit_params):
+    def fit_predict(
+        self, X: ArrayLike, y: ArrayLike | None = None, **fit_params: Any
+    ) -> NDArray[np.int64]:
         """Fit and label the training events by their scores out of fold: +1 normal, -1 outlier.
 
         With ``cv=None`` the classifier has seen them, as by ``fit(X).predict(X)``.
@@ -250,7 +264,13 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         )
         return sample, existing
 
-    def training_sample(self, X, y=None, sample_weight=None, random_state=None):
+    def training_sample(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        random_state: Seed = None,
+    ) -> Any:
         """Return what the classifier of the fitted detector trains on: data and fresh template.
 
         Parameters
@@ -299,7 +319,7 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
     def _normality(self, anomaly_score):
         return -np.log(anomaly_score)
 
-    def anomaly_score(self, X):
+    def anomaly_score(self, X: ArrayLike) -> NDArray[np.float64]:
         """Estimated density ratio of data to background in the signal region, h/(1-h).
 
         Parameters
@@ -316,7 +336,7 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         X = check_events(self, X, dtype=np.float64, reset=False)
         return self._bounded(self.detector_.anomaly_score(self._features(X)))
 
-    def density_ratio(self, X):
+    def density_ratio(self, X: ArrayLike) -> NDArray[np.float64]:
         """R = p_data / p_background, the anomaly score; what `BumpHunt` asks for.
 
         Parameters
@@ -329,7 +349,9 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         """
         return self.anomaly_score(X)
 
-    def sample_background(self, n_samples=None, random_state=None):
+    def sample_background(
+        self, n_samples: int | None = None, random_state: Seed = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Draw background events of the signal region from the template.
 
         Parameters
@@ -345,7 +367,14 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.template_.sample_background(n_samples, random_state)
 
-    def held_out_background(self, X, y=None, sample_weight=None, n_samples=None, random_state=None):
+    def held_out_background(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        n_samples: int | None = None,
+        random_state: Seed = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return background of the signal region that the classifier has not seen.
 
         What the background of a cut is measured on, see `Template.held_out_background`.
@@ -368,7 +397,13 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.template_.held_out_background(X, y, sample_weight, n_samples, random_state)
 
-    def refit_background(self, X, y=None, sample_weight=None, random_state=None):
+    def refit_background(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        random_state: Seed = None,
+    ) -> TemplateDetector:
         """Return a copy whose template is learned from other events, resampled ones for example.
 
         Parameters

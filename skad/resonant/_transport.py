@@ -24,7 +24,7 @@ class TransportTemplate(ConditionalMixin, Template):
     """
 
     _transport_constraints = {
-        **Template._template_constraints,
+        **Template._template_constraints,  # type: ignore[dict-item]
         **ConditionalMixin._conditional_constraints,
         # A frame is refused by name in fit.
         "density": [None, FlowDensity, sk.Hidden(FramedDensity)],

@@ -1,7 +1,10 @@
 """Expected background in the signal region after a cut: direct, importance and sideband."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -16,6 +19,14 @@ from skad.search._trust import FIT_ALPHA, why_untrusted
 from skad.search._weights import effective_events, mean_weight, weighted_histogram
 from skad.utils import _sklearn as sk
 from skad.utils._arguments import COUNT, PROBABILITY, Numbers, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Literal
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Floats, Seed
 
 __all__ = [
     "BackgroundEstimate",
@@ -99,7 +110,7 @@ class BackgroundEstimate:
         """Standard deviation of `background`: statistical and systematic in quadrature."""
         return np.hypot(self.stat, self.syst)
 
-    def p_value(self, **options):
+    def p_value(self, **options: Any) -> NDArray[Any]:
         """Local p-value of the excess after every cut.
 
         Parameters
@@ -114,7 +125,7 @@ class BackgroundEstimate:
         """
         return self._each_cut(local_p_value, **options)
 
-    def significance(self, **options):
+    def significance(self, **options: Any) -> Any:
         """Local significance after every cut, negative for a deficit; `options` as in `p_value`.
 
         NaN where the background is not positive.
@@ -130,7 +141,7 @@ class BackgroundEstimate:
         values[positive] = function(*((each / self.scale)[positive] for each in counts), **options)
         return values
 
-    def to_frame(self):
+    def to_frame(self) -> Any:
         """Return a pandas DataFrame with one row per cut."""
         import pandas as pd
 
@@ -150,16 +161,16 @@ class BackgroundEstimate:
     random_state=["random_state"],
 )
 def direct_background(
-    source,
-    score,
-    thresholds,
+    source: Any,
+    score: Callable[..., Any],
+    thresholds: ArrayLike,
     *,
-    region_scores=None,
-    n_region=None,
-    conditions=None,
-    n_samples=100_000,
-    random_state=None,
-):
+    region_scores: ArrayLike | None = None,
+    n_region: float | Floats | None = None,
+    conditions: ArrayLike | None = None,
+    n_samples: int = 100_000,
+    random_state: Seed = None,
+) -> BackgroundEstimate:
     """Background after a cut by Monte-Carlo integration of its density.
 
     ``b(Rc) = N integral p_background(x | m) Theta(score(x) - Rc) dx``: events are drawn from the
@@ -275,7 +286,9 @@ def pass_fraction(scores, weight, thresholds):
 
 
 @checked(ratio=Numbers(), thresholds=Numbers((0, 1), finite=False), scores=Numbers(like="ratio"))
-def importance_background(ratio, thresholds, *, scores=None, halves=None):
+def importance_background(
+    ratio: ArrayLike, thresholds: ArrayLike, *, scores: ArrayLike | None = None, halves: Any = None
+) -> BackgroundEstimate:
     """Background after a cut from the observed events, each weighted by 1/R.
 
     ``b(Rc) = sum_i Theta(R_i - Rc) / R_i`` over the events of the region, with
@@ -390,18 +403,18 @@ def _relative_bias(halves, passed):
     sculpting_alpha=PROBABILITY,
 )
 def sideband_background(
-    m,
-    scores,
-    thresholds,
-    region,
+    m: ArrayLike,
+    scores: ArrayLike,
+    thresholds: ArrayLike,
+    region: SignalRegion,
     *,
-    fit_range="auto",
-    edges=None,
-    sample_weight=None,
-    fit_alpha=FIT_ALPHA,
-    sculpting_alpha=0.01,
-    **fit_options,
-):
+    fit_range: Literal["auto"] | Floats | float | None = "auto",
+    edges: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    fit_alpha: float = FIT_ALPHA,
+    sculpting_alpha: float = 0.01,
+    **fit_options: Any,
+) -> BackgroundEstimate:
     """Background after a cut from a fit of the surviving spectrum in the sidebands.
 
     For every cut the events of the sidebands that pass are fitted and the function is integrated
@@ -548,7 +561,7 @@ def sculpting_message(cut, test):
     )
 
 
-def combine_seeds(estimates):
+def combine_seeds(estimates: Sequence[BackgroundEstimate]) -> BackgroundEstimate:
     """Average estimates of the same cuts over seeds, with the error of the mean as systematic.
 
     Parameters

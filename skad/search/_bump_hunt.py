@@ -1,10 +1,13 @@
 """The bump hunt: select with a detector in every window, estimate the background, test."""
 
+from __future__ import annotations
+
 import os
 import time
 import warnings
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -52,6 +55,16 @@ from skad.utils._children import requires_y
 from skad.utils._labels import read_labels
 from skad.utils._random import draw_seed, draw_seeds
 from skad.utils._tasks import outer_stacklevel, run_tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal, Self
+
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
+    from skad.resonant._region import SignalRegion
+    from skad.utils._types import Estimator, FilePath, Floats, Seed
 
 __all__ = ["BumpHunt"]
 
@@ -310,35 +323,35 @@ class BumpHunt(SelectionMixin, BaseEstimator):
 
     def __init__(
         self,
-        detector,
-        windows=None,
+        detector: Estimator,
+        windows: Sequence[SignalRegion | Floats] | None = None,
         *,
-        efficiencies=(1e-1, 1e-2, 1e-3),
-        weighting=None,
-        n_folds=5,
-        n_seeds=1,
-        resonance=0,
-        background="auto",
-        spectrum="dijet",
-        sqrt_s=13.0,
-        n_parameters=None,
-        fit_range="auto",
-        bins_per_region=4,
-        n_samples=50_000,
-        n_bootstraps=0,
-        n_toys=0,
-        n_global_toys=100_000,
-        spurious_signal=None,
-        fit_alpha=FIT_ALPHA,
-        sculpting_alpha=0.01,
-        calibration=None,
-        global_calibration=None,
-        checkpoint=None,
-        keep_detectors=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        efficiencies: Floats = (1e-1, 1e-2, 1e-3),
+        weighting: Literal["excess"] | None = None,
+        n_folds: int = 5,
+        n_seeds: int = 1,
+        resonance: int | str = 0,
+        background: Literal["auto", "sideband", "direct"] = "auto",
+        spectrum: Literal["dijet", "power_exponential", "polynomial"] = "dijet",
+        sqrt_s: float = 13.0,
+        n_parameters: int | Sequence[int] | None = None,
+        fit_range: Literal["auto"] | Floats | float | None = "auto",
+        bins_per_region: int = 4,
+        n_samples: int = 50_000,
+        n_bootstraps: int = 0,
+        n_toys: int = 0,
+        n_global_toys: int = 100_000,
+        spurious_signal: float | DataFrame | None = None,
+        fit_alpha: float = FIT_ALPHA,
+        sculpting_alpha: float = 0.01,
+        calibration: SignificanceCalibration | dict[Any, Any] | None = None,
+        global_calibration: GlobalCalibration | None = None,
+        checkpoint: FilePath | None = None,
+        keep_detectors: bool | FilePath = False,
+        n_jobs: int | None = None,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.detector = detector
         self.windows = windows
         self.efficiencies = efficiencies
@@ -368,7 +381,9 @@ class BumpHunt(SelectionMixin, BaseEstimator):
         self.verbose = verbose
 
     @sk.fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Run the search.
 
         Parameters

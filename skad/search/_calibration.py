@@ -1,7 +1,10 @@
 """Calibration of the significances and of the global p-value of a bump hunt."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,6 +12,12 @@ from skad.exceptions import LowStatisticsWarning
 from skad.search._p_values import z_to_p
 from skad.search._trust import LEARNED
 from skad.utils._arguments import Numbers, checked
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
 
 __all__ = ["GlobalCalibration", "SignificanceCalibration", "calibrated"]
 
@@ -45,7 +54,7 @@ class SignificanceCalibration:
 
     @classmethod
     @checked(significances=Numbers(None, finite=False))
-    def from_significances(cls, significances):
+    def from_significances(cls, significances: ArrayLike) -> SignificanceCalibration:
         """Measure mean and standard deviation of background-only significances.
 
         Parameters
@@ -76,7 +85,7 @@ class SignificanceCalibration:
         return cls(float(z.mean()), float(z.std(ddof=1)), len(z))
 
     @classmethod
-    def by_efficiency(cls, results):
+    def by_efficiency(cls, results: DataFrame) -> dict[float, SignificanceCalibration]:
         """Measure one calibration for every efficiency of background-only pseudo-experiments.
 
         Without signal mean and width differ between loose and tight cuts.
@@ -102,7 +111,7 @@ class SignificanceCalibration:
         }
 
     @checked(significance=Numbers(None, finite=False))
-    def apply(self, significance):
+    def apply(self, significance: Any) -> Any:
         """Return the calibrated significance."""
         return ((significance - self.mean) / self.std)[()]
 
@@ -149,7 +158,9 @@ class GlobalCalibration:
     calibration: object = None
 
     @classmethod
-    def from_experiments(cls, results, calibration=None):
+    def from_experiments(
+        cls, results: DataFrame, calibration: SignificanceCalibration | dict[Any, Any] | None = None
+    ) -> GlobalCalibration:
         """Take the smallest trusted p-values of background-only pseudo-experiments.
 
         Parameters
@@ -211,7 +222,7 @@ class GlobalCalibration:
         }
         return cls(minima, int(sizes.iloc[0]), calibration)
 
-    def p_value(self, p_local, efficiency=None):
+    def p_value(self, p_local: float, efficiency: float | None = None) -> tuple[float, float]:
         """Return the global p-value of a smallest local one, and its binomial error.
 
         Parameters
@@ -234,7 +245,7 @@ class GlobalCalibration:
         p = (1 + np.count_nonzero(minima <= p_local)) / (1 + len(minima))
         return float(p), float(np.sqrt(p * (1 - p) / len(minima)))
 
-    def check(self, n_rows, efficiencies, calibration):
+    def check(self, n_rows: Any, efficiencies: Any, calibration: Any) -> None:
         """Refuse a search that is not that of the experiments."""
         own = sorted(key for key in self.minima if key is not None)
         if n_rows != self.n_rows or sorted(efficiencies) != own:

@@ -1,13 +1,21 @@
 """Smooth functions of the resonant feature, exponentials of sums linear in their parameters."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skad.exceptions import DomainError
 from skad.utils._arguments import POSITIVE, Numbers, checked
 from skad.utils._log_linear import polynomial_basis
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Floats
 
 __all__ = ["FUNCTIONS", "SpectrumFunction", "check_mass_unit", "dijet_function"]
 
@@ -40,7 +48,9 @@ class SpectrumFunction:
 
 
 @checked(m=Numbers(None), parameters=Numbers(), sqrt_s=POSITIVE)
-def dijet_function(m, parameters, *, sqrt_s=13.0):
+def dijet_function(
+    m: ArrayLike, parameters: Floats, *, sqrt_s: float = 13.0
+) -> NDArray[np.float64]:
     """Dijet function of 3, 4 or 5 parameters, in events per unit of m.
 
     ``f(m) = p1 (1 - x)^p2 x^(-p3 - p4 ln x - p5 ln^2 x)`` with ``x = m / sqrt_s``.

@@ -1,7 +1,10 @@
 """Limits as tables and files: pyhf workspace, HEPData, CSV and LaTeX."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,6 +12,15 @@ from skad.search._limits import BANDS, CountingLimit
 from skad.utils._arguments import Made, Numbers, checked
 from skad.utils._optional import import_optional
 from skad.utils._replacing import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
+    from skad.utils._types import FilePath
 
 __all__ = ["limit_table", "pyhf_workspace", "write_limits"]
 
@@ -19,7 +31,9 @@ _SUFFIXES = (".csv", ".tex", ".yaml")
 _DIGITS = 3
 
 
-def limit_table(limits, values=None, *, name="mass"):
+def limit_table(
+    limits: Sequence[CountingLimit], values: ArrayLike | None = None, *, name: str = "mass"
+) -> DataFrame:
     """Table of limits, for example one for each window of a search.
 
     Parameters
@@ -68,7 +82,13 @@ def limit_table(limits, values=None, *, name="mass"):
 
 
 @checked(limit=Made("skad.search.counting_limit", "skad.CountingLimit"))
-def pyhf_workspace(limit, *, channels=None, strength=None, path=None):
+def pyhf_workspace(
+    limit: CountingLimit,
+    *,
+    channels: Sequence[str] | None = None,
+    strength: float | None = None,
+    path: FilePath | None = None,
+) -> dict[Any, Any]:
     """Likelihood of a limit as a workspace of pyhf, checked against its schema.
 
     Parameters
@@ -172,7 +192,14 @@ def _samples(limit, i, signal, name):
 
 
 @checked(table=_TABLE)
-def write_limits(table, path, *, unit="", quantity="signal strength", quantity_unit=""):
+def write_limits(
+    table: DataFrame,
+    path: FilePath,
+    *,
+    unit: str = "",
+    quantity: str = "signal strength",
+    quantity_unit: str = "",
+) -> Path:
     """Write a table of limits for readers, spreadsheets, papers and HEPData.
 
     Parameters

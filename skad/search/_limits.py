@@ -1,8 +1,11 @@
 """Upper limits on the strength of a signal from counts, by CLs."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass, field, replace
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
@@ -13,6 +16,13 @@ from skad.search._counting import CountingModel
 from skad.utils import _sklearn as sk
 from skad.utils._arguments import COUNT, MOST, Numbers, checked
 from skad.utils._tasks import outer_stacklevel
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Seed
 
 __all__ = ["BANDS", "CountingLimit", "counting_limit"]
 
@@ -89,7 +99,7 @@ class CountingLimit:
     constraint: str
     is_linear: bool
 
-    def expected_signal(self, strength):
+    def expected_signal(self, strength: float) -> NDArray[Any]:
         """Signal events of each channel at a strength.
 
         Parameters
@@ -102,7 +112,7 @@ class CountingLimit:
         """
         return self._model().expected_signal(strength)[0][0]
 
-    def best_strength(self):
+    def best_strength(self) -> float:
         """Strength of the largest likelihood, none below 0.
 
         Returns
@@ -137,19 +147,19 @@ class CountingLimit:
     random_state=["random_state"],
 )
 def counting_limit(
-    n_observed,
-    background,
-    signal,
+    n_observed: float | ArrayLike,
+    background: float | ArrayLike,
+    signal: float | ArrayLike,
     *,
-    uncertainty=0.0,
-    signal_uncertainty=0.0,
-    strengths=None,
-    constraint="gamma",
-    method="asymptotic",
-    level=0.95,
-    n_toys=10_000,
-    random_state=None,
-):
+    uncertainty: float | ArrayLike = 0.0,
+    signal_uncertainty: float | ArrayLike = 0.0,
+    strengths: ArrayLike | None = None,
+    constraint: Literal["gamma", "gaussian"] = "gamma",
+    method: Literal["asymptotic", "toys"] = "asymptotic",
+    level: float = 0.95,
+    n_toys: int = 10_000,
+    random_state: Seed = None,
+) -> CountingLimit:
     """Upper limit on the strength of a signal from observed counts, by CLs.
 
     The likelihood of strength mu is

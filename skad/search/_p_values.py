@@ -1,6 +1,9 @@
 """Local and global p-values of an excess of events, and the scan of a histogram."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
@@ -8,6 +11,13 @@ from scipy.special import gammainc, xlogy
 from sklearn.utils import check_random_state, gen_even_slices
 
 from skad.utils._arguments import COUNT, MOST, Numbers, checked
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from numpy.typing import ArrayLike
+
+    from skad.utils._types import Seed
 
 __all__ = [
     "HistogramScan",
@@ -25,7 +35,7 @@ _LOWEST, _HIGHEST = np.nextafter(0.0, 1.0), np.nextafter(1.0, 0.0)
 
 
 @checked(p_value=Numbers(None, finite=False))
-def p_to_z(p_value):
+def p_to_z(p_value: ArrayLike) -> Any:
     """One-sided significance of a p-value, ``Z = Phi^-1(1 - p)``.
 
     Parameters
@@ -55,7 +65,7 @@ def p_to_z(p_value):
 
 
 @checked(significance=Numbers(None, finite=False))
-def z_to_p(significance):
+def z_to_p(significance: ArrayLike) -> Any:
     """p-value of a one-sided significance, ``p = 1 - Phi(Z)``.
 
     Parameters
@@ -81,7 +91,13 @@ def z_to_p(significance):
     background=Numbers(None, finite=False),
     uncertainty=Numbers(None, finite=False),
 )
-def local_significance(n_observed, background, uncertainty=0.0, *, constraint="gamma"):
+def local_significance(
+    n_observed: ArrayLike,
+    background: ArrayLike,
+    uncertainty: ArrayLike = 0.0,
+    *,
+    constraint: Literal["gamma", "gaussian"] = "gamma",
+) -> Any:
     """Signed significance of an excess or a deficit over a background that is itself uncertain.
 
     The signed root ``r = sign(n - b0) sqrt(q0)`` of the profile-likelihood ratio that
@@ -121,15 +137,15 @@ def local_significance(n_observed, background, uncertainty=0.0, *, constraint="g
     random_state=["random_state"],
 )
 def local_p_value(
-    n_observed,
-    background,
-    uncertainty=0.0,
+    n_observed: ArrayLike,
+    background: ArrayLike,
+    uncertainty: ArrayLike = 0.0,
     *,
-    method="asymptotic",
-    constraint="gamma",
-    n_toys=10_000,
-    random_state=None,
-):
+    method: Literal["asymptotic", "toys"] = "asymptotic",
+    constraint: Literal["gamma", "gaussian"] = "gamma",
+    n_toys: int = 10_000,
+    random_state: Seed = None,
+) -> Any:
     """p-value of an excess over a background that is itself uncertain.
 
     The likelihood is ``Poisson(n | s + b) C(b0 | b, sigma)``, and the statistic the signed root
@@ -289,7 +305,13 @@ def _toy_p_value(n, b, sigma, constraint, n_toys, rng):
     n_toys=COUNT,
     random_state=["random_state"],
 )
-def global_p_value(p_local, *, correlation=None, n_toys=100_000, random_state=None):
+def global_p_value(
+    p_local: ArrayLike,
+    *,
+    correlation: ArrayLike | None = None,
+    n_toys: int = 100_000,
+    random_state: Seed = None,
+) -> float:
     """Chance of a local p-value as small anywhere in a scan (look-elsewhere effect).
 
     Pseudo-experiments of the whole scan: normal significances with the given correlation, since
@@ -395,8 +417,14 @@ class HistogramScan:
     random_state=["random_state"],
 )
 def scan_histogram(
-    counts, background, *, min_width=1, max_width=None, n_toys=10_000, random_state=None
-):
+    counts: ArrayLike,
+    background: ArrayLike,
+    *,
+    min_width: int = 1,
+    max_width: int | None = None,
+    n_toys: int = 10_000,
+    random_state: Seed = None,
+) -> HistogramScan:
     """Look for the most significant excess in windows of adjacent bins (BumpHunter).
 
     The background is taken as known. Windows of `min_width` to `max_width` bins stand at every

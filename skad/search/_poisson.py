@@ -1,11 +1,18 @@
 """Poisson counts as figures show them: intervals, and distances from what was expected."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy import stats
 from scipy.special import gammainc, gammaincc, gammaincinv
 
 from skad.search._p_values import local_significance
 from skad.utils._arguments import MOST, PROBABILITY, Numbers, checked
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["poisson_interval", "poisson_significance"]
 
@@ -14,7 +21,9 @@ _SMALLEST = 1e-290
 
 
 @checked(counts=Numbers(None, finite=False, highest=MOST), level=PROBABILITY)
-def poisson_interval(counts, *, level=0.6826894921370859):
+def poisson_interval(
+    counts: ArrayLike, *, level: float = 0.6826894921370859
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Central confidence interval of the mean of a Poisson count (Garwood).
 
     Parameters
@@ -58,7 +67,7 @@ def poisson_interval(counts, *, level=0.6826894921370859):
     counts=Numbers(None, finite=False, highest=MOST),
     expected=Numbers(None, finite=False, highest=MOST),
 )
-def poisson_significance(counts, expected):
+def poisson_significance(counts: ArrayLike, expected: ArrayLike) -> NDArray[np.float64]:
     """Signed significance of counts around known expectations, from exact Poisson p-values.
 
     The chance of at least as many events for an excess, of at most as many for a deficit. In the

@@ -1,6 +1,9 @@
 """Background-only data sets like the one that a bump hunt was fitted on."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
@@ -10,6 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 from skad.exceptions import RegionError
 from skad.search._spectrum import SpectrumFit, fit_spectrum
 from skad.utils._statistics import bin_of, equal_population_edges
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from skad.search._bump_hunt import BumpHunt
 
 __all__ = ["METHODS", "BackgroundGenerator", "background_generator"]
 
@@ -120,7 +128,9 @@ class BackgroundGenerator:
         return np.minimum(m, np.nextafter(edges[cell + 1], -np.inf))
 
 
-def background_generator(hunt, method="auto"):
+def background_generator(
+    hunt: BumpHunt, method: Literal["auto", "resampled", "morphed"] = "auto"
+) -> BackgroundGenerator:
     """Return a generator of background-only data sets like the one a search was fitted on.
 
     Parameters

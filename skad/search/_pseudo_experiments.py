@@ -1,5 +1,7 @@
 """Whole bump hunts on data without signal, saved one by one and resumed."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import sys
@@ -8,6 +10,7 @@ import warnings
 from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import joblib
 from sklearn.base import clone
@@ -22,6 +25,15 @@ from skad.utils._random import draw_seeds
 from skad.utils._replacing import locked, replacing
 from skad.utils._tasks import outer_stacklevel, progress
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal
+
+    from pandas import DataFrame
+
+    from skad.search._bump_hunt import BumpHunt
+    from skad.utils._types import FilePath, Seed
+
 __all__ = ["RUN_ONLY", "open_archive", "pseudo_experiments"]
 
 # They change how a search is run, not what it finds.
@@ -29,15 +41,15 @@ RUN_ONLY = {"n_jobs": None, "checkpoint": None, "keep_detectors": False, "verbos
 
 
 def pseudo_experiments(
-    hunt,
-    n_experiments,
-    generate="auto",
+    hunt: BumpHunt,
+    n_experiments: int,
+    generate: Literal["auto", "resampled", "morphed"] | Callable[..., Any] = "auto",
     *,
-    folder=None,
-    n_jobs=None,
-    random_state=None,
-    verbose=1,
-):
+    folder: FilePath | None = None,
+    n_jobs: int | None = None,
+    random_state: Seed = None,
+    verbose: int = 1,
+) -> DataFrame:
     """Run a bump hunt on generated data sets, everything retrained each time.
 
     Without signal the local p-values must be uniform (coverage), and what they are instead

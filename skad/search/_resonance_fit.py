@@ -1,8 +1,11 @@
 """Fit of a peak on a smooth spectrum: mass, width and yield of what was found."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass, field, replace
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import optimize, stats
@@ -19,6 +22,14 @@ from skad.utils._arguments import COUNT, POSITIVE, Numbers, checked
 from skad.utils._log_linear import SMALLEST_MEAN, integrate, quadrature
 from skad.utils._optional import import_optional
 from skad.utils._tasks import outer_stacklevel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Floats
 
 __all__ = ["ResonanceFit", "fit_resonance"]
 
@@ -82,7 +93,7 @@ class ResonanceFit:
         """Goodness of fit: chance of a larger deviance, chi-square with `ndof`."""
         return float(stats.chi2.sf(self.deviance, self.ndof)) if self.ndof > 0 else np.nan
 
-    def expected_signal(self, edges=None):
+    def expected_signal(self, edges: ArrayLike | None = None) -> NDArray[Any]:
         """Events of the peak in every bin.
 
         Parameters
@@ -98,7 +109,7 @@ class ResonanceFit:
         z = (edges - self.mass) / self.width
         return self.n_signal * np.diff(peak_cumulative(z, self.shape, self.tails))
 
-    def expected(self, edges=None):
+    def expected(self, edges: ArrayLike | None = None) -> NDArray[Any]:
         """Events of peak and background in every bin.
 
         Parameters
@@ -112,7 +123,7 @@ class ResonanceFit:
         """
         return self.expected_signal(edges) + self.spectrum.expected(edges)
 
-    def signal_density(self, m):
+    def signal_density(self, m: ArrayLike) -> NDArray[Any]:
         """Events of the peak per unit of m.
 
         Parameters
@@ -126,7 +137,7 @@ class ResonanceFit:
         z = (np.asarray(m, dtype=np.float64) - self.mass) / self.width
         return self.n_signal * peak_density(z, self.shape, self.tails) / self.width
 
-    def signal_weights(self, m):
+    def signal_weights(self, m: ArrayLike) -> NDArray[Any]:
         """Weights that make events at the masses m a sample of the signal (sWeights).
 
         Sums of weights over events estimate what the signal has of them, without bias where, in
@@ -182,21 +193,21 @@ class ResonanceFit:
     sample_weight=Numbers(lowest=0.0, like="m"),
 )
 def fit_resonance(
-    m,
-    region,
+    m: ArrayLike,
+    region: SignalRegion | Floats,
     *,
-    shape="gaussian",
-    tails=(1.5, 5.0, 1.5, 5.0),
-    mass=None,
-    width=None,
-    function="dijet",
-    n_parameters=None,
-    sqrt_s=13.0,
-    fit_range="auto",
-    bins_per_region=20,
-    minimizer="scipy",
-    sample_weight=None,
-):
+    shape: Literal["gaussian", "crystal_ball"] = "gaussian",
+    tails: Floats = (1.5, 5.0, 1.5, 5.0),
+    mass: float | None = None,
+    width: float | None = None,
+    function: Literal["dijet", "power_exponential", "polynomial"] = "dijet",
+    n_parameters: int | Sequence[int] | None = None,
+    sqrt_s: float = 13.0,
+    fit_range: Literal["auto"] | Floats | float | None = "auto",
+    bins_per_region: int = 20,
+    minimizer: Literal["scipy", "minuit"] = "scipy",
+    sample_weight: ArrayLike | None = None,
+) -> ResonanceFit:
     """Fit a peak in a region, and the smooth spectrum under it, by extended likelihood.
 
     Of a bump hunt, m holds the masses of the events that pass in the best row:

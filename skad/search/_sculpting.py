@@ -1,6 +1,9 @@
 """Does a cut change the shape of the resonant spectrum in the sidebands?"""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
@@ -10,6 +13,9 @@ from skad.search._weights import effective_events
 from skad.utils import _sklearn as sk
 from skad.utils._arguments import COUNT, Numbers, checked
 from skad.utils._statistics import bin_of, efficiency_chi2, equal_population_edges
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["SculptingTest", "sculpting_of", "sideband_sculpting_test", "smallest_of"]
 
@@ -53,7 +59,14 @@ class SculptingTest:
 
 
 @checked(passed=Numbers(), region=[SignalRegion], n_bins=COUNT)
-def sideband_sculpting_test(m, passed, region, *, n_bins=10, sample_weight=None):
+def sideband_sculpting_test(
+    m: ArrayLike,
+    passed: ArrayLike,
+    region: SignalRegion,
+    *,
+    n_bins: int = 10,
+    sample_weight: ArrayLike | None = None,
+) -> SculptingTest:
     """Test whether the efficiency of a cut depends on m in the sidebands.
 
     Bins of equal population, separate for the two sidebands; in each the passing events are

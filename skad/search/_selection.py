@@ -1,5 +1,9 @@
 """The selection of a bump hunt, applied to events that it was not fitted on."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -9,6 +13,10 @@ from skad.search._kept import kept
 from skad.utils import _sklearn as sk
 from skad.utils._events import check_events
 from skad.utils._tasks import run_tasks
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+    from pandas import DataFrame
 
 __all__ = ["SelectionMixin"]
 
@@ -27,7 +35,7 @@ class SelectionMixin:
     """`anomaly_score`, `select` and `signal_efficiency` of a fitted `BumpHunt`."""
 
     @available_if(_keeps)
-    def anomaly_score(self, X, window=None):
+    def anomaly_score(self, X: ArrayLike, window: int | None = None) -> NDArray[np.float64]:
         """Score events in a window: the mean over its detectors.
 
         For events that the search was not fitted on: each of its own is unknown to the detectors of
@@ -56,7 +64,7 @@ class SelectionMixin:
         return found
 
     @available_if(_keeps)
-    def select(self, X):
+    def select(self, X: ArrayLike) -> NDArray[np.float64]:
         """Apply every cut to events that the search was not fitted on.
 
         An event of the data is judged by the detector and the threshold of one fold. Another event
@@ -79,7 +87,7 @@ class SelectionMixin:
         return np.array([shares.mean(axis=0) for shares in self._new_shares(X, m)])
 
     @available_if(_keeps)
-    def signal_efficiency(self, X, sample_weight=None):
+    def signal_efficiency(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> DataFrame:
         """Measure which part of a signal every row of `results_` counts.
 
         Parameters
@@ -116,8 +124,8 @@ class SelectionMixin:
         total = weight.sum()
         rows = []
         for row, shares in enumerate(self._new_shares(X, m)):
-            result = self.results_.loc[row]
-            inside = self.regions_[result["window"]].mask(m)
+            result = self.results_.loc[row]  # type: ignore[attr-defined]
+            inside = self.regions_[result["window"]].mask(m)  # type: ignore[attr-defined]
             share = shares.mean(axis=0)
             counted = share * inside
             efficiency = weight @ counted / total

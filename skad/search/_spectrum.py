@@ -1,8 +1,11 @@
 """Fits of the falling spectrum of the resonant feature, with the signal region left out."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass, replace
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
@@ -20,6 +23,14 @@ from skad.utils._log_linear import (
     integrate,
     quadrature,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skad.utils._types import Floats, Seed
 
 __all__ = ["SpectrumFit", "fit_spectrum"]
 
@@ -91,18 +102,18 @@ class SpectrumFit:
         """Poisson significance of every bin, fitted or not, see `poisson_significance`."""
         return poisson_significance(self.counts / self.scale, self.expected() / self.scale)
 
-    def density(self, m):
+    def density(self, m: Any) -> Any:
         """Expected events per unit of m at the masses m."""
         m = np.asarray(m, dtype=np.float64)
         return np.exp(self._basis(m) @ self.log_parameters)
 
-    def density_uncertainty(self, m):
+    def density_uncertainty(self, m: Any) -> Any:
         """Standard deviation of `density` at the masses m, from the covariance, to first order."""
         basis = self._basis(np.asarray(m, dtype=np.float64))
         variance = np.einsum("...k,kl,...l->...", basis, self.covariance, basis)
         return self.density(m) * np.sqrt(np.maximum(variance, 0.0))
 
-    def expected(self, edges=None):
+    def expected(self, edges: ArrayLike | None = None) -> NDArray[Any]:
         """Expected events of every bin, by Gauss-Legendre quadrature.
 
         Parameters
@@ -116,7 +127,7 @@ class SpectrumFit:
         """
         return self._moments(self.edges if edges is None else edges)[0]
 
-    def yield_in(self, low, high):
+    def yield_in(self, low: float, high: float) -> tuple[float, float]:
         """Expected events in ``low <= m < high`` with their uncertainty from the fit.
 
         The full covariance of the parameters is propagated to first order.
@@ -135,7 +146,7 @@ class SpectrumFit:
         variance = gradient @ self.covariance @ gradient
         return float(expected.sum()), float(np.sqrt(max(variance, 0.0)))
 
-    def yield_response(self, low, high):
+    def yield_response(self, low: Any, high: Any) -> NDArray[Any]:
         """Change of `yield_in` per event (unit of weight) added to each bin (0 for bins left out).
 
         First order in the data: ``gradient' C d(mu)/mu``. It gives the correlation of
@@ -150,7 +161,7 @@ class SpectrumFit:
         response = self._moments(self.edges)[1] @ (self.covariance @ gradient)
         return np.where(self.fitted, response / self.scale, 0.0)
 
-    def toys(self, n_toys, random_state=None):
+    def toys(self, n_toys: int, random_state: Seed = None) -> NDArray[Any]:
         """Draw pseudo-experiments: (scaled) Poisson counts of every bin around the fit.
 
         Parameters
@@ -166,7 +177,7 @@ class SpectrumFit:
         mean = self.expected() / self.scale
         return self.scale * rng.poisson(mean, size=(n_toys, len(self.counts)))
 
-    def refit(self, counts):
+    def refit(self, counts: Any) -> Any:
         """Fit the same function, bins and number of parameters to other counts."""
         return _fit_order(
             np.asarray(counts, dtype=np.float64),
@@ -179,7 +190,7 @@ class SpectrumFit:
             self.scale,
         )
 
-    def goodness_of_fit(self, n_toys=200, random_state=None):
+    def goodness_of_fit(self, n_toys: int = 200, random_state: Seed = None) -> float:
         """p-value of the deviance from refitted pseudo-experiments.
 
         Parameters
@@ -219,18 +230,18 @@ class SpectrumFit:
     alpha=PROBABILITY,
 )
 def fit_spectrum(
-    counts,
-    edges,
+    counts: ArrayLike,
+    edges: ArrayLike,
     *,
-    exclude=None,
-    function="dijet",
-    n_parameters=None,
-    sqrt_s=13.0,
-    order_test="f",
-    alpha=0.05,
-    minimizer="newton",
-    variances=None,
-):
+    exclude: SignalRegion | Floats | None = None,
+    function: Literal["dijet", "power_exponential", "polynomial"] = "dijet",
+    n_parameters: int | Sequence[int] | None = None,
+    sqrt_s: float = 13.0,
+    order_test: Literal["f", "likelihood_ratio"] = "f",
+    alpha: float = 0.05,
+    minimizer: Literal["newton", "minuit"] = "newton",
+    variances: ArrayLike | None = None,
+) -> SpectrumFit:
     """Fit a smooth spectrum to a histogram by extended likelihood.
 
     The counts are Poisson around the integral of the function over each bin. The functions

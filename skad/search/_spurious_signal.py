@@ -1,5 +1,9 @@
 """The signal that a background function invents where there is none."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skad.resonant._region import check_region
@@ -9,21 +13,31 @@ from skad.search._functions import check_function
 from skad.utils import _sklearn as sk
 from skad.utils._arguments import COUNT, POSITIVE, Numbers, checked
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
+
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
+    from skad.resonant._region import SignalRegion
+    from skad.utils._types import Floats
+
 __all__ = ["spurious_signal"]
 
 
 @checked(m=Numbers(), sqrt_s=POSITIVE, bins_per_region=COUNT)
 def spurious_signal(
-    m,
-    windows,
+    m: ArrayLike,
+    windows: Sequence[SignalRegion | Floats],
     *,
-    function="dijet",
-    n_parameters=None,
-    sqrt_s=13.0,
-    fit_range="auto",
-    bins_per_region=4,
-    sample_weight=None,
-):
+    function: Literal["dijet", "power_exponential", "polynomial"] = "dijet",
+    n_parameters: int | Sequence[int] | None = None,
+    sqrt_s: float = 13.0,
+    fit_range: Literal["auto"] | Floats | float | None = "auto",
+    bins_per_region: int = 4,
+    sample_weight: ArrayLike | None = None,
+) -> DataFrame:
     """Measure on background alone what a fit of the sidebands finds in every window.
 
     The events stand for the background of a search: simulation, or data of a control region, best

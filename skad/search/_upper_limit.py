@@ -1,9 +1,12 @@
 """Upper limits of a whole search: inject a signal, search again, measure what is found of it."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass, field
 from functools import partial
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import clone
@@ -21,6 +24,16 @@ from skad.utils._children import rows_of, seeded_child
 from skad.utils._events import check_events
 from skad.utils._random import draw_seeds
 from skad.utils._tasks import run_tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal
+
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
+    from skad.search._bump_hunt import BumpHunt
+    from skad.utils._types import FilePath, Seed
 
 __all__ = ["SearchLimit", "limits_of", "upper_limit"]
 
@@ -53,10 +66,10 @@ class SearchLimit:
     See `upper_limit`.
     """
 
-    table: object
+    table: DataFrame
     limits: tuple = field(repr=False)
     best: int
-    efficiencies: object = field(repr=False)
+    efficiencies: DataFrame = field(repr=False)
 
     @property
     def observed(self):
@@ -110,21 +123,21 @@ class _Injection:
     verbose=["verbose"],
 )
 def upper_limit(
-    hunt,
-    signal_events,
-    strengths,
+    hunt: BumpHunt,
+    signal_events: ArrayLike,
+    strengths: ArrayLike,
     *,
-    sample_weight=None,
-    n_refits=5,
-    into="data",
-    method="asymptotic",
-    level=0.95,
-    n_toys=10_000,
-    folder=None,
-    n_jobs=None,
-    random_state=None,
-    verbose=0,
-):
+    sample_weight: ArrayLike | None = None,
+    n_refits: int = 5,
+    into: Literal["data", "auto", "resampled", "morphed"] | Callable[..., Any] = "data",
+    method: Literal["asymptotic", "toys"] = "asymptotic",
+    level: float = 0.95,
+    n_toys: int = 10_000,
+    folder: FilePath | None = None,
+    n_jobs: int | None = None,
+    random_state: Seed = None,
+    verbose: int = 0,
+) -> SearchLimit:
     """Upper limit on the number of signal events that the data of a search hold.
 
     A detector that learns from data finds more of a strong signal than of a weak one, so a limit

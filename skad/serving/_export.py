@@ -1,11 +1,14 @@
 """Export of a fitted model to a file of ONNX that is checked against the model."""
 
+from __future__ import annotations
+
 import copy
 import importlib.metadata
 import json
 import os
 import platform
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -20,6 +23,13 @@ from skad.serving._models import outputs_of
 from skad.utils import _sklearn as sk
 from skad.utils._optional import import_optional
 from skad.utils._replacing import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike
+
+    from skad.utils._types import Estimator, FilePath
 
 __all__ = ["to_onnx"]
 
@@ -39,7 +49,14 @@ _N_STORED = 100
     },
     prefer_skip_nested_validation=True,
 )
-def to_onnx(model, path, X, *, units=None, overwrite=False):
+def to_onnx(
+    model: Estimator,
+    path: FilePath,
+    X: ArrayLike,
+    *,
+    units: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+) -> float:
     """Write a fitted model as a graph of ONNX, for serving without Python.
 
     Known are `AutoencoderDetector`, `VAEDetector` (with ``n_samples=0``, or a metric that needs no

@@ -7,9 +7,10 @@ functions through `Made`, which also says which function makes the right one.
 
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any, cast
 
 import numpy as np
 from scipy import sparse
@@ -18,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skad.exceptions import MissingColumnError
 from skad.utils import _sklearn as sk
+from skad.utils._types import Function
 
 __all__ = [
     "COUNT",
@@ -219,7 +221,7 @@ def _kind(value):
     return "None" if value is None else f"an object of type {type(value).__name__}"
 
 
-def checked(**rules):
+def checked(**rules: Any) -> Callable[[Function], Function]:
     """Check arguments of the decorated function by name.
 
     Parameters
@@ -233,7 +235,7 @@ def checked(**rules):
     readers = {name: rule for name, rule in rules.items() if name not in options}
     lengths = {name: rule.like for name, rule in readers.items() if getattr(rule, "like", None)}
 
-    def decorate(function):
+    def decorate(function: Function) -> Function:
         signature = inspect.signature(function)
         checks_options = function
         if options:
@@ -257,7 +259,7 @@ def checked(**rules):
                     _check_length(values, name, other)
             return checks_options(*given.args, **given.kwargs)
 
-        return wrapper
+        return cast(Function, wrapper)
 
     return decorate
 

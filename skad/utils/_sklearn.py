@@ -1,6 +1,9 @@
 """The one file that imports scikit-learn's private names."""
 
-from sklearn.base import _fit_context as fit_context
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.base import _fit_context
 from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -11,12 +14,14 @@ from sklearn.utils._param_validation import (
     RealNotInt,
     StrOptions,
     validate_parameter_constraints,
-    validate_params,
 )
+from sklearn.utils._param_validation import validate_params as _validate_params
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight
 from sklearn.utils.validation import _num_samples as num_samples
+
+from skad.utils._types import Function
 
 __all__ = [
     "BaseComposition",
@@ -104,6 +109,20 @@ METRICS_OF_TREES = {
     "haversine": "HaversineDistance",
     "hamming": "HammingDistance",
 }
+
+
+def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Function], Function]:
+    """Return scikit-learn's decorator of `fit`, which type checkers see through."""
+    return _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
+
+
+def validate_params(
+    constraints: dict[str, Any], *, prefer_skip_nested_validation: bool
+) -> Callable[[Function], Function]:
+    """Return scikit-learn's decorator of functions, which type checkers see through."""
+    return _validate_params(
+        constraints, prefer_skip_nested_validation=prefer_skip_nested_validation
+    )
 
 
 def tree_class():
