@@ -6,6 +6,7 @@ PYTHON ?= python3
 JOBS ?= 2
 BENCH ?=
 ARGS ?=
+GALLERY ?= 1
 VENV := .venv
 RUN := $(VENV)/bin/python
 
@@ -14,15 +15,17 @@ RUN := $(VENV)/bin/python
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench docs clean
+.PHONY: help install demo test check lint format bench docs oldest clean
 
 help:
 	@echo "make demo    a search on events inside the package; writes a report to demo-output/"
 	@echo "make test    all tests and all docstring examples"
+	@echo "make check   lint, documentation without running the gallery, and test"
 	@echo "make lint    ruff and mypy, changes nothing"
 	@echo "make format  ruff, rewrites files"
 	@echo "make bench   list the benchmarks; BENCH=name runs one, ARGS='...' go to it"
-	@echo "make docs    HTML documentation in docs/_build/html"
+	@echo "make docs    HTML documentation in docs/_build/html; GALLERY=0 runs no examples"
+	@echo "make oldest  the tests with the oldest versions that pyproject.toml allows"
 	@echo "make clean   remove what the other commands wrote, .venv included"
 	@echo "All create or reuse $(VENV); PYTHON=python3.12 chooses its interpreter."
 
@@ -48,6 +51,11 @@ demo: install
 test: install
 	@echo "== Running all tests and docstring examples in $(JOBS) processes"
 	@$(ONE_THREAD) $(RUN) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+check:
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory docs GALLERY=0
+	@$(MAKE) --no-print-directory test
 
 lint: $(VENV)/.installed-lint
 	@echo "== Checking style and types"
@@ -75,9 +83,19 @@ endif
 
 docs: $(VENV)/.installed-docs
 	@echo "== Building docs/_build/html; warnings are errors"
-	@$(RUN) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@$(RUN) -m sphinx -W --keep-going -q -D plot_gallery=$(GALLERY) -b html docs docs/_build/html
 	@echo "== Open docs/_build/html/index.html"
+
+# torch stays the tested one: older ones have no build without CUDA on every index.
+OLDEST := .venv-oldest
+oldest:
+	@$(PYTHON) -m venv $(OLDEST)
+	@$(PYTHON) .ci/lower_bounds.py plot hep ot onnx test | grep -v '^torch==' > $(OLDEST)/pins.txt
+	@$(OLDEST)/bin/python -m pip install --quiet --constraint constraints.txt torch
+	@$(OLDEST)/bin/python -m pip install --quiet --constraint constraints.txt \
+	  --constraint $(OLDEST)/pins.txt --editable '.[test]'
+	@$(ONE_THREAD) $(OLDEST)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 clean:
 	@echo "== Removing $(VENV), caches, demo-output and built documentation"
-	@rm -rf $(VENV) build dist *.egg-info .ruff_cache .mypy_cache .pytest_cache .hypothesis demo-output docs/_build docs/api docs/gallery docs/sg_execution_times.rst
+	@rm -rf $(VENV) $(OLDEST) build dist *.egg-info .ruff_cache .mypy_cache .pytest_cache .hypothesis demo-output docs/_build docs/api docs/gallery docs/sg_execution_times.rst
