@@ -69,8 +69,13 @@ def methods():
         "no cut": {"detector": forest, "efficiencies": (1.0,)},
         "IsolationForest": {"detector": forest},
         "CWoLa hunting": {"detector": template(Sidebands(around))},
+        "CWoLa hunting, weights": {
+            "detector": template(Sidebands(around)),
+            "weighting": "excess",
+        },
         "CATHODE": {"detector": template(CATHODE(flow(5)))},
         "LaCATHODE": {"detector": template(LaCATHODE(flow(5)))},
+        "LaCATHODE, weights": {"detector": template(LaCATHODE(flow(5))), "weighting": "excess"},
         "ANODE": {"detector": ANODE(flow(8), flow(5), cv=None)},
         "ResidualANODE": {
             "detector": ResidualANODE(background_density=flow(5), n_folds=3, cv=None)
