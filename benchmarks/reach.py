@@ -40,6 +40,7 @@ from skad.search import BumpHunt
 
 RESULTS = Path(__file__).parent / "results" / "reach.json"
 CUTS = (1e-2, 1e-3)
+WEIGHTED = {"weighting": "excess", "efficiencies": (0.3, 0.1, 0.03)}
 WANTED = (3.0, 5.0)
 
 
@@ -69,13 +70,10 @@ def methods():
         "no cut": {"detector": forest, "efficiencies": (1.0,)},
         "IsolationForest": {"detector": forest},
         "CWoLa hunting": {"detector": template(Sidebands(around))},
-        "CWoLa hunting, weights": {
-            "detector": template(Sidebands(around)),
-            "weighting": "excess",
-        },
+        "CWoLa hunting, weights": {"detector": template(Sidebands(around)), **WEIGHTED},
         "CATHODE": {"detector": template(CATHODE(flow(5)))},
         "LaCATHODE": {"detector": template(LaCATHODE(flow(5)))},
-        "LaCATHODE, weights": {"detector": template(LaCATHODE(flow(5))), "weighting": "excess"},
+        "LaCATHODE, weights": {"detector": template(LaCATHODE(flow(5))), **WEIGHTED},
         "ANODE": {"detector": ANODE(flow(8), flow(5), cv=None)},
         "ResidualANODE": {
             "detector": ResidualANODE(background_density=flow(5), n_folds=3, cv=None)

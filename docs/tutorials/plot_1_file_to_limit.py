@@ -9,8 +9,8 @@ get from there to a p-value, to what was found, and to a limit on a signal of on
 # %%
 # The file
 # --------
-# Events as an experiment might store them: momenta, masses and substructure of two jets, in Parquet.
-# ROOT, HDF5, CSV and NumPy files are read the same way. The tutorial writes the file itself; a
+# Events as an experiment might store them: momenta, masses and substructure of two jets, in
+# Parquet. ROOT, HDF5, CSV and NumPy files are read the same way. The tutorial writes the file itself; a
 # resonance of 3.5 TeV is hidden in it.
 
 from tempfile import TemporaryDirectory
@@ -45,9 +45,10 @@ X.head(3).round(3)
 # %%
 # The search
 # ----------
-# In every window a detector is trained by itself, here LaCATHODE: a flow learns the sidebands, and a
-# classifier compares the window with it. Every event is scored by a detector that has not seen it,
-# the most anomalous per cent is kept, and the smooth spectrum beside the window says what to expect.
+# In every window a detector is trained by itself, here LaCATHODE: a flow learns the sidebands, and
+# a classifier compares the window with it. Every event is scored by a detector that has not seen
+# it, the most anomalous per cent is kept, and the smooth spectrum beside the window says what to
+# expect.
 
 hunt = BumpHunt(
     TemplateDetector(
