@@ -10,8 +10,8 @@ get from there to a p-value, to what was found, and to a limit on a signal of on
 # The file
 # --------
 # Events as an experiment might store them: momenta, masses and substructure of two jets, in
-# Parquet. ROOT, HDF5, CSV and NumPy files are read the same way. The tutorial writes the file itself; a
-# resonance of 3.5 TeV is hidden in it.
+# Parquet. ROOT, HDF5, CSV and NumPy files are read the same way. The tutorial writes the file
+# itself; a resonance of 3.5 TeV is hidden in it.
 
 from tempfile import TemporaryDirectory
 
