@@ -418,6 +418,7 @@ OWN_TESTS = {
     "anomaly_scorer_table": "takes nothing",
     "background_generator": "takes events and returns a function",
     "combine_seeds": "takes results",
+    "ensemble_background": "takes a template and a function",
     "limit_table": "takes results",
     "pyhf_workspace": "takes results",
     "write_limits": "takes results, and a file",

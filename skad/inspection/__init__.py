@@ -18,6 +18,7 @@ from skad.inspection._log_posterior import log_posterior_test
 from skad.inspection._overlap_study import overlap_study
 from skad.inspection._score_correlation import score_correlation
 from skad.inspection._template_closure import template_closure
+from skad.inspection._template_fit import TemplateFitTest, template_fit_test
 from skad.inspection._yield_closure import yield_closure
 
 __all__ = [
@@ -30,6 +31,9 @@ __all__ = [
     "closure_auc",
     "log_posterior_test",
     "template_closure",
+    # templates against data without signal
+    "TemplateFitTest",
+    "template_fit_test",
     # samples by region and class, background against the cut, signal injected
     "FeatureHistograms",
     "feature_histograms",

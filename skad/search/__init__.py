@@ -28,6 +28,7 @@ from skad.search._resonance_fit import ResonanceFit, fit_resonance
 from skad.search._sculpting import SculptingTest, sideband_sculpting_test
 from skad.search._spectrum import SpectrumFit, fit_spectrum
 from skad.search._spurious_signal import spurious_signal
+from skad.search._template_ensemble import ensemble_background
 from skad.search._upper_limit import SearchLimit, upper_limit
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "importance_background",
     "sideband_background",
     "combine_seeds",
+    "ensemble_background",
     "SculptingTest",
     "sideband_sculpting_test",
     "spurious_signal",

@@ -68,9 +68,9 @@ def exact_limit(n, b):
     return optimize.brentq(excess, 0, 100)
 
 
-@pytest.mark.parametrize("n, b", [(0, 0.0), (0, 2.0), (3, 2.0), (15, 10.0)])
+@pytest.mark.parametrize("n, b", [(0, 0.0), (3, 2.0), (15, 10.0)])
 def test_toys_give_the_exact_limit_over_a_known_background(n, b):
-    limit = counting_limit(n, b, 2.0, method="toys", n_toys=30_000, random_state=0)
+    limit = counting_limit(n, b, 2.0, method="toys", n_toys=20_000, random_state=0)
     assert 2 * limit.observed == pytest.approx(exact_limit(n, b), rel=0.03)
     median = exact_limit(stats.poisson.ppf(0.5, b), b)
     assert 2 * limit.expected[2] == pytest.approx(median, rel=0.03)
