@@ -66,8 +66,11 @@ def ensemble_background(
         Events with a larger score pass.
     y : array-like of shape (n_events,), default=None
         For templates that need it: 1 = data, 0 = simulation.
-    n_region, region_scores
-        As in `direct_background`; one of them is needed.
+    n_region : float or (float, float), default=None
+        Background N of the region before the cut, as in `direct_background`.
+    region_scores : array-like of shape (n_region_events,), default=None
+        Scores of the observed events of the region, as in `direct_background`; they or `n_region`
+        are needed.
     n_seeds : int, default=3
         Fits to the events as they are.
     n_bootstraps : int or None, default=5
