@@ -58,7 +58,7 @@ def template_fit_test(
     number of tests is that of the template (Bonferroni), so that it holds however the tests depend
     on each other. With 20 000 events of data and template each, five features, and one of them
     shifted by 5 % of its standard deviation, it is below 0.05 in more than nine of ten cases, and
-    in one of twenty without a shift (``benchmarks/results/template_fit.md``).
+    in one of twenty without a shift.
 
     Parameters
     ----------
