@@ -1,7 +1,10 @@
 """Background after a cut from many fits of a template: what seeds and statistics make of it."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -12,6 +15,15 @@ from skad.utils._arguments import COUNT, EVENTS, Having, Numbers, checked
 from skad.utils._children import fit_child, rows_of
 from skad.utils._random import draw_seeds
 from skad.utils._tasks import run_tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from skad.search._background import BackgroundEstimate
+    from skad.utils._types import Estimator, Floats, Seed
 
 __all__ = ["ensemble_background"]
 
@@ -31,20 +43,20 @@ _NUMBER = [sk.Interval(Integral, 2, 10_000, closed="both")]
     random_state=["random_state"],
 )
 def ensemble_background(
-    template,
-    X,
-    score,
-    thresholds,
+    template: Estimator,
+    X: ArrayLike,
+    score: Callable[..., Any],
+    thresholds: ArrayLike,
     *,
-    y=None,
-    n_region=None,
-    region_scores=None,
-    n_seeds=3,
-    n_bootstraps=5,
-    n_samples=100_000,
-    n_jobs=None,
-    random_state=None,
-):
+    y: ArrayLike | None = None,
+    n_region: float | Floats | None = None,
+    region_scores: ArrayLike | None = None,
+    n_seeds: int = 3,
+    n_bootstraps: int | None = 5,
+    n_samples: int = 100_000,
+    n_jobs: int | None = None,
+    random_state: Seed = None,
+) -> BackgroundEstimate:
     """Background after a cut from an ensemble of templates, with the uncertainty of their training.
 
     The template is fitted to the events with several seeds, and to resampled events. The mean over
