@@ -14,6 +14,7 @@ from sklearn.base import OutlierMixin, is_outlier_detector
 from sklearn.utils.validation import check_is_fitted
 
 from skad.utils import _sklearn as sk
+from skad.utils._documentation import LinkedMixin
 from skad.utils._quantile import weighted_quantile
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _LARGEST = float(np.finfo(np.float64).max)
 _ROUNDING = 1e-12
 
 
-class ScoreMixin:
+class ScoreMixin(LinkedMixin):
     """Score methods of every detector, whether or not its `fit` needs y.
 
     A subclass implements ``anomaly_score(X)`` (float64, shape (n,), higher = more anomalous, in
@@ -162,7 +163,7 @@ class DetectorMixin(ScoreMixin, OutlierMixin):
         return tags
 
 
-class DensityMixin(_DensityMixin):
+class DensityMixin(LinkedMixin, _DensityMixin):
     """A density: ``score_samples(X)`` is log p(x) in nats in the coordinates of X.
 
     A subclass implements `score_samples` and, where it can,

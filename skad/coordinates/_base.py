@@ -14,6 +14,7 @@ from skad.coordinates._domain import check_finite, inside, raise_outside, round_
 from skad.exceptions import DomainError, FiducialWarning
 from skad.utils import _sklearn as sk
 from skad.utils._columns import column_name
+from skad.utils._documentation import LinkedMixin
 
 if TYPE_CHECKING:
     from typing import Any, Self
@@ -30,7 +31,9 @@ def feature_names(transformer):
     return getattr(transformer, "feature_names_in_", None)
 
 
-class CoordinateTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC):
+class CoordinateTransformer(
+    LinkedMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
+):
     """A smooth one-to-one map of n features to n coordinates, with its Jacobian.
 
     A subclass writes its maths on finite float64 arrays of shape (n_events, n_features) and

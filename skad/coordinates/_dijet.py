@@ -15,6 +15,7 @@ from skad.exceptions import MissingColumnError, NoJacobianError
 from skad.kinematics._four_vectors import wrap_angle
 from skad.utils import _sklearn as sk
 from skad.utils._columns import resolve_columns
+from skad.utils._documentation import LinkedMixin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +36,7 @@ _NO_INVERSE = (
 )
 
 
-class DijetCoordinates(TransformerMixin, BaseEstimator):
+class DijetCoordinates(LinkedMixin, TransformerMixin, BaseEstimator):
     """Observables of a pair of jets from the columns of the LHC Olympics files.
 
     The columns are ``pxj1 pyj1 pzj1 mj1 tau1j1 tau2j1 tau3j1`` and the same for j2: momenta and

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skad.exceptions import DomainError, FiducialWarning, MissingColumnError
 from skad.utils import _sklearn as sk
 from skad.utils._columns import resolve_columns
+from skad.utils._documentation import LinkedMixin
 
 if TYPE_CHECKING:
     from typing import Any, Self
@@ -94,7 +95,7 @@ def _named_constituents(feature_names):
     )
 
 
-class ConstituentTransformer(TransformerMixin, BaseEstimator):
+class ConstituentTransformer(LinkedMixin, TransformerMixin, BaseEstimator):
     """Base of the transformers of jet constituents.
 
     A subclass takes the parameters `columns` and `unphysical` and implements

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import check_random_state
 
 from skad.utils import _sklearn as sk
+from skad.utils._readable import Bunch
 
 if TYPE_CHECKING:
     from typing import Any, Literal

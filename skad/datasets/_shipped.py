@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sklearn.utils import Bunch
+from skad.utils._readable import Bunch
 
 __all__ = ["make_bunch", "read_descr", "shipped_path"]
 

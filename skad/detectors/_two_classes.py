@@ -10,6 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from skad.utils._children import unit_weights
+from skad.utils._documentation import LinkedMixin
 
 if TYPE_CHECKING:
     from typing import Any
@@ -69,7 +70,7 @@ def class_balanced_weight(y, sample_weight=None, factors="balanced", classes=(0,
     return weight * (sums.sum() / (2 * sums))[y]
 
 
-class TwoClassMixin(ClassifierMixin):
+class TwoClassMixin(LinkedMixin, ClassifierMixin):
     """Predictions of a classifier whose `decision_function` is the log odds of the second class."""
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:

@@ -11,10 +11,12 @@ from skad.detectors._cross_fit import balanced, cross_fit, held_out_log_odds, lo
 from skad.metrics import selection_overlap
 from skad.utils._children import fit_child
 from skad.utils._random import draw_seed
+from skad.utils._readable import readable
 
 __all__ = ["BreakdownTest", "agreement_test"]
 
 
+@readable
 @dataclass(frozen=True)
 class BreakdownTest:
     """Result of `skad.inspection.breakdown_test`.

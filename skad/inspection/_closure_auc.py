@@ -14,6 +14,7 @@ from skad.detectors._cross_fit import cross_fit, log_odds
 from skad.inspection._classifier import default_classifier
 from skad.inspection._samples import SampleReader, WeightedSample, check_count
 from skad.utils._random import draw_seeds
+from skad.utils._readable import readable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["ClosureAUC", "closure_auc"]
 
 
+@readable
 @dataclass(frozen=True)
 class ClosureAUC:
     """Result of `closure_auc`.

@@ -13,6 +13,7 @@ from skad.metrics._checks import check_weight, event_classes
 from skad.resonant._region import check_region
 from skad.utils._children import rows_of
 from skad.utils._columns import column_name, resolve_columns
+from skad.utils._readable import readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["FeatureHistograms", "feature_histograms", "region_samples"]
 
 
+@readable
 @dataclass(frozen=True)
 class FeatureHistograms:
     """Result of `feature_histograms`.

@@ -11,6 +11,7 @@ import numpy as np
 from skad.coordinates import change_of_variables
 from skad.metrics import jaccard_index, most_anomalous, selection_overlap, shared_fraction
 from skad.metrics._log_density import density_of
+from skad.utils._readable import readable
 from skad.utils._transformers import fitted_on
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = ["FrameOverlap", "frame_overlap"]
 _HINT = " Other scores have no Jacobian: refit them in each frame with coordinate_study."
 
 
+@readable
 @dataclass(frozen=True)
 class FrameOverlap:
     """Result of `frame_overlap`.

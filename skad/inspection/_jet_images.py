@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from skad.kinematics import azimuth, pseudorapidity, split_constituents, transverse_momentum
+from skad.utils._readable import readable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["JetImages", "jet_images"]
 
 
+@readable
 @dataclass(frozen=True)
 class JetImages:
     """Result of `jet_images`.

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skad.kinematics import invariant_mass, split_constituents, transverse_momentum
 from skad.metrics._checks import check_bins
+from skad.utils._readable import readable
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["JetSpectra", "jet_spectra"]
 
 
+@readable
 @dataclass(frozen=True)
 class JetSpectra:
     """Result of `jet_spectra`.

@@ -10,6 +10,7 @@ from sklearn.manifold import TSNE
 from sklearn.utils import check_consistent_length, check_random_state
 
 from skad.utils._random import draw_seed
+from skad.utils._readable import readable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["LatentEmbedding", "latent_embedding"]
 
 
+@readable
 @dataclass(frozen=True)
 class LatentEmbedding:
     """Result of `latent_embedding`.

@@ -9,6 +9,7 @@ import numpy as np
 from skad.metrics._checks import check_fraction, check_scores, check_weight, read_truth
 from skad.metrics._roc import cut_counts
 from skad.metrics._sculpting import mass_sculpting_jsd
+from skad.utils._readable import readable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["DecorrelationCurve", "decorrelation_curve"]
 
 
+@readable
 class DecorrelationCurve(NamedTuple):
     """What cuts on a score gain and sculpt.
 

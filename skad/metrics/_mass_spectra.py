@@ -10,6 +10,7 @@ from sklearn.utils import check_consistent_length
 from skad.metrics._checks import check_bins, check_fraction, check_scores, check_weight
 from skad.metrics._ranking import RankedScores
 from skad.metrics._sculpting import mass_sculpting_jsd
+from skad.utils._readable import readable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["MassSpectra", "mass_spectra"]
 
 
+@readable
 class MassSpectra(NamedTuple):
     """Mass spectra after cuts on a score.
 

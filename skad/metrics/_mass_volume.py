@@ -14,6 +14,7 @@ from skad.metrics._registry import register_scorer
 from skad.utils._children import fit_child, rows_of
 from skad.utils._quantile import weighted_quantile
 from skad.utils._random import draw_seeds
+from skad.utils._readable import readable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -25,6 +26,7 @@ _MASSES = np.linspace(0.9, 0.999, 100)
 _FEWEST = 25
 
 
+@readable
 class MassVolumeCurve(NamedTuple):
     """Volume of the most normal part of space against the mass of the events in it.
 

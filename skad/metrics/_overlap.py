@@ -13,6 +13,7 @@ from skad.metrics._ranking import RankedScores
 from skad.metrics._registry import register_scorer
 from skad.utils._children import fit_child
 from skad.utils._random import draw_seeds
+from skad.utils._readable import readable
 from skad.utils._statistics import effective_size
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def selection_overlap(
     return shared - chance
 
 
+@readable
 class OverlapCurve(NamedTuple):
     """What scores share against the selected fraction.
 

@@ -10,6 +10,7 @@ from sklearn.metrics import auc, roc_auc_score
 
 from skad.metrics._checks import check_scores, check_weight, one_class_message, read_truth
 from skad.metrics._registry import register_scorer
+from skad.utils._readable import readable
 from skad.utils._statistics import effective_size
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["CutCounts", "ROCCurve", "anomaly_roc_curve", "count_above", "cut_counts"]
 
 
+@readable
 class ROCCurve(NamedTuple):
     """Signal against background efficiency, tightest cut first.
 

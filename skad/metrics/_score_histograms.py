@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils import check_consistent_length
 
 from skad.metrics._checks import check_bins, check_scores, check_weight, event_classes
+from skad.utils._readable import readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ScoreHistograms", "score_histograms"]
 
 
+@readable
 class ScoreHistograms(NamedTuple):
     """Histograms of a score, of signal and background where the truth is known.
 

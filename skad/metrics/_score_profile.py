@@ -10,6 +10,7 @@ from sklearn.utils import check_consistent_length
 from skad.metrics._checks import check_scores, check_weight
 from skad.metrics._sculpting import mass_bin_edges
 from skad.utils._quantile import weighted_quantile
+from skad.utils._readable import readable
 from skad.utils._statistics import bin_of
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ScoreProfile", "score_profile"]
 
 
+@readable
 class ScoreProfile(NamedTuple):
     """Distribution of a score in bins of the mass.
 

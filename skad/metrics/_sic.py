@@ -11,6 +11,7 @@ from skad.exceptions import LowStatisticsWarning
 from skad.metrics._checks import check_fraction, check_positive
 from skad.metrics._registry import register_scorer
 from skad.metrics._roc import cut_counts
+from skad.utils._readable import readable
 
 if TYPE_CHECKING:
     from typing import Any
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 
+@readable
 class SICCurve(NamedTuple):
     """Significance improvement against the cut, tightest cut first.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from skad.plotting._takes import HUNT
 from skad.utils._arguments import checked
+from skad.utils._readable import readable
 
 if TYPE_CHECKING:
     from skad.search._bump_hunt import BumpHunt
@@ -19,6 +20,7 @@ __all__ = ["BumpHuntSpectrum"]
 _N_POINTS = 300
 
 
+@readable
 @dataclass(frozen=True)
 class BumpHuntSpectrum:
     """Spectrum of one row of a `BumpHunt` with its sideband fit, as plain numbers.

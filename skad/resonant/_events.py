@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skad.exceptions import RegionError
 from skad.resonant._region import SignalRegion, check_region
 from skad.utils import _sklearn as sk
+from skad.utils._documentation import LinkedMixin
 from skad.utils._events import check_events
 from skad.utils._labels import read_labels
 
@@ -68,7 +69,7 @@ class ResonantEvents:
         return None if self.weight is None else self.weight[rows]
 
 
-class ResonantMixin:
+class ResonantMixin(LinkedMixin):
     """Parameters `region` and `resonance` of an estimator, and the checks of its events.
 
     A subclass takes both as parameters, with the constraints `_region_constraints`. It sets

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from math import inf, isfinite
 from numbers import Real
 from typing import TYPE_CHECKING, NamedTuple
@@ -114,6 +114,14 @@ class SignalRegion:
                 "sideband_width must be None (all the rest), a positive number or a pair of "
                 f"them; got {self.sideband_width!r}."
             )
+
+    def __repr__(self):
+        options = [
+            f"{option.name}={getattr(self, option.name)!r}"
+            for option in fields(self)[2:]
+            if getattr(self, option.name) is not option.default
+        ]
+        return f"SignalRegion({', '.join([repr(self.low), repr(self.high), *options])})"
 
     @property
     def _widths(self):

@@ -19,6 +19,7 @@ from skad.search._trust import FIT_ALPHA, why_untrusted
 from skad.search._weights import effective_events, mean_weight, weighted_histogram
 from skad.utils import _sklearn as sk
 from skad.utils._arguments import COUNT, PROBABILITY, Numbers, checked
+from skad.utils._readable import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,6 +44,7 @@ _OF_HALVES = 0.6
 _SMALLEST_RATIO = 0.1
 
 
+@readable
 @dataclass(frozen=True)
 class BackgroundEstimate:
     """Expected background of the signal region as a function of the cut.

@@ -52,6 +52,7 @@ from skad.search._trust import FIT_ALPHA, why_untrusted
 from skad.search._weights import effective_events, mean_weight
 from skad.utils import _sklearn as sk
 from skad.utils._children import requires_y
+from skad.utils._documentation import LinkedMixin
 from skad.utils._labels import read_labels
 from skad.utils._random import draw_seed, draw_seeds
 from skad.utils._tasks import outer_stacklevel, run_tasks
@@ -77,7 +78,7 @@ _COUNTED_TWICE = 0.25
 _BACKGROUNDS = {"auto", "sideband", "direct"}
 
 
-class BumpHunt(SelectionMixin, BaseEstimator):
+class BumpHunt(LinkedMixin, SelectionMixin, BaseEstimator):
     """Search for a resonance: windows, cross-fitted selection, background, p-values.
 
     In every window the events are split into folds. A detector fitted to the other folds scores

@@ -12,6 +12,7 @@ from skad.exceptions import LowStatisticsWarning
 from skad.search._p_values import z_to_p
 from skad.search._trust import LEARNED
 from skad.utils._arguments import Numbers, checked
+from skad.utils._readable import readable
 
 if TYPE_CHECKING:
     from typing import Any
@@ -25,6 +26,7 @@ __all__ = ["GlobalCalibration", "SignificanceCalibration", "calibrated"]
 _MIN_EXPERIMENTS = 50
 
 
+@readable
 @dataclass(frozen=True)
 class SignificanceCalibration:
     """Map of significances so that they are standard normal without signal.
@@ -123,6 +125,7 @@ def calibrated(z, efficiency, calibration):
     return z if calibration is None else calibration.apply(z)
 
 
+@readable
 @dataclass(frozen=True)
 class GlobalCalibration:
     """Global p-value from how often searches without signal claim as much.

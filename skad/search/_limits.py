@@ -15,6 +15,7 @@ from skad.exceptions import LowStatisticsWarning
 from skad.search._counting import CountingModel
 from skad.utils import _sklearn as sk
 from skad.utils._arguments import COUNT, MOST, Numbers, checked
+from skad.utils._readable import readable
 from skad.utils._tasks import outer_stacklevel
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _SMALLEST = 1e-300
 _FEWEST_TOYS = 10
 
 
+@readable
 @dataclass(frozen=True)
 class CountingLimit:
     """Upper limit on the strength of a signal, as `counting_limit` returns it.

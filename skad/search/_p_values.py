@@ -11,6 +11,7 @@ from scipy.special import gammainc, xlogy
 from sklearn.utils import check_random_state, gen_even_slices
 
 from skad.utils._arguments import COUNT, MOST, Numbers, checked
+from skad.utils._readable import readable
 
 if TYPE_CHECKING:
     from typing import Any, Literal
@@ -379,6 +380,7 @@ def global_p_value(
     return float(min((1 + extreme) / (1 + n_toys), n_tests * smallest, 1.0))
 
 
+@readable
 @dataclass(frozen=True)
 class HistogramScan:
     """Result of `scan_histogram`.

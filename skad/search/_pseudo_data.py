@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skad.exceptions import RegionError
 from skad.search._spectrum import SpectrumFit, fit_spectrum
+from skad.utils._readable import readable
 from skad.utils._statistics import bin_of, equal_population_edges
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _MORPH_BINS = 24
 _CELLS = 32
 
 
+@readable
 @dataclass(frozen=True)
 class BackgroundGenerator:
     """Draws data sets without signal that are otherwise like those of a search.

@@ -21,6 +21,7 @@ from skad.utils import _sklearn as sk
 from skad.utils._arguments import COUNT, POSITIVE, Numbers, checked
 from skad.utils._log_linear import SMALLEST_MEAN, integrate, quadrature
 from skad.utils._optional import import_optional
+from skad.utils._readable import readable
 from skad.utils._tasks import outer_stacklevel
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ _FIRST_WIDTHS = (0.05, 0.12, 0.25)
 _COARSE = 4
 
 
+@readable
 @dataclass(frozen=True)
 class ResonanceFit:
     """Peak on a smooth spectrum, as `fit_resonance` returns it.

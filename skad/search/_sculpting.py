@@ -12,6 +12,7 @@ from skad.resonant._region import SignalRegion
 from skad.search._weights import effective_events
 from skad.utils import _sklearn as sk
 from skad.utils._arguments import COUNT, Numbers, checked
+from skad.utils._readable import readable
 from skad.utils._statistics import bin_of, efficiency_chi2, equal_population_edges
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = ["SculptingTest", "sculpting_of", "sideband_sculpting_test", "smallest
 _MIN_EXPECTED = 5
 
 
+@readable
 @dataclass(frozen=True)
 class SculptingTest:
     """Result of `sideband_sculpting_test`.

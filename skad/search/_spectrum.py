@@ -23,6 +23,7 @@ from skad.utils._log_linear import (
     integrate,
     quadrature,
 )
+from skad.utils._readable import readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,7 @@ __all__ = ["SpectrumFit", "fit_spectrum"]
 _LARGEST_MASS = 1e50
 
 
+@readable
 @dataclass(frozen=True)
 class SpectrumFit:
     """Result of `fit_spectrum`.

@@ -23,6 +23,7 @@ from skad.utils._arguments import COUNT, EVENTS, Made, Numbers, checked
 from skad.utils._children import rows_of, seeded_child
 from skad.utils._events import check_events
 from skad.utils._random import draw_seeds
+from skad.utils._readable import readable
 from skad.utils._tasks import run_tasks
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ __all__ = ["SearchLimit", "limits_of", "upper_limit"]
 _LARGEST_PART = 0.5
 
 
+@readable
 @dataclass(frozen=True)
 class SearchLimit:
     """Upper limits on a signal from a search, as `upper_limit` returns them.
