@@ -101,6 +101,9 @@ ARGUMENTS = {
         "estimator": anode, "X": inside, "y_true": y[: len(inside)],
         "n_events": 50, "random_state": 0,
     },
+    "ExplanationDisplay.from_explanation": {
+        "contributions": inspection.explain(mixture, X[:5], background=X), "event": 1,
+    },
     "FeatureDisplay.from_histograms": {
         "histograms": inspection.feature_histograms(samples, reference="a", bins=5)
     },

@@ -63,6 +63,10 @@ CALLS = {
         {"mass": mass, "reference_mass": mass[::2], "bins": 10, "n_samples": 20,
          "random_state": 0},
     ),
+    "explain": (
+        inspection.explain,
+        {"detector": density, "X": X[:30], "background": X, "n_draws": 5, "random_state": 0},
+    ),
     "frame_overlap": (
         inspection.frame_overlap,
         {"density": density, "frames": {"z": scaler}, "X": X, "fraction": 0.1},

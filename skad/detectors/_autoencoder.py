@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skad.detectors._reconstruction import ReconstructionDetector, scaled_reconstruction
+from skad.detectors._reconstruction import ReconstructionDetector
 from skad.nn._autoencoder import Autoencoder
 from skad.nn._members import per_event
 from skad.utils import _sklearn as sk
@@ -228,7 +228,7 @@ class AutoencoderDetector(ReconstructionDetector):
         self : AutoencoderDetector
         """
         X, weight = self._fit(X, sample_weight, X_val)
-        self._set_offset(self._evaluate(_squared_error, X), weight)
+        self._set_offset(self._scores(X), weight)
         return self
 
     def _build_network(self, scaling, n_features):
@@ -256,15 +256,15 @@ class AutoencoderDetector(ReconstructionDetector):
         score : ndarray of float64, shape (n_events,)
             In scaled units squared, the mean over all networks and kept epochs.
         """
-        return self._bounded(self._evaluate(_squared_error, self._validated(X)))
+        return self._bounded(self._scores(self._validated(X)))
+
+    def _scores(self, X):
+        return self._evaluate(
+            lambda network, batch: self._squared_errors(network, batch).mean(-1), X
+        )
 
 
 @per_event
 def _reconstruction_loss(network, batch):
     z = batch["z"]
     return (network(z) - z).square().mean(-1)
-
-
-def _squared_error(network, batch):
-    z, reconstruction = scaled_reconstruction(network, batch)
-    return (z - reconstruction).square().mean(-1)

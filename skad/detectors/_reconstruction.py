@@ -179,6 +179,28 @@ class ReconstructionDetector(TrainingMixin, DetectorMixin, TransformerMixin, Bas
         )
         return reconstructed
 
+    def reconstruction_errors(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Squared error of every column, in scaled units.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+
+        Returns
+        -------
+        errors : ndarray of float64, shape (n_events, n_features)
+            The mean over all networks and kept epochs; 0 in columns that are not reconstructed.
+        """
+        X = self._validated(X)
+        errors = np.zeros(X.shape)
+        errors[:, self.feature_indices_] = self._evaluate(self._squared_errors, X)
+        return errors
+
+    def _squared_errors(self, network, batch):
+        """Squared errors of events in all columns."""
+        z, reconstruction = scaled_reconstruction(network, batch)
+        return (z - reconstruction).square()
+
     def transform(self, X: ArrayLike) -> Any:
         """Map events to the latent space of the first network.
 

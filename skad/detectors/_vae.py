@@ -474,11 +474,20 @@ class VAEDetector(ReconstructionDetector):
         def measure(network, batch):
             z = network.scaling(batch["x"])
             points, kl = self._latent_points(network, z)
-            # Squares in float64, so that an event far out keeps a finite, ordered score.
-            errors = [(network.decode(t).double() - z).square().mean(-1) for t in points]
+            errors = [self._errors_at(network, z, t).mean(-1) for t in points]
             return torch.stack([torch.stack(errors).mean(0), kl, z.square().mean(-1)], dim=-1)
 
         return self._evaluate(measure, X)
+
+    @staticmethod
+    def _errors_at(network, z, latent):
+        # Squares in float64, so that an event far out keeps a finite, ordered score.
+        return (network.decode(latent).double() - z).square()
+
+    def _squared_errors(self, network, batch):
+        z = network.scaling(batch["x"])
+        points, _ = self._latent_points(network, z)
+        return torch.stack([self._errors_at(network, z, t) for t in points]).mean(0)
 
     def _energy_movers(self, X):
         def reconstructions(network, batch):

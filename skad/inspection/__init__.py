@@ -4,6 +4,7 @@ from skad.inspection._breakdown import BreakdownTest, breakdown_test
 from skad.inspection._closure_auc import ClosureAUC, closure_auc
 from skad.inspection._coordinate_study import coordinate_study
 from skad.inspection._excess import excess_features, most_signal_like
+from skad.inspection._explain import explain
 from skad.inspection._feature_histograms import (
     FeatureHistograms,
     feature_histograms,
@@ -48,6 +49,8 @@ __all__ = [
     "breakdown_test",
     "overlap_study",
     "score_correlation",
+    # what makes an event anomalous
+    "explain",
     # what an autoencoder has learned
     "JetImages",
     "JetSpectra",

@@ -58,6 +58,13 @@ class FlowNetwork(nn.Module):
         z, log_abs_det = self.flow(*self._inputs(x, m))
         return z, log_abs_det - self.features.scale.log().sum()
 
+    def conditional_log_densities(
+        self, x: torch.Tensor, m: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return log p(x_i | x_1 ... x_(i-1), m) of each feature, if the flow keeps the order."""
+        terms = self.flow.conditional_log_densities(*self._inputs(x, m))
+        return terms - self.features.scale.log()
+
     def data(self, z: torch.Tensor, m: torch.Tensor | None = None) -> torch.Tensor:
         """Return the event at a latent point."""
         return self.features.inverse(self.flow.inverse(self._cast(z), self._context(m))[0])

@@ -62,6 +62,21 @@ class Flow(nn.Module):
             log_abs_det = log_abs_det + term
         return x, log_abs_det
 
+    @property
+    def keeps_order(self) -> bool:
+        """Whether each latent feature depends on the features up to its own alone."""
+        return all(hasattr(t, "log_derivatives") for t in self.transforms)
+
+    def conditional_log_densities(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return log p(x_i | x_1 ... x_(i-1), context) of a flow that keeps the order, (n, d)."""
+        self._check(x, context)
+        log_derivative = torch.zeros_like(x)
+        for transform in self.transforms:
+            x, term = transform.log_derivatives(x, context)  # type: ignore[operator]
+            log_derivative = log_derivative + term
+        # Squares in float64: a point far out must keep a finite, ordered density.
+        return log_derivative - 0.5 * (x.double().square() + math.log(2 * math.pi))
+
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map latent points (n, d) to data; return x and ``log|det dx/dz|`` of shape (n,)."""
         self._check(z, context)

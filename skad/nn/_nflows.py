@@ -43,8 +43,10 @@ def autoregressive(
         Map ``(x, params, inverse) -> (z, log_derivative)`` with `n_params` parameters a feature.
     n_transforms : int
         Number of steps.
-    permutation : {"reverse", "random"}, default="reverse"
-        Order of the features from one step to the next.
+    permutation : {"reverse", "random", "none"}, default="reverse"
+        Order of the features from one step to the next. With "none", as with a single step, each
+        latent feature depends on the features up to its own alone, so that the density is a
+        product of conditional ones (`Flow.conditional_log_densities`).
     batch_norm : bool, default=False
         Put an invertible batch normalisation after every step; its statistics are best recomputed
         after each epoch with `Flow.recompute_batch_norm`.
@@ -55,7 +57,7 @@ def autoregressive(
     def step():
         return Autoregressive(MADE(n_features, n_context, elementwise.n_params, **net), elementwise)
 
-    return _chain(step, n_transforms, n_features, permutation, batch_norm)
+    return _chain(step, n_transforms, n_features, permutation, batch_norm, (*_PERMUTATIONS, "none"))
 
 
 def coupling(
@@ -82,14 +84,19 @@ def coupling(
 
 
 def _chain(
-    step: Callable[[], Transform], n: int, n_features: int, permutation: str, batch_norm: bool
+    step: Callable[[], Transform],
+    n: int,
+    n_features: int,
+    permutation: str,
+    batch_norm: bool,
+    allowed: tuple[str, ...] = tuple(_PERMUTATIONS),
 ) -> list[nn.Module]:
     """Put permutations between the steps and batch norm after each."""
-    if permutation not in _PERMUTATIONS:
-        raise ValueError(f"permutation must be one of {tuple(_PERMUTATIONS)}; got {permutation!r}.")
+    if permutation not in allowed:
+        raise ValueError(f"permutation must be one of {allowed}; got {permutation!r}.")
     transforms: list[nn.Module] = []
     for i, transform in enumerate([step() for _ in range(n)]):
-        if i > 0 and n_features > 1:
+        if i > 0 and n_features > 1 and permutation != "none":
             transforms.append(_PERMUTATIONS[permutation](n_features))
         transforms.append(transform)
         if batch_norm:
@@ -111,6 +118,11 @@ class Autoregressive(AutoregressiveTransform):
     def _elementwise_inverse(self, inputs, autoregressive_params):
         outputs, log_det = self.elementwise(inputs, autoregressive_params, inverse=True)
         return outputs, log_det.sum(dim=1)
+
+    def log_derivatives(self, inputs, context=None):
+        """Return outputs and the log derivative of each by its own input, shape (n, d)."""
+        params = self.autoregressive_net(inputs, context)
+        return self.elementwise(inputs, params, inverse=False)
 
 
 class Coupling(Transform):
@@ -168,6 +180,11 @@ class BatchNorm(Transform):
         log_scale = self.log_gain - 0.5 * (var + self.eps).log()
         outputs = (inputs - mean) * log_scale.exp() + self.bias
         return outputs, log_scale.sum().expand(len(inputs))
+
+    def log_derivatives(self, inputs, context=None):
+        """Return outputs and the log derivative of each by its own input, shape (n, d)."""
+        log_scale = self.log_gain - 0.5 * (self.var + self.eps).log()
+        return self.forward(inputs, context)[0], log_scale.expand(inputs.shape)
 
     def inverse(self, inputs, context=None):
         log_scale = self.log_gain - 0.5 * (self.var + self.eps).log()

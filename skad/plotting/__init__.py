@@ -6,6 +6,7 @@ from skad.plotting._bump_hunt_spectrum import BumpHuntSpectrum
 from skad.plotting._closure import ClosureAUCDisplay, ClosureDisplay
 from skad.plotting._coordinate_study import CoordinateStudyDisplay
 from skad.plotting._decorrelation import DecorrelationDisplay
+from skad.plotting._explanation import ExplanationDisplay
 from skad.plotting._features import FeatureDisplay
 from skad.plotting._frame import FrameDisplay
 from skad.plotting._frame_histograms import FrameHistogramDisplay
@@ -35,6 +36,7 @@ __all__ = [
     "CoordinateStudyDisplay",
     "DecorrelationDisplay",
     "DensityRatioDisplay",
+    "ExplanationDisplay",
     "FeatureDisplay",
     "FrameDisplay",
     "FrameHistogramDisplay",

@@ -17,6 +17,7 @@ from skad.inspection import (
 )
 from skad.plotting import (
     DensityRatioDisplay,
+    ExplanationDisplay,
     FeatureDisplay,
     FrameHistogramDisplay,
     InjectionDisplay,
@@ -179,3 +180,19 @@ class TestFrames:
         np.testing.assert_allclose(display.density["x"]["signal"], exact, atol=0.02)
         drawn = display.line_["x", "signal"].get_data().values
         np.testing.assert_array_equal(drawn, display.density["x"]["signal"])
+
+
+def test_explanations_as_bars_and_as_a_map():
+    table = pd.DataFrame(
+        [[0.1, 3.0, -0.5], [0.2, -1.0, 0.1]], columns=["mass", "tau", "charge"], index=[7, 9]
+    )
+    display = ExplanationDisplay.from_explanation(table, event=0)
+    assert [bar.get_width() for bar in display.bars_] == [-0.5, 0.1, 3.0]
+    labels = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert labels == ["charge", "mass", "tau"]
+    display = ExplanationDisplay.from_explanation(table, n_columns=2)
+    # The columns of the largest contributions, in their order.
+    np.testing.assert_array_equal(display.image_.get_array(), table[["tau", "charge"]])
+    assert display.image_.get_clim() == (-3.0, 3.0)
+    with pytest.raises(IndexError, match="event must be a position among the 2 rows"):
+        ExplanationDisplay.from_explanation(table, event=2)
