@@ -15,6 +15,7 @@ __all__ = [
     "UnknownTypeError",
     "SettingsError",
     "SkadWarning",
+    "DiscreteColumnWarning",
     "DivergenceWarning",
     "InterruptedFitWarning",
     "CheckpointWarning",
@@ -76,6 +77,10 @@ class SettingsError(SkadError, ValueError):
 
 class SkadWarning(UserWarning):
     """Base class of all warnings issued by skad."""
+
+
+class DiscreteColumnWarning(SkadWarning):
+    """A density is asked of columns whose values repeat."""
 
 
 class DivergenceWarning(SkadWarning, ConvergenceWarning):

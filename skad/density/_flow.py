@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skad.base import DensityMixin
+from skad.density._discrete import warn_of_discrete_columns
 from skad.nn._flow_network import negative_log_likelihood
 from skad.nn._flows import FLOW_KINDS
 from skad.nn._recipe import FlowRecipe
@@ -263,11 +264,9 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
         recipe = self.recipe()
         arrays = self._arrays(X)
         names = getattr(self, "feature_names_in_", None)
-        features, conditions = recipe.scaling(
-            **arrays,
-            sample_weight=weight,
-            names=[column_name(i, names) for i in self.feature_indices_],
-        )
+        names = [column_name(i, names) for i in self.feature_indices_]
+        features, conditions = recipe.scaling(**arrays, sample_weight=weight, names=names)
+        warn_of_discrete_columns(arrays["x"], names)
         rows = valid_rows = None
         events, all_weight = X, weight
         if X_val is not None:
