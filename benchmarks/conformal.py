@@ -1,6 +1,6 @@
 """False discovery rate and false alarms of ConformalDetector on public tables.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/conformal.py --tables FOLDER --repeats 40
+Run: OMP_NUM_THREADS=1 python benchmarks/conformal.py --tables FOLDER --repeats 30
 FOLDER holds one Parquet file a table, with a column `label` (1 = anomaly), such as those of ADBench
 (arXiv:2206.09426). Writes benchmarks/results/conformal.md; ``--quick`` takes one table that
 scikit-learn ships, and writes nothing.
@@ -24,7 +24,7 @@ from skad.utils._tasks import run_tasks
 
 RESULTS = Path(__file__).parent / "results"
 # Larger tables are drawn from, anew in every repetition.
-MOST = 1500
+MOST = 1000
 FDR = 0.1
 ALARMS = 0.05
 DETECTORS = {
@@ -61,64 +61,74 @@ def one(detector, X, y, seed):
     return alarms, wrong, (chosen & truth).sum() / truth.sum()
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tables", type=Path)
-    parser.add_argument("--repeats", type=int, default=40)
-    parser.add_argument("--quick", action="store_true")
-    options = parser.parse_args(arguments)
-    if options.quick:
-        options.tables, options.repeats = None, 2
-    rows, above = [], {}
-    for table, (X, y) in read_tables(options.tables).items():
-        row = [table]
-        for way, cv in WAYS.items():
-            for name, detector in DETECTORS.items():
-                conformal = ConformalDetector(detector, cv=cv, false_alarm_rate=ALARMS)
-                found = np.array(
-                    run_tasks(
-                        [(one, (conformal, X, y, seed)) for seed in range(options.repeats)],
-                        name=f"{table}, {way}, {name}",
-                    )
-                )
-                mean = found.mean(axis=0)
-                error = found.std(axis=0, ddof=1) / np.sqrt(len(found))
-                row.append(f"{mean[0]:.3f}, {mean[1]:.3f} ± {error[1]:.3f}, {mean[2]:.2f}")
-                for what, value, sigma, nominal in (
-                    ("alarms", mean[0], error[0], ALARMS),
-                    ("discoveries", mean[1], error[1], FDR),
-                ):
-                    if value > nominal + 2 * sigma:
-                        above.setdefault((way, name, what), []).append(table)
-        print(row, flush=True)
-        rows.append(row)
-    header = ["table", *(f"{name}, {way}" for way in WAYS for name in DETECTORS)]
-    said = [
-        f"- {what} of {name}, {way}: above nominal by more than two errors on "
-        f"{', '.join(above.get((way, name, what), [])) or 'none'}"
-        for way in WAYS
-        for name in DETECTORS
-        for what in ("alarms", "discoveries")
-    ]
-    text = "\n".join(
+def measured(X, y, repeats, table=""):
+    """Return, for each way and detector, means and errors of what `one` returns."""
+    found = {}
+    for way, cv in WAYS.items():
+        for name, detector in DETECTORS.items():
+            conformal = ConformalDetector(detector, cv=cv, false_alarm_rate=ALARMS)
+            tasks = [(one, (conformal, X, y, seed)) for seed in range(repeats)]
+            parts = np.array(run_tasks(tasks, name=f"{table}, {way}, {name}"))
+            error = parts.std(axis=0, ddof=1) / np.sqrt(len(parts))
+            found[f"{name}, {way}"] = [parts.mean(axis=0).tolist(), error.tolist()]
+    return found
+
+
+def report(found, repeats):
+    """Return the numbers of all tables as text."""
+    columns = [f"{name}, {way}" for way in WAYS for name in DETECTORS]
+    rows = []
+    for table, of_table in found.items():
+        cells = []
+        for column in columns:
+            (alarms, wrong, power), (_, error, _) = of_table[column]
+            cells.append(f"{alarms:.3f}, {wrong:.3f} ± {error:.3f}, {power:.2f}")
+        rows.append([table, *cells])
+    said = []
+    for column in columns:
+        for i, (what, nominal) in enumerate((("false alarms", ALARMS), ("discoveries", FDR))):
+            above = [
+                table
+                for table, of_table in found.items()
+                if of_table[column][0][i] > nominal + 2 * of_table[column][1][i]
+            ]
+            said.append(f"- {column}, {what}: {', '.join(above) or 'none'}")
+    return "\n".join(
         [
             "# False alarms and false discoveries of ConformalDetector",
             "",
             "`OMP_NUM_THREADS=1 python benchmarks/conformal.py --tables FOLDER --repeats "
-            f"{options.repeats}`",
+            f"{repeats}`",
             "",
             f"Fitted to 70 % of the normal rows of each table (at most {MOST} normal rows), tested "
             "on the others with one anomaly for nine of them; means over "
-            f"{options.repeats} splits. In a cell: false alarms of `predict` at a rate of "
+            f"{repeats} splits. In a cell: false alarms of `predict` at a rate of "
             f"{ALARMS:g}, false discovery rate of `select(fdr={FDR:g})` with its error, part of "
             "the anomalies that it finds.",
             "",
-            *markdown(rows, header),
+            *markdown(rows, ["table", *columns]),
+            "",
+            "Above the stated rate by more than two errors:",
             "",
             *said,
             "",
         ]
     )
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tables", type=Path)
+    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.tables, options.repeats = None, 2
+    found = {}
+    for table, (X, y) in read_tables(options.tables).items():
+        found[table] = measured(X, y, options.repeats, table)
+        print(table, found[table], flush=True)
+    text = report(found, options.repeats)
     print(text)
     if not options.quick:
         (RESULTS / "conformal.md").write_text(text)

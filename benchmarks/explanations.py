@@ -1,6 +1,6 @@
 """How often `explain` names the column in which an event was made odd, for every detector.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/explanations.py --events 200
+Run: OMP_NUM_THREADS=1 python benchmarks/explanations.py --events 60
 Writes benchmarks/results/explanations.md; ``--quick`` is small and writes nothing. The tables are
 six correlated columns of a Gaussian, and two tables that scikit-learn ships.
 """
@@ -100,7 +100,7 @@ def detectors(quick):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=200)
+    parser.add_argument("--events", type=int, default=60)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args(arguments)
     if options.quick:
