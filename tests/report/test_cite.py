@@ -63,7 +63,7 @@ def test_fitted_cites_what_fit_chose():
     detector = DensityDetector(contamination=0.1)
     assert keys(detector) == ["skad"]
     detector = DensityDetector(FlowDensity(flow="maf", max_epochs=1), contamination=0.1)
-    detector.fit([[float(i % 7), float(i % 5)] for i in range(64)])
+    detector.fit([[i % 7 + i / 64, i % 5 - i / 64] for i in range(64)])
     unfitted = detector.set_params(density=None)
     assert "Papamakarios2017" in keys(unfitted)
 
