@@ -1,5 +1,9 @@
 """Which columns make an event anomalous: contributions to the score of any detector."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
@@ -23,6 +27,14 @@ from skad.utils import _sklearn as sk
 from skad.utils._arguments import COUNT, EVENTS, Having, checked
 from skad.utils._children import rows_of
 from skad.utils._optional import import_optional
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
+    from skad.utils._types import Estimator, Seed
 
 __all__ = ["explain"]
 
@@ -48,7 +60,15 @@ _MOST = 2000
     n_draws=COUNT,
     random_state=["random_state"],
 )
-def explain(detector, X, *, background=None, method="auto", n_draws=20, random_state=None):
+def explain(
+    detector: Estimator,
+    X: ArrayLike | DataFrame,
+    *,
+    background: ArrayLike | DataFrame | None = None,
+    method: Literal["auto", "occlusion", "reconstruction", "conditionals", "shap"] = "auto",
+    n_draws: int = 20,
+    random_state: Seed = None,
+) -> DataFrame:
     """Contribution of every column to the anomaly score of every event.
 
     Parameters

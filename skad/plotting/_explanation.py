@@ -1,11 +1,20 @@
 """Contributions of columns to anomaly scores: bars for one event, a map for many."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skad.plotting._axes import get_axes
 from skad.utils._arguments import Made, checked
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
 
 __all__ = ["ExplanationDisplay"]
 
@@ -43,10 +52,16 @@ class ExplanationDisplay:
     (5, 3)
     """
 
-    def __init__(self, contributions):
+    def __init__(self, contributions: DataFrame) -> None:
         self.contributions = contributions
 
-    def plot(self, ax=None, *, n_columns=15, style=None):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        n_columns: int = 15,
+        style: dict[Any, Any] | None = None,
+    ) -> Self:
         """Draw the contributions.
 
         Parameters
@@ -95,7 +110,14 @@ class ExplanationDisplay:
         contributions=Made("skad.inspection.explain", "pandas.DataFrame"),
         event=[Integral, None],
     )
-    def from_explanation(cls, contributions, *, event=None, ax=None, **plot_options):
+    def from_explanation(
+        cls,
+        contributions: DataFrame,
+        *,
+        event: int | None = None,
+        ax: Axes | None = None,
+        **plot_options: Any,
+    ) -> ExplanationDisplay:
         """Draw the result of `skad.inspection.explain`.
 
         Parameters
