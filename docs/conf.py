@@ -2,10 +2,14 @@
 
 import importlib
 import inspect
+import sys
 import zlib
 from pathlib import Path
 
 import skad
+
+sys.path.insert(0, str(Path(__file__).parent))
+from presets import presets_table
 
 HERE = Path(__file__).parent
 
@@ -143,7 +147,8 @@ def write_api(app):
         _write_changed(
             folder / f"{room}.rst",
             f"{title}\n{'=' * len(title)}\n\n{summary}\n\n.. currentmodule:: {title}\n\n"
-            f".. autosummary::\n   :toctree: generated\n   :nosignatures:\n\n{entries}\n",
+            f".. autosummary::\n   :toctree: generated\n   :nosignatures:\n\n{entries}\n"
+            + (f"\n{presets_table()}" if room == "papers" else ""),
         )
         pages.append(f"   {room}\n")
     _write_changed(

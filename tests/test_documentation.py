@@ -90,6 +90,16 @@ def test_gallery_check_notices_missing_names():
     assert missing_names(ast.parse(script)) == ["skad.no", "skad.metrics.no_score"]
 
 
+def test_table_of_presets_is_read_from_the_code(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    rows = importlib.import_module("presets").preset_rows()
+    settings = {call.partition("(")[0]: said for call, _, said in rows}
+    assert set(settings) == set(papers.__all__) - {"coordinate_frames"}
+    assert "background_density__n_transforms=15" in settings["anode"]
+    assert "background_density__flow='maf'" in settings["anode"]
+    assert "kl_weight=0.1" in settings["vae"]
+
+
 def test_papers_are_named_and_exist():
     text = (ROOT / "docs" / "guide" / "papers.md").read_text()
     assert set(re.findall(r"papers\.(\w+)\(", text)) == set(papers.__all__)
