@@ -5,9 +5,15 @@ import logging
 import time
 from pathlib import Path
 
-from skad.cli import run_search
+import numpy as np
+
+from skad.cli import read_settings
+from skad.cli._events import feature_transformer, read_input
+from skad.cli._search import search_of, write_search
 from skad.datasets import load_dijets
+from skad.exceptions import RegionError
 from skad.io import write_events
+from skad.search import counting_limit, fit_resonance
 
 __all__ = ["main"]
 
@@ -52,8 +58,15 @@ scan = {{low = 2.9, high = 4.1, width = 0.4, step = 0.4}}
 efficiencies = [1.0, 0.01, 0.001]
 background = "sideband"
 n_folds = 3
+keep_detectors = true         # to ask afterwards what they find of the signal
 n_jobs = {jobs}
 random_state = {seed}
+
+[limit]                       # skad limit: the search again and again, with signal injected
+signal = "signal.parquet"
+strengths = [100, 200, 400, 800]
+n_refits = 3
+n_jobs = {jobs}
 
 [output]
 folder = "results"
@@ -90,9 +103,10 @@ def main(arguments=None):
         random_state=options.seed,
         as_frame=True,
     )
-    write_events(
-        dijets.data.assign(truth=dijets.target), options.output / "dijets.parquet", overwrite=True
-    )
+    data = dijets.data.assign(truth=dijets.target)
+    signal = dijets.test_data[dijets.test_target == 1]
+    write_events(data, options.output / "dijets.parquet", overwrite=True)
+    write_events(signal, options.output / "signal.parquet", overwrite=True)
     settings = options.output / "search.toml"
     settings.write_text(
         _SETTINGS.format(
@@ -105,15 +119,62 @@ def main(arguments=None):
     )
     print(f"== {options.events} dijets, {options.signal} of a signal among them")
     print(f"== skad search {settings}")
-    report = run_search(settings, overwrite=True, verbose=1)
+    folder = options.output / "results"
+    read = read_settings(settings)
+    report, hunt = search_of(read, verbose=1)
+    write_search(report, hunt, read, folder)
     answer = report.content["answer"]
     print(f"\n{answer['verdict'].capitalize()}. {answer['text']}")
     for caution in report.content["cautions"]:
         print(f"- {caution}")
-    page = options.output / "results" / "report.html"
+    columns = ["low", "high", "efficiency", "n_observed", "background", "p_local", "trusted"]
+    print(f"\n{hunt.results_[columns].round(4).to_string(index=False)}")
+    print(f"Over all windows and cuts: p = {hunt.p_global_:.1e}, {hunt.z_global_:.1f} sigma.")
+    if hunt.best_ is not None:
+        masses = np.asarray(read_input(read).X["mjj"])
+        print(f"\n{_peak(hunt, masses)}\n{_limit(hunt, feature_transformer(read), signal)}")
+    page = folder / "report.html"
     print(f"\nThe report, after {time.perf_counter() - started:.0f} s: {page.resolve().as_uri()}")
     print(f"Change {settings} and run it again: skad search {settings} --overwrite")
+    print(f"What it finds of a weaker signal, in half an hour: skad limit {settings}")
     return report
+
+
+def _peak(hunt, masses):
+    """Say what a fit of the best window gives."""
+    row = hunt.results_.loc[hunt.best_]
+    try:
+        fit = fit_resonance(masses[hunt.selected_[hunt.best_]], (row["low"], row["high"]))
+    except RegionError as error:
+        return f"The best window holds too few events for a fit of a peak: {error}"
+    events, mass, width = zip((fit.n_signal, fit.mass, fit.width), fit.errors, strict=True)
+    return (
+        f"A peak in the best window, {row['low']:g} to {row['high']:g} TeV at efficiency "
+        f"{row['efficiency']:g}: {events[0]:.0f} +- {events[1]:.0f} events at "
+        f"{mass[0]:.2f} +- {mass[1]:.2f} TeV, {width[0]:.2f} +- {width[1]:.2f} TeV wide."
+    )
+
+
+def _limit(hunt, transformer, signal):
+    """Say how much of the shipped signal the best row allows, with the detectors as they are."""
+    events = transformer.set_output(transform="pandas").fit_transform(signal)
+    table = hunt.signal_efficiency(events)
+    row, found = hunt.results_.loc[hunt.best_], table.loc[hunt.best_]
+    excess = found["signal_efficiency"] - found["absorbed"]
+    if not excess > 0:
+        return "The detectors of the best row pass nothing of the signal of 3.5 TeV: no limit."
+    limit = counting_limit(
+        row["n_observed"],
+        row["background"],
+        excess,
+        uncertainty=float(np.hypot(row["stat"], row["syst"])),
+        signal_uncertainty=float(np.hypot(found["error"], found["spread"]) / excess),
+    )
+    return (
+        f"Of the signal of 3.5 TeV its detectors pass {found['signal_efficiency']:.0%}: at 95 % "
+        f"confidence the data hold no more than {limit.observed:.0f} such events "
+        f"({limit.expected[2]:.0f} expected without any)."
+    )
 
 
 if __name__ == "__main__":

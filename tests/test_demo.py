@@ -27,6 +27,8 @@ def test_demo_is_a_search_with_a_report(tmp_path, capsys):
     page = tmp_path / "results" / "report.html"
     assert page.resolve().as_uri() in out and page.stat().st_size > 100_000
     assert report.content["answer"]["text"] in out
+    assert "Over all windows and cuts: p = " in out
+    assert "TeV at efficiency" in out and "at 95 % confidence the data hold no more than" in out
     content = json.loads((tmp_path / "results" / "search.json").read_text())
     assert content == json.loads(report.json())
     assert content["record"]["data"]["columns"][0] == "mjj"

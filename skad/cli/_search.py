@@ -33,6 +33,7 @@ __all__ = [
     "results_folder",
     "run_search",
     "search_of",
+    "write_search",
 ]
 
 # What a folder of results holds.
@@ -176,6 +177,12 @@ def run_search(
             "them, or another output."
         )
     report, hunt = search_of(settings, verbose)
+    write_search(report, hunt, settings, folder)
+    return report
+
+
+def write_search(report, hunt, settings, folder):
+    """Write what `run_search` keeps of a search to a folder."""
     _logger.info("writing %s", folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SETTINGS_FILE).write_text(settings.text, encoding="utf-8")
@@ -183,7 +190,6 @@ def run_search(
     (folder / SEARCH_FILE).write_text(report.json(), encoding="utf-8")
     report.write_html(folder / _REPORT_FILE)
     _write_figures(report, folder / _FIGURES)
-    return report
 
 
 def results_folder(settings, output=None):
