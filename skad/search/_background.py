@@ -546,10 +546,18 @@ def sideband_background(
     )
 
 
-def fit_region(m, region, edges, fit_options, weight=None):
-    """Fit the sidebands of the masses m; background of the region, uncertainty and fit."""
-    counts, variances = weighted_histogram(m, edges, weight)
-    fit = fit_spectrum(counts, edges, exclude=region, variances=variances, **fit_options)
+def fit_region(m, region, edges, fit_options, weight=None, *, counts=None, scale=1.0):
+    """Fit the sidebands of the masses m; background of the region, uncertainty and fit.
+
+    Where events count something else than 1, `counts` holds it and `scale` its variance over mean,
+    the same in all bins: taken bin by bin, a bin with a large count by chance would weigh less.
+    """
+    sums, variances = weighted_histogram(m, edges, weight)
+    if counts is not None:
+        each = np.divide(variances, sums, out=np.ones(len(sums)), where=sums > 0)
+        sums = weighted_histogram(m, edges, weight * counts)[0]
+        variances = scale * each * sums
+    fit = fit_spectrum(sums, edges, exclude=region, variances=variances, **fit_options)
     return *fit.yield_in(region.low, region.high), fit
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["effective_events", "mean_weight", "weighted_histogram"]
+__all__ = ["effective_events", "mean_weight", "weighted_histogram", "weighted_scale"]
 
 
 def effective_events(weight):
@@ -25,3 +25,10 @@ def weighted_histogram(m, edges, weight=None):
     if weight is None:
         return np.histogram(m, edges)[0], None
     return tuple(np.histogram(m, edges, weights=power)[0] for power in (weight, weight**2))
+
+
+def weighted_scale(weight, counts, rows):
+    """Variance over mean of a sum by `counts`, beside that by the weights of the events."""
+    weight, counts = weight[rows], counts[rows]
+    mean = weight @ counts
+    return float(weight @ counts**2 / mean) if mean > 0 else 1.0
