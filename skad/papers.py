@@ -29,6 +29,7 @@ from skad.resonant import (
     CURTAINS,
     FETA,
     SALAD,
+    SIGMA,
     CombinedTemplate,
     GivenReference,
     LaCATHODE,
@@ -55,6 +56,7 @@ __all__ = [
     "cwola_hunting",
     "cathode",
     "lacathode",
+    "sigma",
     "idealised",
     "treebased",
     "salad",
@@ -561,6 +563,58 @@ def lacathode(
     """
     template = _cathode_template(LaCATHODE, region, resonance)
     return TemplateDetector(template, _cathode_network(), random_state=random_state)
+
+
+def sigma(
+    region: Floats | SignalRegion | None = None,
+    *,
+    resonance: int | str = 0,
+    random_state: Seed = None,
+) -> TemplateDetector:
+    """SIGMA of arXiv:2410.20537 (Das, Shih): one flow matching for every region.
+
+    A residual network of 4x256 learns the velocity from all events, m embedded by sines and cosines
+    of 2^k pi m for k = 0 to 8; batches of 4096, up to 2000 epochs. Inside the region the velocity
+    is interpolated from edges a quarter of its width outside, 3.2 and 3.8 TeV for 3.3 to 3.7. 50
+    boosted classifiers tell the data from the events. Ours: m is standardised before it is
+    embedded, the learning rate of Adam is 1e-3, and a tenth of the events chooses the epoch.
+
+    Parameters
+    ----------
+    region : None, (low, high) or SignalRegion, default=None
+        Signal region. None means the central fifth of the events.
+    resonance : int or str, default=0
+        Column of X that holds m.
+    random_state : int, RandomState or None, default=None
+        Seed of network, folds and classifiers.
+
+    Returns
+    -------
+    detector : TemplateDetector
+
+    Examples
+    --------
+    >>> from skad import papers
+    >>> detector = papers.sigma(region=(3.3, 3.7))
+    >>> detector.template.density.hidden_layer_sizes, detector.template.margin
+    ((256, 256, 256, 256), 0.25)
+    """
+    density = FlowDensity(
+        "flow_matching",
+        hidden_layer_sizes=(256,) * 4,
+        flow_options={"residual": True, "n_frequencies": 9},
+        max_epochs=2000,
+        batch_size=4096,
+        learning_rate=1e-3,
+        schedule="constant",
+        clip_norm=None,
+        select="best",
+    )
+    template = SIGMA(
+        density, region=region, resonance=resonance, interpolation="velocity", margin=0.25
+    )
+    trees = TreeEnsembleClassifier(50, n_forest_trees=0)
+    return TemplateDetector(template, trees, random_state=random_state)
 
 
 def idealised(

@@ -51,6 +51,9 @@ _FAST: dict = {
     "ResidualANODE": lambda: {"signal_density": _flow(), "n_folds": 2, **_density_ratio()},
     "CATHODE": lambda: {"density": _flow()},
     "LaCATHODE": lambda: {"density": _flow()},
+    # The events of the common tests are few and far apart.
+    "QuantileMorphing": {"reach": 1e9},
+    "SIGMA": lambda: {"density": _flow()},
     "CombinedTemplate": lambda: {
         "templates": [(name, instance("resonant", "Sidebands")) for name in ("first", "second")]
     },

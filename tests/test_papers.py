@@ -227,6 +227,20 @@ def test_cathode(build, template):
         assert detector.template.oversampling == pytest.approx(400 / 121, abs=0.01)
 
 
+def test_sigma():
+    detector = papers.sigma(REGION, resonance=1, random_state=5)
+    template, trees = detector.template, detector.classifier
+    assert settings(template, "region", "resonance", "margin", "interpolation") == (
+        REGION, 1, 0.25, "velocity"
+    )  # fmt: skip
+    flow = template.density
+    assert settings(flow, "flow", "hidden_layer_sizes", "max_epochs", "batch_size") == (
+        "flow_matching", (256,) * 4, 2000, 4096
+    )  # fmt: skip
+    assert flow.flow_options == {"residual": True, "n_frequencies": 9}
+    assert settings(trees, "n_estimators", "n_forest_trees") == (50, 0)
+
+
 def test_treebased():
     trees = papers.treebased(REGION).classifier
     assert settings(trees, "n_estimators", "n_forest_trees", "validation_fraction") == (10, 0, 0.5)
@@ -348,6 +362,7 @@ RESONANT = {
     "cwola_hunting": papers.cwola_hunting,
     "cathode": papers.cathode,
     "lacathode": papers.lacathode,
+    "sigma": papers.sigma,
     "idealised": papers.idealised,
     "treebased": papers.treebased,
     "salad": papers.salad,

@@ -9,7 +9,7 @@ from skad.utils._random import draw_seed
 __all__ = ["draw_events"]
 
 
-def draw_events(density, n_samples, random_state, conditions=None):
+def draw_events(density, n_samples, random_state, conditions=None, between=None):
     """Draw an array of events from a density, also from a `GaussianMixture`.
 
     Raises
@@ -22,8 +22,9 @@ def draw_events(density, n_samples, random_state, conditions=None):
     if n_samples < 1:
         raise ValueError(f"n_samples must be at least 1; got {n_samples}.")
     if getattr(density, "condition_features", None) is not None:
-        return density.sample(n_samples, random_state, conditions=conditions)
-    if conditions is not None:
+        interpolated = {} if between is None else {"between": between}
+        return density.sample(n_samples, random_state, conditions=conditions, **interpolated)
+    if conditions is not None or between is not None:
         raise TypeError(f"{type(density).__name__} has no condition_features to sample at.")
     try:
         return np.asarray(density.sample(n_samples, random_state=random_state))

@@ -14,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skad.base import DensityMixin
 from skad.density._discrete import warn_of_discrete_columns
-from skad.nn._flow_network import negative_log_likelihood
 from skad.nn._flows import FLOW_KINDS
 from skad.nn._recipe import FlowRecipe
 from skad.nn._settings import TrainingMixin
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from skad.utils._types import Seed
+    from skad.utils._types import Floats, Seed
 
 __all__ = ["FlowDensity"]
 
@@ -46,7 +45,7 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    flow : {"nsf", "maf", "nsf_coupling", "cnf"} or callable, default="nsf"
+    flow : {"nsf", "maf", "nsf_coupling", "cnf", "flow_matching"} or callable, default="nsf"
         Kind of flow, or a function that builds your own.
 
         - "nsf": autoregressive rational-quadratic splines on top of affine steps [2]_; fast
@@ -55,6 +54,8 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
         - "maf": masked autoregressive flow of affine steps alone [1]_.
         - "nsf_coupling": coupling layers of the same splines; samples as fast as densities.
         - "cnf": continuous flow (FFJORD [3]_).
+        - "flow_matching": continuous flow trained by flow matching [5]_, a regression in place of
+          maximum likelihood: losses are squared errors, not nats.
         - A function ``build(n_features, n_context)``, or a class such as `zuko.flows.NSF`, that
           returns an nflows transform or a zuko flow onto a standard normal. The events that it
           sees are standardised. `n_estimators` of them are trained one after another.
@@ -146,6 +147,7 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
     .. [2] Durkan, Bekasov, Murray, Papamakarios, arXiv:1906.04032
     .. [3] Grathwohl et al., arXiv:1810.01367
     .. [4] Nachman, Shih, arXiv:2001.04990, section 3
+    .. [5] Lipman et al., arXiv:2210.02747
 
     Examples
     --------
@@ -181,7 +183,8 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        flow: Literal["nsf", "maf", "nsf_coupling", "cnf"] | Callable[..., Any] = "nsf",
+        flow: Literal["nsf", "maf", "nsf_coupling", "cnf", "flow_matching"]
+        | Callable[..., Any] = "nsf",
         *,
         n_transforms: int | None = None,
         hidden_layer_sizes: int | Sequence[int] | None = None,
@@ -282,9 +285,8 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
                 return copy.deepcopy(previous.networks[k][-1]).requires_grad_(True)
             return recipe.network(features, conditions)
 
-        trained = recipe.train(
+        trained = recipe.train_density(
             build,
-            negative_log_likelihood,
             self._arrays(events),
             random_state=self.random_state,
             weights=all_weight,
@@ -440,7 +442,12 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
         return all(network.flow.keeps_order for kept in self.trained_.networks for network in kept)
 
     def sample(
-        self, n_samples: int = 1, random_state: Seed = None, *, conditions: ArrayLike | None = None
+        self,
+        n_samples: int = 1,
+        random_state: Seed = None,
+        *,
+        conditions: ArrayLike | None = None,
+        between: Floats | None = None,
     ) -> NDArray[np.float64]:
         """Draw events from the density.
 
@@ -451,10 +458,14 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
         n_samples : int, default=1
             Number of events.
         random_state : int, RandomState or None, default=None
-            Source of randomness.
+            Source of randomness. The same int draws the same latent points, at other conditions
+            too.
         conditions : array-like of shape (n_samples,) or (n_samples, n_conditions), default=None
             Conditions m, in the order of `condition_features`; by default drawn from those of
             the training events.
+        between : (float, float), default=None
+            Two values of the only condition around all of `conditions`, of a continuous flow. Its
+            velocity is interpolated from these, and what it learned in between is not used.
 
         Returns
         -------
@@ -464,7 +475,9 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            Conditions of a wrong shape, or given to an unconditional density.
+            Conditions of a wrong shape, beyond `between`, or given to an unconditional density.
+        TypeError
+            `between` of a flow that is not continuous.
         """
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or n_samples < 1:
@@ -472,13 +485,15 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
         rng = np.random.RandomState(draw_seed(random_state))
         generator = torch.Generator().manual_seed(draw_seed(rng))
         m = self._check_conditions(conditions, n_samples, rng)
+        if between is not None:
+            between = _check_between(between, m)
         X = np.empty((n_samples, self.n_features_in_))
         for network, rows in self.trained_.shares(n_samples, rng):
             of_rows = None
             if m is not None:
                 of_rows = torch.as_tensor(m[rows]).to(self.trained_.device)
             with torch.no_grad():
-                drawn = network.sample(len(rows), of_rows, generator)
+                drawn = network.sample(len(rows), of_rows, generator, between)
             X[np.ix_(rows, self.feature_indices_)] = drawn.cpu().numpy()
         if m is not None:
             X[:, self.condition_indices_] = m
@@ -579,6 +594,22 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
         for i, position in enumerate(self.feature_indices_):
             names[position] = f"latent{i}"
         return names
+
+
+def _check_between(between, m):
+    """Return two values of the condition that hold all of m between them."""
+    low, high = (float(edge) for edge in between)
+    if m is None or m.shape[1] != 1:
+        raise ValueError(
+            "between interpolates in one condition; this density has "
+            f"{0 if m is None else m.shape[1]} condition_features."
+        )
+    if not (low < high and low <= m.min() and m.max() <= high):
+        raise ValueError(
+            f"between must be two values around all conditions, which go from {m.min():g} to "
+            f"{m.max():g}; got {between!r}."
+        )
+    return low, high
 
 
 def _log_density(network, batch):

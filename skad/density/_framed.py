@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from skad.utils._types import Estimator, Seed
+    from skad.utils._types import Estimator, Floats, Seed
 
 __all__ = ["FramedDensity"]
 
@@ -196,7 +196,12 @@ class FramedDensity(DensityMixin, BaseEstimator):
         return log_density + log_abs_det_jacobian(self.coordinates_, self.features(X))
 
     def sample(
-        self, n_samples: int = 1, random_state: Seed = None, *, conditions: ArrayLike | None = None
+        self,
+        n_samples: int = 1,
+        random_state: Seed = None,
+        *,
+        conditions: ArrayLike | None = None,
+        between: Floats | None = None,
     ) -> NDArray[np.float64]:
         """Draw events in the coordinates of X.
 
@@ -208,13 +213,15 @@ class FramedDensity(DensityMixin, BaseEstimator):
             Source of randomness.
         conditions : array-like of shape (n_samples,) or (n_samples, n_conditions), default=None
             Conditions to sample at; by default the density draws them.
+        between : (float, float), default=None
+            As of `FlowDensity.sample`.
 
         Returns
         -------
         X : ndarray of float64, shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        events = draw_events(self.density_, n_samples, random_state, conditions)
+        events = draw_events(self.density_, n_samples, random_state, conditions, between)
         return self._from_fit_frame(np.array(events, dtype=np.float64))
 
     def in_frame(self, frame: Estimator) -> FramedDensity:

@@ -13,7 +13,7 @@ from skad.nn._autoencoder import LARGEST_SCALED
 from skad.nn._flows import Flow
 from skad.nn._mlp import Standardize
 
-__all__ = ["FlowNetwork", "negative_log_likelihood"]
+__all__ = ["FlowNetwork", "matching_loss", "negative_log_likelihood"]
 
 
 class FlowNetwork(nn.Module):
@@ -69,14 +69,34 @@ class FlowNetwork(nn.Module):
         """Return the event at a latent point."""
         return self.features.inverse(self.flow.inverse(self._cast(z), self._context(m))[0])
 
-    def forward(self, x: torch.Tensor, m: torch.Tensor | None = None) -> torch.Tensor:
-        """Return log p(x|m) in nats."""
+    def forward(
+        self,
+        x: torch.Tensor,
+        m: torch.Tensor | None = None,
+        noise: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return log p(x|m) in nats, or with noise the loss of flow matching."""
+        if noise is not None:
+            inputs, context = self._inputs(x, m)
+            return self.flow.matching_loss(inputs, context, self._cast(noise))
         z, log_abs_det = self.latent(x, m)
         return log_abs_det - 0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
 
-    def sample(self, n: int, m: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:
-        """Draw n events, one for each row of m."""
-        return self.features.inverse(self.flow.sample(n, self._context(m), generator))
+    def sample(
+        self,
+        n: int,
+        m: torch.Tensor | None,
+        generator: torch.Generator,
+        between: tuple[float, float] | None = None,
+    ) -> torch.Tensor:
+        """Draw n events, one for each row of m; from the flows at two values of m alone."""
+        if between is None or m is None:
+            return self.features.inverse(self.flow.sample(n, self._context(m), generator))
+        low, high = (torch.full_like(m, edge) for edge in between)
+        contexts = self._context(low), self._context(high)
+        share = self._cast((high - m) / (high - low))
+        drawn = self.flow.sample(n, None, generator, (*contexts, share))  # type: ignore[arg-type]
+        return self.features.inverse(drawn)
 
     def end_epoch(self, batches: Iterable[dict[str, torch.Tensor]]) -> None:
         """Recompute the statistics of batch-norm layers, as CATHODE does."""
@@ -89,3 +109,8 @@ def negative_log_likelihood(network, batch: dict[str, torch.Tensor]) -> torch.Te
     if "m" in batch:
         return -network(batch["x"], batch["m"])
     return -network(batch["x"])
+
+
+def matching_loss(network, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Objective of flow matching, see `ContinuousTransform.matching_loss`."""
+    return network(batch["x"], batch.get("m"), batch["noise"])

@@ -37,6 +37,9 @@ class Flow(nn.Module):
         Number d of columns of x.
     n_context : int, default=0
         Number of columns of the context; 0 means that none is taken.
+    n_frequencies : int, default=0
+        The transforms get the context c and sin and cos of 2^k pi c for as many k from 0 on, to
+        resolve what changes fast with it.
 
     Attributes
     ----------
@@ -44,18 +47,25 @@ class Flow(nn.Module):
         Whether `torch.func.vmap` can evaluate several such flows as one.
     """
 
-    def __init__(self, transforms: Iterable[nn.Module], n_features: int, n_context: int = 0):
+    def __init__(
+        self,
+        transforms: Iterable[nn.Module],
+        n_features: int,
+        n_context: int = 0,
+        n_frequencies: int = 0,
+    ):
         super().__init__()
         self.transforms = nn.ModuleList(transforms)
         self.n_features = n_features
         self.n_context = n_context
+        self.n_frequencies = n_frequencies
         self.stackable = all(getattr(t, "stackable", True) for t in self.transforms)
         # What builds it again, where `build_flow` built it.
         self.settings: dict[str, Any] = {}
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map data (n, d) to the latent space; return z and ``log|det dz/dx|`` of shape (n,)."""
-        self._check(x, context)
+        context = self._checked(x, context)
         log_abs_det = x.new_zeros(len(x))
         for transform in self.transforms:
             x, term = transform(x, context)
@@ -69,7 +79,7 @@ class Flow(nn.Module):
 
     def conditional_log_densities(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Return log p(x_i | x_1 ... x_(i-1), context) of a flow that keeps the order, (n, d)."""
-        self._check(x, context)
+        context = self._checked(x, context)
         log_derivative = torch.zeros_like(x)
         for transform in self.transforms:
             x, term = transform.log_derivatives(x, context)  # type: ignore[operator]
@@ -79,7 +89,7 @@ class Flow(nn.Module):
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map latent points (n, d) to data; return x and ``log|det dx/dz|`` of shape (n,)."""
-        self._check(z, context)
+        context = self._checked(z, context)
         log_abs_det = z.new_zeros(len(z))
         for transform in reversed(self.transforms):
             z, term = transform.inverse(z, context)  # type: ignore[operator]
@@ -92,9 +102,55 @@ class Flow(nn.Module):
         log_norm = 0.5 * self.n_features * math.log(2 * math.pi)
         return log_abs_det - 0.5 * z.square().sum(dim=1) - log_norm
 
+    def between(self, z: Tensor, low: Tensor, high: Tensor, share: Tensor) -> Tensor:
+        """Map latent points to data by a velocity in between those at two contexts.
+
+        As in SIGMA (arXiv:2410.20537), of a continuous flow.
+
+        Parameters
+        ----------
+        z : Tensor of shape (n, d)
+        low, high : Tensor of shape (n, n_context)
+        share : Tensor of shape (n, 1)
+            Of `low`, in [0, 1].
+
+        Raises
+        ------
+        TypeError
+            A flow that has no velocity.
+        """
+        if not all(hasattr(transform, "data") for transform in self.transforms):
+            raise TypeError(
+                "only a continuous flow has a velocity to interpolate, 'flow_matching' or 'cnf'."
+            )
+        contexts = (self._checked(z, low), share), (self._checked(z, high), 1 - share)
+        for transform in reversed(self.transforms):
+            z = transform.data(z, contexts)  # type: ignore[operator]
+        return z
+
+    def matching_loss(self, x: Tensor, context: Tensor | None, noise: Tensor) -> Tensor:
+        """Return the loss of flow matching of each event, of a flow of one field."""
+        context = self._checked(x, context)
+        return self.transforms[0].matching_loss(x, context, noise)  # type: ignore[operator]
+
+    def _data(self, z: Tensor, context: Tensor | None, interval) -> Tensor:
+        if interval is not None:
+            return self.between(z, *interval)
+        context = self._checked(z, context)
+        for transform in reversed(self.transforms):
+            if hasattr(transform, "data"):
+                z = transform.data(z, ((context, 1.0),))  # type: ignore[operator]
+            else:
+                z, _ = transform.inverse(z, context)  # type: ignore[operator]
+        return z
+
     @torch.no_grad()
     def sample(
-        self, n: int, context: Tensor | None = None, generator: torch.Generator | None = None
+        self,
+        n: int,
+        context: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        interval: tuple[Tensor, Tensor, Tensor] | None = None,
     ) -> Tensor:
         """Draw n rows from the flow in evaluation mode, without touching torch's global generator.
 
@@ -107,6 +163,8 @@ class Flow(nn.Module):
         generator : torch.Generator, optional
             The only source of randomness. With a CPU generator a model gives the same base noise
             on every device. None starts a fresh generator from entropy of the system.
+        interval : (low, high, share), optional
+            Sample by `between`, in place of a context.
 
         Raises
         ------
@@ -134,7 +192,8 @@ class Flow(nn.Module):
                 for part, z in zip(
                     rows.split(_SAMPLE_CHUNK), noise.split(_SAMPLE_CHUNK), strict=True
                 ):
-                    x[part], _ = self.inverse(z, None if context is None else context[part])
+                    own = None if interval is None else [each[part] for each in interval]
+                    x[part] = self._data(z, None if context is None else context[part], own)
                 rows = rows[~torch.isfinite(x[rows]).all(dim=1)]
                 if len(rows) == 0:
                     return x
@@ -163,7 +222,7 @@ class Flow(nn.Module):
         )
         if last < 0:
             return
-        batches = list(batches)
+        batches = [(x, self._checked(x, context)) for x, context in batches]
         was_training = self.training
         self.eval()
         try:
@@ -174,7 +233,8 @@ class Flow(nn.Module):
         finally:
             self.train(was_training)
 
-    def _check(self, x: Tensor, context: Tensor | None) -> None:
+    def _checked(self, x: Tensor, context: Tensor | None) -> Tensor | None:
+        """Return the context as the transforms get it."""
         if x.ndim != 2 or x.shape[1] != self.n_features:
             raise ValueError(
                 f"The flow has {self.n_features} features; got an input of shape {tuple(x.shape)}."
@@ -183,10 +243,20 @@ class Flow(nn.Module):
         expected = (len(x), self.n_context) if self.n_context else None
         if shape != expected:
             raise ValueError(f"The context must have shape {expected}; got {shape}.")
+        if context is None or not self.n_frequencies:
+            return context
+        angles = [2**k * math.pi * context for k in range(self.n_frequencies)]
+        waves = [wave(angle) for angle in angles for wave in (torch.sin, torch.cos)]
+        return torch.cat([context, *waves], dim=1)
 
 
 def build_flow(
-    kind: str | Callable[..., object], n_features: int, n_context: int = 0, **options
+    kind: str | Callable[..., object],
+    n_features: int,
+    n_context: int = 0,
+    *,
+    n_frequencies: int = 0,
+    **options,
 ) -> Flow:
     """Build an untrained flow.
 
@@ -195,7 +265,7 @@ def build_flow(
 
     Parameters
     ----------
-    kind : {"nsf", "maf", "nsf_coupling", "cnf"} or callable
+    kind : {"nsf", "maf", "nsf_coupling", "cnf", "flow_matching"} or callable
 
         - "nsf": autoregressive rational-quadratic splines [2]_ on top of affine steps.
         - "maf": masked autoregressive flow with affine steps [1]_; fast density, sampling takes
@@ -203,6 +273,7 @@ def build_flow(
         - "nsf_coupling": coupling layers of the splines of "nsf"; density and samples cost the
           same.
         - "cnf": continuous flow (FFJORD [3]_).
+        - "flow_matching": continuous flow to be trained by flow matching [4]_.
         - A function ``build(n_features, n_context, **options)``, or a class such as
           `zuko.flows.NSF`, that returns an nflows transform, a zuko flow or a `Flow`. It maps
           data to a standard normal of as many features, and takes the context as nflows and zuko
@@ -211,11 +282,15 @@ def build_flow(
         Number of modelled columns, at least 1.
     n_context : int, default=0
         Number of columns conditioned on.
+    n_frequencies : int, default=0
+        Frequencies of the context c beside its values: sin and cos of 2^k pi c for k = 0, 1, ...
+        Of a built-in kind; they resolve what changes fast with c.
     **options
         All kinds take `n_transforms` and `hidden_features` (int or tuple); "maf", "nsf" and
         "nsf_coupling" also `activation`, `dropout`, `residual`, `batch_norm`, `permutation` and
-        `scale_bound`, the splines `n_bins` and `tail_bound`, "cnf" `activation`, `trace`,
-        `solver`, `tolerance` and `n_steps`. The files of `skad/nn/_flow_kinds` say what they do.
+        `scale_bound`, the splines `n_bins` and `tail_bound`, "cnf" `activation`, `residual`,
+        `trace`, `solver`, `tolerance` and `n_steps`, "flow_matching" those of "cnf" but `trace`,
+        `solver` and `tolerance`. The files of `skad/nn/_flow_kinds` say what they do.
 
     Returns
     -------
@@ -233,6 +308,7 @@ def build_flow(
     .. [1] Papamakarios, Pavlakou, Murray, arXiv:1705.07057, eqs. 3-5
     .. [2] Durkan, Bekasov, Murray, Papamakarios, arXiv:1906.04032
     .. [3] Grathwohl et al., arXiv:1810.01367
+    .. [4] Lipman et al., arXiv:2210.02747
 
     Examples
     --------
@@ -254,10 +330,15 @@ def build_flow(
             f"A flow needs n_features >= 1 and n_context >= 0; got {n_features} and {n_context}."
         )
     if callable(kind):
+        if n_frequencies:
+            options["n_frequencies"] = n_frequencies
         return _own_flow(kind, n_features, n_context, options)
     if kind not in KINDS:
         raise ValueError(f"flow kind must be one of {FLOW_KINDS} or a function; got {kind!r}.")
-    flow = Flow(KINDS[kind](n_features, n_context, **options), n_features, n_context)
+    transforms = KINDS[kind](n_features, n_context * (1 + 2 * n_frequencies), **options)
+    flow = Flow(transforms, n_features, n_context, n_frequencies)
+    if n_frequencies:
+        options["n_frequencies"] = n_frequencies
     return _with_settings(flow, kind, options)
 
 

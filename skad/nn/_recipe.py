@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from skad.nn._engine import Trainer
-from skad.nn._flow_network import FlowNetwork
+from skad.nn._flow_network import FlowNetwork, matching_loss, negative_log_likelihood
 from skad.nn._flows import Flow, build_flow
 from skad.nn._members import Objective
 from skad.nn._mlp import Standardize
@@ -53,6 +53,19 @@ class FlowRecipe:
         """Build an untrained flow behind the standardisations that `scaling` returned."""
         n_context = 0 if conditions is None else len(conditions.mean)
         return FlowNetwork(self.flow(len(features.mean), n_context), features, conditions)
+
+    def train_density(
+        self,
+        build: Callable[[int], nn.Module],
+        arrays: dict[str, np.ndarray],
+        **options: Any,
+    ) -> TrainedMembers:
+        """Train networks of densities as `train` does, by the objective of their kind."""
+        objective: Objective = negative_log_likelihood
+        if self.kind == "flow_matching":
+            objective = matching_loss
+            options["n_noise"] = arrays["x"].shape[1] + 1
+        return self.train(build, objective, arrays, **options)
 
     def scaling(
         self,

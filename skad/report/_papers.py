@@ -105,6 +105,14 @@ _LACATHODE = Paper(
     "LaCATHODE",
     "2210.14924",
 )
+_SIGMA = Paper(
+    "Das2024",
+    "Das, Ranit and Shih, David",
+    "SIGMA: Single Interpolated Generative Model for Anomalies",
+    2024,
+    "SIGMA",
+    "2410.20537",
+)
 _SALAD = Paper(
     "Andreassen2020",
     "Andreassen, Anders and Nachman, Benjamin and Shih, David",
@@ -259,6 +267,7 @@ OF_ESTIMATORS = {
     "PyODDetector": [_PYOD],
     "ResidualANODE": [_RESIDUAL],
     "SALAD": [_SALAD],
+    "SIGMA": [_SIGMA],
     "Sidebands": [_HUNTING],
     "TreeEnsembleClassifier": [_TREES],
     "VAEDetector": [_VAE],

@@ -7,10 +7,12 @@ from skad.resonant._curtains import CURTAINS
 from skad.resonant._feta import FETA
 from skad.resonant._given_reference import GivenReference
 from skad.resonant._lacathode import LaCATHODE
+from skad.resonant._quantile_morphing import QuantileMorphing
 from skad.resonant._region import RegionCounts, SignalRegion
 from skad.resonant._residual_anode import ResidualANODE
 from skad.resonant._salad import SALAD
 from skad.resonant._sidebands import Sidebands
+from skad.resonant._sigma import SIGMA
 from skad.resonant._template import Template
 from skad.resonant._template_detector import TemplateDetector
 
@@ -21,10 +23,12 @@ __all__ = [
     "Sidebands",
     "GivenReference",
     "CATHODE",
+    "SIGMA",
     "LaCATHODE",
     "SALAD",
     "FETA",
     "CURTAINS",
+    "QuantileMorphing",
     "CombinedTemplate",
     "TemplateDetector",
     "ANODE",

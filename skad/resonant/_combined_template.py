@@ -13,7 +13,14 @@ from skad.exceptions import RegionError
 from skad.resonant._region import check_region
 from skad.resonant._template import Template
 from skad.utils import _sklearn as sk
-from skad.utils._children import fit_child, requires_y
+from skad.utils._children import (
+    fit_child,
+    requires_y,
+    rows_of,
+    seeded_child,
+    shared_parameters,
+)
+from skad.utils._labels import read_labels
 from skad.utils._random import draw_seeds
 
 if TYPE_CHECKING:
@@ -256,6 +263,35 @@ class CombinedTemplate(Template, sk.BaseComposition):
                 own = np.flatnonzero(events.data)[own]
             rows.append(own)
         return np.concatenate(rows)
+
+    def fit_shared(
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> dict[Any, Any]:
+        """Learn what all regions of the same events can share, for the members that do.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+        y : array-like of shape (n_events,), default=None
+        sample_weight : array-like of shape (n_events,), default=None
+
+        Returns
+        -------
+        parameters : dict
+            For `set_params`.
+        """
+        self._check_templates()
+        data = slice(None)
+        if self._needs_simulation:
+            data = read_labels(y, len(X), owner=type(self).__name__)
+        shared = {}
+        for name, template in self.templates:
+            if shared_parameters(template):
+                weight = None if sample_weight is None else np.asarray(sample_weight)[data]
+                own = seeded_child(template, self.random_state)
+                fitted = own.fit_shared(rows_of(X, data), None, weight)
+                shared |= {f"{name}__{key}": value for key, value in fitted.items()}
+        return shared
 
     def held_out_background(
         self,

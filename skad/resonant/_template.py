@@ -16,7 +16,7 @@ from skad.resonant._events import ResonantMixin, check_n_samples
 from skad.utils import _sklearn as sk
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Any, Self
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -171,6 +171,27 @@ class Template(ResonantMixin, BaseEstimator, ABC):
         if self._learns_support:
             self._warn_outside(X, "the template learned nothing there", weight)
         return X, np.asarray(weight, dtype=np.float64)
+
+    def fit_shared(
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> dict[Any, Any]:
+        """Learn what all regions of the same events can share.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+            Events of the whole spectrum.
+        y : array-like of shape (n_events,), default=None
+            1 = data, 0 = simulation, where `fit` needs it.
+        sample_weight : array-like of shape (n_events,), default=None
+
+        Returns
+        -------
+        parameters : dict
+            Values of parameters named `shared` for `set_params`; empty where regions have nothing
+            in common.
+        """
+        return {}
 
     def held_out_background(
         self,

@@ -17,7 +17,7 @@ from skad.detectors._training_sample import TrainingSample
 from skad.exceptions import LowStatisticsWarning
 from skad.resonant._events import labels_out_of_fold, named
 from skad.utils import _sklearn as sk
-from skad.utils._children import fit_child, takes_weights
+from skad.utils._children import fit_child, shared_parameters, takes_weights
 from skad.utils._events import check_events
 from skad.utils._labels import read_labels
 
@@ -46,7 +46,7 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
     template : estimator
         Unfitted template with ``fit(X, y)`` and ``sample_background(n_samples, random_state)``:
         `Sidebands` (CWoLa hunting), `GivenReference` (the idealised detector), `CATHODE`,
-        `LaCATHODE`, `SALAD`, `CURTAINS`, `FETA`, `CombinedTemplate`. It holds `region` and
+        `SIGMA`, `LaCATHODE`, `SALAD`, `CURTAINS`, `FETA`, `CombinedTemplate`. It holds `region` and
         `resonance`.
     classifier : estimator, default=None
         Any scikit-learn classifier with `predict_proba`. None is ``CascadeClassifier()``.
@@ -191,6 +191,25 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         scored = ~np.isnan(self.training_scores_)
         self._set_offset(self.training_scores_[scored], None if weight is None else weight[scored])
         return self
+
+    def fit_shared(
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> dict[Any, Any]:
+        """Learn what all regions of the same events can share, see `Template.fit_shared`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_columns)
+        y : array-like of shape (n_events,), default=None
+        sample_weight : array-like of shape (n_events,), default=None
+
+        Returns
+        -------
+        parameters : dict
+            For `set_params`; empty where the template shares nothing.
+        """
+        shared = self.template.fit_shared(X, y, sample_weight)  # type: ignore[attr-defined]
+        return {f"template__{name}": value for name, value in shared.items()}
 
     def fit_predict(
         self, X: ArrayLike, y: ArrayLike | None = None, **fit_params: Any
@@ -420,8 +439,15 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         other = copy(self)
+        # What windows share was learned from the events as they were.
+        own = dict.fromkeys(shared_parameters(self.template))
         other.template_ = fit_child(
-            self.template, X, y, sample_weight=sample_weight, random_state=random_state
+            self.template,
+            X,
+            y,
+            sample_weight=sample_weight,
+            random_state=random_state,
+            settings=own,
         )
         return other
 

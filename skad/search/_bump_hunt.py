@@ -36,6 +36,7 @@ from skad.search._folds import (
     cut_of,
     direct_estimate,
     fit_and_keep,
+    fit_shared,
     score_fold,
 )
 from skad.search._functions import FUNCTIONS, check_mass_unit
@@ -51,7 +52,7 @@ from skad.search._selection import SelectionMixin
 from skad.search._trust import FIT_ALPHA, why_untrusted
 from skad.search._weights import effective_events, mean_weight, weighted_scale
 from skad.utils import _sklearn as sk
-from skad.utils._children import requires_y
+from skad.utils._children import requires_y, shared_parameters
 from skad.utils._documentation import LinkedMixin
 from skad.utils._labels import read_labels
 from skad.utils._random import draw_seed, draw_seeds
@@ -102,6 +103,9 @@ class BumpHunt(LinkedMixin, SelectionMixin, BaseEstimator):
           them: the resolved `SignalRegion` of the window, with the width of the sidebands that the
           detector's own region was given, and the position of the resonant feature. A detector
           without `region` is fitted without the resonant feature, so that it cannot cut on it;
+        - parameters named `shared`, also of nested estimators (`SIGMA`), are set to what its
+          ``fit_shared(X, y, sample_weight)`` returns: called once for each fold and seed, it learns
+          what all windows have in common from the training events of the fold;
         - for ``background="direct"``: ``held_out_background(X, y, None, n_samples, random_state)``,
           background events (X, sample_weight) of the signal region that no training has seen, made
           of the events of the held-out fold or drawn afresh; `interpolates`, whether they are those
@@ -562,12 +566,24 @@ class BumpHunt(LinkedMixin, SelectionMixin, BaseEstimator):
                     for copy, seed in enumerate(seeds[i, j]):
                         tasks.append((i, j, int(seed), copy, rows, test))
         options = {"n_jobs": self.n_jobs, "verbose": self.verbose}
+        shared = self._fit_shared(X, y, weight, training, seeds[0], regions[0], store)
         fitted = run_tasks(
             [
                 (
                     fit_and_keep,
                     (
-                        (self.detector, X, y, weight, rows, regions[i], seed, copy, store),
+                        (
+                            self.detector,
+                            X,
+                            y,
+                            weight,
+                            rows,
+                            regions[i],
+                            seed,
+                            copy,
+                            shared.get((j, copy), {}),
+                            store,
+                        ),
                         self.keep_detectors,
                         f"window_{i}_fold_{j}_seed_{copy}.skad",
                     ),
@@ -618,6 +634,24 @@ class BumpHunt(LinkedMixin, SelectionMixin, BaseEstimator):
         )
         folds.update(zip(members, scored, strict=True))
         return [[folds[i, j] for j in range(self.n_folds)] for i in range(len(regions))]
+
+    def _fit_shared(self, X, y, weight, training, seeds, region, store):
+        """Return what the detectors of each fold and seed share in all windows, if anything."""
+        if not shared_parameters(self.detector):
+            return {}
+        tasks = {
+            (j, copy): (self.detector, X, y, weight, rows, region, int(seeds[j, copy]), copy, store)
+            for j, rows in training.items()
+            for copy in range(self.n_seeds)
+        }
+        fitted = run_tasks(
+            [(fit_shared, arguments) for arguments in tasks.values()],
+            name=f"models of all windows, {self.n_folds} folds x {self.n_seeds} seeds",
+            groups=[f"fold {j}" for j, _ in tasks],
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+        )
+        return dict(zip(tasks, fitted, strict=True))
 
     def _split_simulation(self, y, rng):
         """Return, for every fold, the simulated events to train with and those to leave out."""

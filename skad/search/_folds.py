@@ -9,7 +9,7 @@ from skad.exceptions import RegionError
 from skad.resonant._density_ratio import DensityRatioDetector
 from skad.search._background import error_of_mean
 from skad.search._kept import keep
-from skad.utils._children import fit_child, rows_of
+from skad.utils._children import fit_child, rows_of, seeded_child
 
 __all__ = [
     "Background",
@@ -21,6 +21,7 @@ __all__ = [
     "events_for",
     "fit_and_keep",
     "fit_member",
+    "fit_shared",
     "mean_score",
     "score_fold",
 ]
@@ -48,7 +49,20 @@ def fit_and_keep(task, where, name):
     return member, keep(member, where, name)
 
 
-def fit_member(detector, X, y, weight, rows, region, seed, copy, store):
+def fit_shared(detector, X, y, weight, rows, region, seed, copy, store):
+    """Return the parameters that detectors of the same events share in all windows."""
+    key = store.key("shared", rows, seed, copy)
+    shared = store.load(key)
+    if shared is None:
+        learner = seeded_child(detector, seed, copy=copy).set_params(**_settings(detector, region))
+        shared = learner.fit_shared(
+            events_for(detector, X, rows, region), _rows_of(y, rows), _rows_of(weight, rows)
+        )
+        store.save(key, shared)
+    return shared
+
+
+def fit_member(detector, X, y, weight, rows, region, seed, copy, shared, store):
     key = store.key("member", region, rows, seed, copy)
     member = store.load(key)
     if member is not None:
@@ -60,7 +74,7 @@ def fit_member(detector, X, y, weight, rows, region, seed, copy, store):
         sample_weight=None if weight is None else weight[rows],
         random_state=seed,
         copy=copy,
-        settings=_settings(detector, region),
+        settings=_settings(detector, region) | shared,
     )
     store.save(key, member)
     return member

@@ -29,7 +29,15 @@ from skad.utils._arguments import Numbers
 from skad.utils._interrupts import among_others
 from skad.utils._random import draw_seeds
 
-__all__ = ["fit_child", "requires_y", "rows_of", "seeded_child", "takes_weights", "unit_weights"]
+__all__ = [
+    "fit_child",
+    "requires_y",
+    "rows_of",
+    "seeded_child",
+    "shared_parameters",
+    "takes_weights",
+    "unit_weights",
+]
 
 _SEARCHES = (GridSearchCV, RandomizedSearchCV)
 _COMMITTEES = (StackingClassifier, VotingClassifier)
@@ -72,6 +80,12 @@ def requires_y(estimator):
     if isinstance(estimator, _SEARCHES):
         return requires_y(estimator.estimator)
     return get_tags(estimator).target_tags.required
+
+
+def shared_parameters(estimator):
+    """Return the names of parameters `shared`, what all windows have in common, nested ones too."""
+    names = estimator.get_params(deep=True)
+    return [name for name in names if name.rpartition("__")[2] == "shared"]
 
 
 def takes_weights(estimator):

@@ -9,10 +9,12 @@ import torch
 
 from skad.exceptions import DivergenceError
 from skad.nn import FLOW_KINDS, build_flow
+from skad.nn._flows import rebuild_flow
 from skad.nn._splines import rational_quadratic_spline
 
 # One row for each kind: options of a small, exact one.
 FAST = {
+    "flow_matching": {"hidden_features": (8, 8), "n_steps": 10},
     "maf": {"n_transforms": 3, "hidden_features": (16, 16)},
     "nsf": {"n_transforms": 2, "hidden_features": (16, 16), "n_bins": 5},
     "nsf_coupling": {"n_transforms": 3, "hidden_features": (16, 16), "n_bins": 5, "residual": True},
@@ -248,6 +250,8 @@ def test_wrong_arguments(kind):
 def test_stacked_by_vmap(kind, options):
     if kind == "cnf":
         options = {"solver": "rk4", "n_steps": 3}
+    if kind == "flow_matching":
+        options = {"n_steps": 3}
     flows = [make_flow(kind, 3, 1, seed=seed, **options).train() for seed in range(3)]
     assert flows[0].stackable
     batches = [draw(20, 3, 1, seed=seed) for seed in range(3)]
@@ -259,6 +263,19 @@ def test_stacked_by_vmap(kind, options):
         return torch.func.functional_call(flows[0], (parameters, buffers), (x, context))[1]
 
     torch.testing.assert_close(torch.vmap(log_det)(*state, x, context), expected)
+
+
+@every_kind
+def test_frequencies_of_the_context(kind):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        flow = build_flow(kind, 2, 1, n_frequencies=2, **FAST[kind]).double().eval()
+    other = build_flow(kind, 2, 5, **FAST[kind]).double().eval()
+    other.load_state_dict(flow.state_dict())
+    x, c = draw(6, 2, 1)
+    columns = [c, *(f(k * torch.pi * c) for k in (1, 2) for f in (torch.sin, torch.cos))]
+    torch.testing.assert_close(flow.log_prob(x, c), other.log_prob(x, torch.cat(columns, 1)))
+    assert rebuild_flow(**flow.settings).n_frequencies == 2
 
 
 def test_every_kind_is_in_the_table():
