@@ -1,6 +1,6 @@
 """
-A table without physics: find, test and explain
-===============================================
+Your table in ten lines
+=======================
 
 Measurements of 569 tumours, 30 columns, from a table that scikit-learn ships. A detector that has
 seen benign ones alone marks the others, at a rate of false alarms that is known beforehand, and
@@ -21,7 +21,7 @@ from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skad.detectors import ConformalDetector
+from skad.detectors import ConformalDetector, TabularDetector
 from skad.inspection import explain
 from skad.plotting import ExplanationDisplay
 from skad.report import compare_detectors
@@ -32,6 +32,7 @@ truth = 1 - benign
 malignant = truth.index[truth == 1][:36]
 rows = truth.index[truth == 0].union(malignant)
 detectors = {
+    "TabularDetector": TabularDetector(random_state=0),
     "forest": IsolationForest(random_state=0),
     "LOF": make_pipeline(StandardScaler(), LocalOutlierFactor(novelty=True)),
     "Gaussian": make_pipeline(StandardScaler(), GaussianMixture(reg_covar=1e-2, random_state=0)),
