@@ -145,6 +145,9 @@ ARGUMENTS = {
     "ROCDisplay.from_estimator": {"estimator": mixture, "X": X, "y": y},
     "ROCDisplay.from_predictions": {**of_scores, "sample_weight": weight},
     "ROCDisplay.from_study": {"study": study, "min_background_events": 5},
+    "ResonanceFitDisplay.from_fit": {
+        "fit": search.fit_resonance(resonance[:, 0], (3.3, 3.7), mass=3.5, width=0.05)
+    },
     "SICDisplay.from_cv_results": {**of_folds, "y": y},
     "SICDisplay.from_estimator": {"estimator": of_models, "X": X, "y": y},
     "SICDisplay.from_predictions": {**of_scores, "min_background_events": 5},

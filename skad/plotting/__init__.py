@@ -19,6 +19,7 @@ from skad.plotting._log_posterior import LogPosteriorDisplay
 from skad.plotting._mass_sculpting import MassSculptingDisplay
 from skad.plotting._overlap import OverlapDisplay
 from skad.plotting._overlap_study import OverlapStudyDisplay
+from skad.plotting._resonance_fit import ResonanceFitDisplay
 from skad.plotting._roc import ROCDisplay
 from skad.plotting._scatter import DensityRatioDisplay, ScoreScatterDisplay
 from skad.plotting._score import ScoreDisplay
@@ -50,6 +51,7 @@ __all__ = [
     "OverlapDisplay",
     "OverlapStudyDisplay",
     "ROCDisplay",
+    "ResonanceFitDisplay",
     "SICDisplay",
     "ScoreCorrelationDisplay",
     "ScoreDisplay",
