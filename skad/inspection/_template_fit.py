@@ -14,6 +14,7 @@ from skad.inspection._classifier import default_classifier
 from skad.inspection._samples import SampleReader, check_count
 from skad.metrics import ks_table
 from skad.utils._random import draw_seeds
+from skad.utils._readable import readable
 from skad.utils._tasks import run_tasks
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["TemplateFitTest", "template_fit_test"]
 
 
+@readable
 @dataclass(frozen=True)
 class TemplateFitTest:
     """Result of `template_fit_test`.
