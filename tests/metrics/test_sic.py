@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -36,7 +37,7 @@ def test_curve_is_sklearns_roc_curve(events, weighted):
     passing = fpr > 0
     np.testing.assert_allclose(curve.sic[passing], tpr[passing] / np.sqrt(fpr[passing]))
     assert np.isnan(curve.sic[~passing]).all()
-    auc = np.trapezoid(curve.tpr, curve.fpr)
+    auc = trapezoid(curve.tpr, curve.fpr)
     assert auc == pytest.approx(roc_auc_score(y, scores, sample_weight=weight), abs=1e-12)
 
 
