@@ -1,6 +1,6 @@
 """False discovery rate and false alarms of ConformalDetector on public tables.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/conformal.py --tables FOLDER --repeats 30
+Run: OMP_NUM_THREADS=1 python benchmarks/conformal.py --tables FOLDER --repeats 20
 FOLDER holds one Parquet file a table, with a column `label` (1 = anomaly), such as those of ADBench
 (arXiv:2206.09426). Writes benchmarks/results/conformal.md; ``--quick`` takes one table that
 scikit-learn ships, and writes nothing.
@@ -119,7 +119,7 @@ def report(found, repeats):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", type=Path)
-    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args(arguments)
     if options.quick:
