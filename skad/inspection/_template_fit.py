@@ -119,9 +119,11 @@ def template_fit_test(
 
     References
     ----------
-    D. Lopez-Paz, M. Oquab, "Revisiting classifier two-sample tests", ICLR 2017, arXiv:1610.06545.
-    E. R. DeLong, D. M. DeLong, D. L. Clarke-Pearson, "Comparing the areas under two or more
-    correlated receiver operating characteristic curves", Biometrics 44 (1988) 837.
+    David Lopez-Paz, Maxime Oquab, "Revisiting classifier two-sample tests", ICLR 2017,
+    arXiv:1610.06545.
+
+    Elizabeth R. DeLong, D. M. DeLong, D. L. Clarke-Pearson, "Comparing the areas under two or
+    more correlated receiver operating characteristic curves", Biometrics 44 (1988) 837.
 
     Examples
     --------
