@@ -16,6 +16,7 @@ from skad.detectors._cross_fit import (
     cross_fit,
     held_out_log_odds,
     log_odds,
+    log_odds_of_all,
 )
 from skad.detectors._tree_ensemble import TreeEnsembleClassifier
 from skad.detectors._two_classes import TwoClassMixin, encode_two_classes
@@ -260,7 +261,7 @@ class _TwoStages:
         return held_out_log_odds(self.classifiers, held_out, X) - self._log_prior
 
     def _log_ratios(self, X):
-        return np.array([log_odds(fitted, X) - self._log_prior for fitted in self.classifiers])
+        return log_odds_of_all(self.classifiers, X, self.n_jobs) - self._log_prior
 
     def log_ratio(self, X):
         first = self._log_ratios(X)

@@ -4,12 +4,13 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.utils.parallel import Parallel, delayed
 
+from skad.detectors._tree_ensemble import TreeEnsembleClassifier, log_odds_of_ensembles
 from skad.detectors._two_classes import class_balanced_weight
 from skad.utils._children import fit_child, seeded_child, takes_weights, unit_weights
 from skad.utils._interrupts import among_others
 from skad.utils._random import draw_seeds
 
-__all__ = ["balanced", "cross_fit", "held_out_log_odds", "log_odds"]
+__all__ = ["balanced", "cross_fit", "held_out_log_odds", "log_odds", "log_odds_of_all"]
 
 # Probabilities of 0 and 1 from a classifier without a decision function.
 _SMALLEST = np.finfo(np.float64).eps
@@ -37,6 +38,13 @@ def log_odds(classifier, X):
         )
     p = np.clip(probabilities[:, 1].astype(np.float64), _SMALLEST, 1 - _SMALLEST)
     return np.log(p) - np.log1p(-p)
+
+
+def log_odds_of_all(classifiers, X, n_jobs=None):
+    """Return the log odds by every classifier, one row each; trees share their work."""
+    if all(isinstance(classifier, TreeEnsembleClassifier) for classifier in classifiers):
+        return log_odds_of_ensembles(classifiers, X, n_jobs)
+    return np.array([log_odds(classifier, X) for classifier in classifiers])
 
 
 def balanced(classifier, y, sample_weight):

@@ -16,6 +16,7 @@ from skad.detectors._cross_fit import (
     cross_fit,
     held_out_log_odds,
     log_odds,
+    log_odds_of_all,
 )
 from skad.detectors._training_sample import TrainingSample
 from skad.utils import _sklearn as sk
@@ -210,7 +211,7 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
         return CascadeClassifier(n_estimators=3, n_jobs=self.n_jobs if self.cv is None else None)
 
     def _log_ratio(self, X):
-        return np.mean([log_odds(c, X) for c in self.classifiers_], axis=0) - self._log_prior
+        return log_odds_of_all(self.classifiers_, X, self.n_jobs).mean(axis=0) - self._log_prior
 
     def scores_of_one_fold(self, X: ArrayLike) -> NDArray[np.float64]:
         """Score each event by one of the classifiers, in turn, as out-of-fold scores are.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from sklearn.utils import gen_even_slices
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from skad.detectors._tree_tables import Columns, TreeTables
 from skad.detectors._two_classes import (
     TwoClassMixin,
     class_balanced_weight,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from skad.utils._types import Seed
 
-__all__ = ["TreeEnsembleClassifier"]
+__all__ = ["TreeEnsembleClassifier", "log_odds_of_ensembles"]
 
 # A forest of pure leaves is surer than its number of events allows.
 _SMALLEST = 1e-4
@@ -41,6 +43,10 @@ _ORDINARY = 16
 _FAR = 1e30
 # Bits of a key that sorts quickly, and of the bin of a feature.
 _Z_ORDER_BITS, _CODE_BITS = 16, 8
+# Tables pay from so many events on; every feature costs a look into one.
+_EVENTS_PER_NODE, _MANY_FEATURES = 15, 8
+# Events sorted together.
+_CHUNK = 65_536
 
 
 class TreeEnsembleClassifier(TwoClassMixin, BaseEstimator):
@@ -281,28 +287,112 @@ class TreeEnsembleClassifier(TwoClassMixin, BaseEstimator):
         log_odds : ndarray of float64, shape (n_events,)
         """
         check_is_fitted(self)
-        X = self._scaled(check_events(self, X, reset=False))
-        codes = self._codes(X)
-        order = _neighbours_together(codes)
-        n_chunks = min(effective_n_jobs(self.n_jobs), len(X))
-        parts = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-            delayed(self._log_odds)(X[rows], codes[rows])
-            for rows in (order[part] for part in gen_even_slices(len(X), n_chunks))
-        )
-        log_odds = np.empty(len(X))
-        log_odds[order] = np.concatenate(parts)
-        return log_odds
+        X = check_events(self, X, reset=False)
+        return log_odds_of_ensembles([self], X, self.n_jobs)[0]
 
-    def _log_odds(self, X, codes):
-        total = np.zeros(len(X))
-        for member in self.estimators_:
-            total += member.decision_function(codes)
-        boosted = total / len(self.estimators_)
+    def _averaged(self, boosted, forest):
+        """Return the log odds from the sums of both kinds of trees."""
+        boosted = boosted / len(self.estimators_)
         if not self.forest_:
             return boosted
-        X = X.astype(np.float32, order="C")
-        p = sum(tree.predict(X, check_input=False) for tree in self.forest_) / len(self.forest_)
-        return 0.5 * (boosted + logit(np.clip(p, _SMALLEST, 1 - _SMALLEST)))
+        p = np.clip(forest / len(self.forest_), _SMALLEST, 1 - _SMALLEST)
+        return 0.5 * (boosted + logit(p))
+
+
+def log_odds_of_ensembles(ensembles, X, n_jobs=None):
+    """Return the log odds of checked events by every ensemble.
+
+    Parameters
+    ----------
+    ensembles : list of fitted TreeEnsembleClassifier
+        Of the same features.
+    X : ndarray of shape (n_events, n_features)
+    n_jobs : int, default=None
+        Threads.
+
+    Returns
+    -------
+    log_odds : ndarray of float64, shape (n_ensembles, n_events)
+        The same to the bit by tables and without.
+    """
+    tables = [_Tables(each, len(X)) for each in ensembles]
+    n_parts = max(effective_n_jobs(n_jobs), -(-len(X) // _CHUNK))
+    parts = Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(_log_odds)(tables, X[rows])
+        for rows in gen_even_slices(len(X), min(n_parts, len(X)))
+    )
+    return np.concatenate(parts, axis=1)
+
+
+def _log_odds(tables, X):
+    columns = Columns(X) if any(each.boosted or each.forest for each in tables) else None
+    return np.array([each.log_odds(X, columns) for each in tables])
+
+
+class _Tables:
+    """The trees of a fitted ensemble, as tables where these pay."""
+
+    def __init__(self, ensemble, n_events):
+        self.ensemble = ensemble
+        self.boosted = self.forest = None
+        n_features = ensemble.n_features_in_
+        if n_features > _MANY_FEATURES:
+            return
+        self.members = [sk.boosted_trees(member) for member in ensemble.estimators_]
+        trees = [self._of_events(tree) for _, trees in self.members for tree in trees]
+        if _pays(trees, n_events):
+            self.boosted = TreeTables(trees, n_features)
+        trees = [sk.tree_nodes(tree) for tree in ensemble.forest_]
+        if trees and _pays(trees, n_events):
+            self.forest = TreeTables(trees, n_features)
+
+    def _of_events(self, tree):
+        """Return a tree of bins as one of the features."""
+        left, right, feature, threshold, value = tree
+        edges = np.zeros(len(left))
+        for f in np.unique(feature[left >= 0]):
+            nodes = (left >= 0) & (feature == f)
+            edges[nodes] = self.ensemble._edges[f][threshold[nodes].astype(np.intp)]
+        return left, right, feature, edges, value
+
+    def log_odds(self, X, columns):
+        forest = order = None
+        if self.boosted is None or (self.forest is None and self.ensemble.forest_):
+            X = self.ensemble._scaled(X)
+            codes = self.ensemble._codes(X)
+            order = _neighbours_together(codes)
+            back = np.argsort(order)
+        if columns is not None:
+            values = self.ensemble._scaled(columns.values.T).T
+        if self.boosted is None:
+            codes = codes[order]
+            boosted = sum(member.decision_function(codes) for member in self.ensemble.estimators_)
+            boosted = boosted[back]
+        else:
+            boosted = np.zeros(len(X))
+            for rows, of_trees in self.boosted.walk(columns, values):
+                for baseline, trees in self.members:
+                    # In the order of scikit-learn, to the bit.
+                    raw = np.full(rows.stop - rows.start, baseline)
+                    for of_tree in islice(of_trees, len(trees)):
+                        raw += of_tree
+                    boosted[rows] += raw
+        if self.forest is not None:
+            forest = np.zeros(len(X))
+            for rows, of_trees in self.forest.walk(columns, values.astype(np.float32)):
+                for of_tree in of_trees:
+                    forest[rows] += of_tree
+        elif self.ensemble.forest_:
+            X = X[order].astype(np.float32, order="C")
+            trees = self.ensemble.forest_
+            forest = sum(tree.predict(X, check_input=False) for tree in trees)[back]
+        return self.ensemble._averaged(boosted, forest)
+
+
+def _pays(trees, n_events):
+    """Return whether events are enough to make tables for, which takes a time for each leaf."""
+    n_nodes = sum(len(tree[0]) for tree in trees)
+    return n_events * len(trees) > _EVENTS_PER_NODE * n_nodes
 
 
 def _bin_edges(values, weight, max_bins):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
 from sklearn.utils._param_validation import (
@@ -35,6 +36,7 @@ __all__ = [
     "Options",
     "RealNotInt",
     "StrOptions",
+    "boosted_trees",
     "check_feature_names_in",
     "check_sample_weight",
     "column_transformer_parts",
@@ -46,6 +48,7 @@ __all__ = [
     "power_transformer_scaler",
     "routing_enabled",
     "tree_class",
+    "tree_nodes",
     "validate_parameter_constraints",
     "validate_params",
 ]
@@ -130,6 +133,34 @@ def tree_class():
     from sklearn.tree._tree import Tree
 
     return Tree
+
+
+def tree_nodes(tree):
+    """Return (left, right, feature, threshold, value) over the nodes of a fitted regression tree.
+
+    The children of a leaf are negative; events go left where the feature is not above.
+    """
+    nodes = tree.tree_
+    return (
+        nodes.children_left,
+        nodes.children_right,
+        nodes.feature,
+        nodes.threshold,
+        nodes.value[:, 0, 0],
+    )
+
+
+def boosted_trees(booster):
+    """Return the baseline of a fitted booster of two classes, and its trees as `tree_nodes`."""
+    trees = []
+    for (predictor,) in booster._predictors:
+        nodes = predictor.nodes
+        sides = [
+            np.where(nodes["is_leaf"], -1, nodes[side].astype(int)) for side in ("left", "right")
+        ]
+        feature = nodes["feature_idx"].astype(int)
+        trees.append((*sides, feature, nodes["num_threshold"], nodes["value"]))
+    return booster._baseline_prediction.item(), trees
 
 
 def metric_of_tree(metric):

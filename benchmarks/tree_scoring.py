@@ -1,0 +1,96 @@
+"""Scores of trees by tables against walks through every tree, which are scikit-learn's.
+
+Run: OMP_NUM_THREADS=1 python benchmarks/tree_scoring.py --data FOLDER
+Writes benchmarks/results/tree_scoring.md; ``--quick`` is small and writes nothing.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+from dijet_search import make_search
+from reporting import markdown
+from samples import REGION, add_data_option
+
+from skad.detectors import CascadeClassifier, CWoLaDetector, TreeEnsembleClassifier, _tree_ensemble
+
+RESULTS = Path(__file__).parent / "results" / "tree_scoring.md"
+SIZES = (2_000, 20_000, 60_000, 300_000)
+
+
+def classifiers(quick):
+    if quick:
+        return {"one stage": TreeEnsembleClassifier(2, n_forest_trees=5)}
+    return {
+        "one stage, 50 boosted members and 300 random trees": TreeEnsembleClassifier(),
+        "cascade, as in a fold of `BumpHunt`": CascadeClassifier(),
+        "`CWoLaDetector`, 5 folds of 3 cascades": CWoLaDetector(),
+    }
+
+
+def seconds(classifier, events, repeats):
+    """Return the smallest processor time of scoring, and the scores."""
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        scores = classifier.decision_function(events)
+        times.append(time.process_time() - start)
+    return min(times), scores
+
+
+def compared(classifier, events, repeats):
+    """Return the time of the walks, of the tables, and whether the scores are the same."""
+    as_set = _tree_ensemble._EVENTS_PER_NODE
+    tables = seconds(classifier, events, repeats)
+    try:
+        _tree_ensemble._EVENTS_PER_NODE = np.inf
+        walks = seconds(classifier, events, repeats)
+    finally:
+        _tree_ensemble._EVENTS_PER_NODE = as_set
+    return walks[0], tables[0], np.array_equal(walks[1], tables[1])
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_data_option(parser)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args(arguments)
+    search = make_search(options.data, 0, quick=options.quick)
+    inside = REGION.mask(search.X)
+    beside = ~inside & (np.abs(search.X[:, 0] - 3.5) < 0.4)
+    X = np.concatenate([search.X[inside], search.X[beside]])[:, 1:]
+    y = np.repeat([1, 0], [inside.sum(), beside.sum()])
+    rows = []
+    for name, classifier in classifiers(options.quick).items():
+        classifier.set_params(random_state=0).fit(X, y)
+        for n_events in SIZES[1:2] if options.quick else SIZES:
+            if "3 cascades" in name and n_events > 60_000:
+                continue
+            events = search.X[:n_events, 1:]
+            walks, tables, same = compared(classifier, events, 1 if options.quick else 2)
+            speeds = [f"{len(events) / t:.0f}" for t in (walks, tables)]
+            rows.append([name, len(events), *speeds, f"{walks / tables:.1f}", same])
+            print(*rows[-1], flush=True)
+    header = ["trees", "events", "walks, events/s", "tables, events/s", "gain", "same bits"]
+    text = "\n".join(
+        [
+            "# Scoring by trees",
+            "",
+            "`OMP_NUM_THREADS=1 python benchmarks/tree_scoring.py --data FOLDER`",
+            "",
+            f"One core, processor time, the smaller of two; trained on {len(X)} simulated dijets "
+            "with four features. Walks go through every tree in the order of neighbours; tables "
+            "(QuickScorer) are made in every call where they pay.",
+            "",
+            *markdown(rows, header),
+            "",
+        ]
+    )
+    if not options.quick:
+        RESULTS.write_text(text)
+    return text
+
+
+if __name__ == "__main__":
+    main()
