@@ -14,6 +14,7 @@ __all__ = [
     "ModelFileError",
     "UnknownTypeError",
     "SettingsError",
+    "MissingTasksError",
     "SkadWarning",
     "DiscreteColumnWarning",
     "DivergenceWarning",
@@ -73,6 +74,17 @@ class UnknownTypeError(ModelFileError, TypeError):
 
 class SettingsError(SkadError, ValueError):
     """A settings file asks for what there is not."""
+
+
+class MissingTasksError(SkadError, RuntimeError):
+    """Tasks of a plan have not been run; `missing` holds their numbers."""
+
+    def __init__(self, message, missing):
+        super().__init__(message, missing)
+        self.missing = missing
+
+    def __str__(self):
+        return self.args[0]
 
 
 class SkadWarning(UserWarning):

@@ -428,6 +428,10 @@ OWN_TESTS = {
     "write_limits": "takes results, and a file",
     "pseudo_experiments": "takes a search and a generator",
     "upper_limit": "takes a search and events; its own tests are in tests/search",
+    "collect": "reads a plan",
+    "missing_tasks": "reads a plan",
+    "plan_experiments": "takes a search and a generator",
+    "run_task": "reads a plan",
 }
 
 

@@ -6,7 +6,39 @@ import tempfile
 from skad.cli._build import check_parameters
 from skad.utils import _sklearn as sk
 
-__all__ = ["fit_calibrated"]
+__all__ = ["experiment_options", "fit_calibrated"]
+
+
+def experiment_options(settings):
+    """Return the arguments of `pseudo_experiments` that [calibration] gives, checked.
+
+    Parameters
+    ----------
+    settings : Settings
+
+    Returns
+    -------
+    options : dict
+    """
+    from skad.search import pseudo_experiments
+
+    table = settings.table("calibration")
+    if "n_experiments" not in table:
+        raise settings.error(
+            ["calibration"], "calibration needs n_experiments, for example n_experiments = 100."
+        )
+    known = inspect.signature(pseudo_experiments).parameters
+    options = {name: value for name, value in table.items() if name in known}
+    options = check_parameters(
+        settings,
+        ["calibration"],
+        "pseudo_experiments",
+        sk.function_constraints(pseudo_experiments),
+        options,
+    )
+    if "folder" in options:
+        options["folder"] = settings.path(options["folder"])
+    return options
 
 
 def fit_calibrated(settings, hunt, fit, *, verbose=0):
@@ -29,22 +61,7 @@ def fit_calibrated(settings, hunt, fit, *, verbose=0):
         return fit(hunt)
     from skad.search import GlobalCalibration, SignificanceCalibration, pseudo_experiments
 
-    table = settings.table("calibration")
-    if "n_experiments" not in table:
-        raise settings.error(
-            ["calibration"], "calibration needs n_experiments, for example n_experiments = 100."
-        )
-    known = inspect.signature(pseudo_experiments).parameters
-    options = {name: value for name, value in table.items() if name in known}
-    options = check_parameters(
-        settings,
-        ["calibration"],
-        "pseudo_experiments",
-        sk.function_constraints(pseudo_experiments),
-        options,
-    )
-    if "folder" in options:
-        options["folder"] = settings.path(options["folder"])
+    options = experiment_options(settings)
     checkpoint = hunt.checkpoint
     with tempfile.TemporaryDirectory() as folder:
         # The detectors of the search itself are fitted once.
@@ -55,7 +72,7 @@ def fit_calibrated(settings, hunt, fit, *, verbose=0):
         )
         calibration = SignificanceCalibration.by_efficiency(experiments)
         overall = None
-        if table.get("global", False):
+        if settings.table("calibration").get("global", False):
             overall = GlobalCalibration.from_experiments(experiments, calibration)
         fit(hunt.set_params(calibration=calibration, global_calibration=overall))
     return hunt.set_params(checkpoint=checkpoint)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-OK, BUG, USAGE, DATA, DIFFERENT, INTERRUPTED = 0, 1, 2, 3, 4, 130
+OK, BUG, USAGE, DATA, DIFFERENT, UNFINISHED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 _EPILOG = """\b
 Exit codes:
   0    done
@@ -24,6 +24,7 @@ Exit codes:
   2    the command line or the settings file is wrong
   3    files or events cannot be used: missing, damaged, columns, regions
   4    a repeated search gave other numbers
+  5    tasks of a plan are not finished
   130  interrupted from the keyboard; what was finished is kept
 
 \b
@@ -107,10 +108,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _code_of(exc):
     """Return the exit code of an error."""
-    from skad.exceptions import SettingsError, SkadError
+    from skad.exceptions import MissingTasksError, SettingsError, SkadError
 
     if isinstance(exc, SettingsError):
         return USAGE
+    if isinstance(exc, MissingTasksError):
+        return UNFINISHED
     if isinstance(exc, (SkadError, OSError, ImportError)):
         return DATA
     # What estimators refuse on purpose ends in a raise; a line that breaks is a bug.
@@ -428,6 +431,67 @@ def _text_table(content):
         cells = ["–" if row[name] is None else f"{row[name]:.3f}" for name, _ in columns]
         lines.append("  ".join([f"{row['name']:<{width}}", *(f"{cell:>9}" for cell in cells)]))
     return "\n".join(lines)
+
+
+@cli.command()
+@click.argument("settings")
+@click.option("-o", "--output", type=click.Path(), help="Folder of the plan and its results.")
+@click.option("--tasks", "n_tasks", type=int, help="Number of tasks; default: 100 or fewer.")
+@json_option
+@click.pass_obj
+def plan(options, settings, output, n_tasks, as_json):
+    """Plan the pseudo-experiments of a search for a batch farm.
+
+    The search of SETTINGS is run once, and the experiments that its [calibration] asks for are
+    divided into tasks. Prints the plan, which `skad run` and `skad collect` take. `skad search`
+    with the same folder in [calibration] then takes the experiments from there.
+    """
+    from skad.cli._plan import plan_search
+    from skad.cli._settings import read_settings
+
+    made = plan_search(read_settings(settings), output, n_tasks, verbose=options["verbose"])
+    _print(made, as_json, f"{made['plan']}: tasks 0 to {made['n_tasks'] - 1}")
+
+
+@cli.command()
+@click.argument("plan", type=click.Path(exists=True))
+@click.option("--task", "tasks", type=int, multiple=True, required=True, help="From 0 on.")
+@click.option("--n-jobs", type=int, default=1, show_default=True, help="-1 means all cores.")
+@json_option
+@click.pass_obj
+def run(options, plan, tasks, n_jobs, as_json):
+    """Run tasks of a plan.
+
+    What a task has finished is kept and not run again, so that a killed one is simply started once
+    more. Any machine that sees the folder and has the same versions gives the same bits.
+    """
+    from skad.search import run_task
+
+    done = {task: run_task(plan, task, n_jobs=n_jobs, verbose=options["verbose"]) for task in tasks}
+    text = "\n".join(f"task {task}: {n_run} experiments run" for task, n_run in done.items())
+    _print({"n_run": done}, as_json, text)
+
+
+@cli.command()
+@click.argument("plan", type=click.Path(exists=True))
+@click.option("-o", "--output", help="CSV file of the experiments; default: beside the plan.")
+@click.option("--missing", is_flag=True, help="Only print the tasks that are left, as 0-2,7.")
+@json_option
+def collect(plan, output, missing, as_json):
+    """Merge what the tasks of a plan have made, or say which ones are missing.
+
+    The exit code is 5 while tasks are missing.
+    """
+    from skad.cli._plan import collect_plan, tasks_left
+
+    if missing:
+        left = tasks_left(plan)
+        _print(left, as_json, left["missing"])
+        if left["n_missing"]:
+            sys.exit(UNFINISHED)
+        return
+    made = collect_plan(plan, output)
+    _print(made, as_json, f"{made['output']}: {made['n_experiments']} experiments")
 
 
 @cli.command()

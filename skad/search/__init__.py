@@ -21,6 +21,7 @@ from skad.search._p_values import (
     scan_histogram,
     z_to_p,
 )
+from skad.search._plan import collect, missing_tasks, plan_experiments, run_task
 from skad.search._poisson import poisson_interval, poisson_significance
 from skad.search._pseudo_data import BackgroundGenerator, background_generator
 from skad.search._pseudo_experiments import pseudo_experiments
@@ -66,6 +67,10 @@ __all__ = [
     "pseudo_experiments",
     "SearchLimit",
     "upper_limit",
+    "plan_experiments",
+    "run_task",
+    "missing_tasks",
+    "collect",
     "SignificanceCalibration",
     "GlobalCalibration",
 ]

@@ -14,10 +14,11 @@ from sklearn.isotonic import isotonic_regression
 from sklearn.utils import check_random_state
 
 from skad.exceptions import SkadWarning
+from skad.search._archive import open_archive
 from skad.search._limit_files import limit_table
 from skad.search._limits import counting_limit
 from skad.search._pseudo_data import METHODS, background_generator
-from skad.search._pseudo_experiments import RUN_ONLY, open_archive
+from skad.search._pseudo_experiments import RUN_ONLY
 from skad.utils import _sklearn as sk
 from skad.utils._arguments import COUNT, EVENTS, Made, Numbers, checked
 from skad.utils._children import rows_of, seeded_child
@@ -386,21 +387,19 @@ def _measured(
         for strength in np.repeat(strengths, n_refits)
     ]
     seeds = draw_seeds(random_state, len(injections))
-    with open_archive(
-        folder, single, (injections[:: int(n_refits)], n_refits), random_state
-    ) as archive:
-        tables = {} if archive is None else archive.load(seeds)
-        missing = [number for number in range(len(injections)) if number not in tables]
-        found = run_tasks(
-            [
-                (_refit, (single, injections[number], seeds[number], number, archive))
-                for number in missing
-            ],
-            name=f"searches with {len(strengths)} strengths x {n_refits} injected signals",
-            n_jobs=n_jobs,
-            verbose=verbose,
-        )
-        tables.update(zip(missing, found, strict=True))
+    archive = open_archive(folder, single, (injections[:: int(n_refits)], n_refits), random_state)
+    tables = {} if archive is None else archive.load(seeds)
+    missing = [number for number in range(len(injections)) if number not in tables]
+    found = run_tasks(
+        [
+            (_refit, (single, injections[number], seeds[number], number, archive))
+            for number in missing
+        ],
+        name=f"searches with {len(strengths)} strengths x {n_refits} injected signals",
+        n_jobs=n_jobs,
+        verbose=verbose,
+    )
+    tables.update(zip(missing, found, strict=True))
     return pd.concat(
         [
             tables[number].assign(strength=injection.strength, refit=number % n_refits)

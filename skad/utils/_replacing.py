@@ -22,7 +22,7 @@ _POLL_S = 0.2
 
 
 @contextmanager
-def replacing(path, *, lock=True):
+def replacing(path, *, lock=True, wait_s=0.0):
     """Yield a temporary path beside `path` that replaces it when the block succeeds.
 
     Readers see the old file or the whole new one. After an error, an interruption or SIGTERM
@@ -34,16 +34,18 @@ def replacing(path, *, lock=True):
         The file to be written. Of a symbolic link, the file that it points to.
     lock : bool, default=True
         Refuse when another writer of `path` is at work. False where the caller holds `locked`.
+    wait_s : float, default=0
+        Seconds to wait for another writer.
 
     Raises
     ------
     DataFileError
-        When another writer is at work.
+        When another writer is at work, after `wait_s`.
     """
     path = Path(os.path.realpath(path))
     # The suffix stays last, because some libraries choose the format by it.
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
-    with locked(path) if lock else _unlocked(), _sigterm_raises():
+    with locked(path, wait_s=wait_s) if lock else _unlocked(), _sigterm_raises():
         if lock:
             _remove_abandoned(path)
         try:

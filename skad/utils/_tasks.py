@@ -49,7 +49,7 @@ def run_tasks(tasks, *, name, groups=None, n_jobs=None, verbose=0):
     """
     groups = [""] * len(tasks) if groups is None else groups
     done = Parallel(n_jobs=n_jobs, return_as="generator")(
-        delayed(_recorded)(function, args) for function, args in tasks
+        delayed(_recorded)(function, *args) for function, args in tasks
     )
     results, gathered, sizes = [], {}, {}
     for group, (result, caught) in zip(
@@ -69,7 +69,7 @@ def run_tasks(tasks, *, name, groups=None, n_jobs=None, verbose=0):
     return results
 
 
-def _recorded(function, args):
+def _recorded(function, *args):
     """Return the result of a task, and its warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

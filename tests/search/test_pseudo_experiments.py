@@ -172,12 +172,12 @@ def test_what_is_finished_is_never_run_again(tmp_path, monkeypatch, capsys):
     expected = pseudo_experiments(hunt, 4, **options)
     real, calls = module._experiment, []
 
-    def stops(hunt, generate, seed, number, archive):
+    def stops(work, number, archive):
         if number == 2 and not calls.count(2):
             calls.append(number)
             raise KeyboardInterrupt
         calls.append(number)
-        return real(hunt, generate, seed, number, archive)
+        return real(work, number, archive)
 
     monkeypatch.setattr(module, "_experiment", stops)
     with pytest.raises(KeyboardInterrupt):
