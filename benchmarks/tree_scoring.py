@@ -13,7 +13,7 @@ from dijet_search import make_search
 from reporting import markdown
 from samples import REGION, add_data_option
 
-from skad.detectors import CascadeClassifier, CWoLaDetector, TreeEnsembleClassifier, _tree_ensemble
+from skad.detectors import CascadeClassifier, TreeEnsembleClassifier, _tree_ensemble
 
 RESULTS = Path(__file__).parent / "results" / "tree_scoring.md"
 SIZES = (2_000, 20_000, 60_000, 300_000)
@@ -25,7 +25,6 @@ def classifiers(quick):
     return {
         "one stage, 50 boosted members and 300 random trees": TreeEnsembleClassifier(),
         "cascade, as in a fold of `BumpHunt`": CascadeClassifier(),
-        "`CWoLaDetector`, 5 folds of 3 cascades": CWoLaDetector(),
     }
 
 
@@ -65,8 +64,6 @@ def main(arguments=None):
     for name, classifier in classifiers(options.quick).items():
         classifier.set_params(random_state=0).fit(X, y)
         for n_events in SIZES[1:2] if options.quick else SIZES:
-            if "3 cascades" in name and n_events > 60_000:
-                continue
             events = search.X[:n_events, 1:]
             walks, tables, same = compared(classifier, events, 1 if options.quick else 2)
             speeds = [f"{len(events) / t:.0f}" for t in (walks, tables)]

@@ -45,7 +45,8 @@ _FAR = 1e30
 _Z_ORDER_BITS, _CODE_BITS = 16, 8
 # Tables pay from so many events on; every feature costs a look into one.
 _EVENTS_PER_NODE, _MANY_FEATURES = 15, 8
-# Events sorted together.
+# Random trees in one set of tables, and events sorted together.
+_TOGETHER = 32
 _CHUNK = 65_536
 
 
@@ -344,7 +345,11 @@ class _Tables:
             self.boosted = TreeTables(trees, n_features)
         trees = [sk.tree_nodes(tree) for tree in ensemble.forest_]
         if trees and _pays(trees, n_events):
-            self.forest = TreeTables(trees, n_features)
+            # Of some trees at a time: the tables grow with the thresholds of all.
+            self.forest = [
+                TreeTables(trees[start : start + _TOGETHER], n_features)
+                for start in range(0, len(trees), _TOGETHER)
+            ]
 
     def _of_events(self, tree):
         """Return a tree of bins as one of the features."""
@@ -379,9 +384,11 @@ class _Tables:
                     boosted[rows] += raw
         if self.forest is not None:
             forest = np.zeros(len(X))
-            for rows, of_trees in self.forest.walk(columns, values.astype(np.float32)):
-                for of_tree in of_trees:
-                    forest[rows] += of_tree
+            values = values.astype(np.float32)
+            for some in self.forest:
+                for rows, of_trees in some.walk(columns, values):
+                    for of_tree in of_trees:
+                        forest[rows] += of_tree
         elif self.ensemble.forest_:
             X = X[order].astype(np.float32, order="C")
             trees = self.ensemble.forest_

@@ -98,8 +98,8 @@ def test_events_are_sent_once(client, monkeypatch):
         HUNT.fit(many)
         pseudo_experiments(HUNT, 3, random_state=0, n_jobs=2, verbose=0)
     arrays = [each for each in sent if getattr(each, "shape", None) == many.shape]
-    # For the fits and for the scores.
-    assert len(arrays) == 2
+    # For the fits, and perhaps again for the scores; not with each of four.
+    assert 1 <= len(arrays) <= 2
     work = [each for each in sent if type(each).__name__ == "Experiments"]
     assert len(work) == 1
     assert sys.getsizeof(experiments_of(HUNT, 1, "auto", 0)) > many[:, 1:].nbytes
