@@ -57,8 +57,9 @@ def main(arguments=None):
     n = options.experiments
     hunt = BumpHunt(
         MixtureRatio(),
-        [(3.1, 3.5), (3.3, 3.7)],
-        efficiencies=(0.1, 0.02),
+        [(3.3, 3.7)],
+        efficiencies=(0.1,),
+        n_folds=2,
         n_global_toys=1000,
         random_state=0,
     ).fit(make_resonance(options.events, 0, random_state=0).data)
@@ -99,7 +100,7 @@ def main(arguments=None):
             f"`OMP_NUM_THREADS=1 python benchmarks/farm.py --experiments {n} --events "
             f"{options.events}`",
             "",
-            f"{n} searches without signal of {options.events} events: two windows, five folds, "
+            f"{n} searches without signal of {options.events} events: one window, two folds, "
             f"Gaussian mixtures. {4 * N_WORKERS} tasks on {N_WORKERS} worker processes by `skad "
             "run`; two were killed when a third was done, and the tasks left were run by two more. "
             f"Exit codes: {', '.join(map(str, codes))}. Tasks left after the first round: "

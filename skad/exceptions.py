@@ -79,11 +79,11 @@ class SettingsError(SkadError, ValueError):
 class MissingTasksError(SkadError, RuntimeError):
     """Tasks of a plan have not been run; `missing` holds their numbers."""
 
-    def __init__(self, message, missing):
+    def __init__(self, message: str, missing: list[int]) -> None:
         super().__init__(message, missing)
         self.missing = missing
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.args[0]
 
 
