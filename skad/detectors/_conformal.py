@@ -406,8 +406,8 @@ class ConformalDetector(DetectorMixin, BaseEstimator):
             False discovery rate: mean of the fraction of normal events among the chosen ones,
             which is 0 where none is chosen.
         method : {"bh", "by"}, default="bh"
-            Procedure of Benjamini and Hochberg, valid for split conformal p-values (reference 2 of the class), or that
-            of Benjamini and Yekutieli, valid for any and of less power; as in
+            Procedure of Benjamini and Hochberg, valid for split conformal p-values (reference 2 of
+            the class), or that of Benjamini and Yekutieli, valid for any and of less power; as in
             `scipy.stats.false_discovery_control`. With `shift` or several folds, the guarantee of
             the first is not proven.
 
