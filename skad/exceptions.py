@@ -18,6 +18,7 @@ __all__ = [
     "SkadWarning",
     "DiscreteColumnWarning",
     "DivergenceWarning",
+    "DrownedFeaturesWarning",
     "InterruptedFitWarning",
     "CheckpointWarning",
     "FiducialWarning",
@@ -97,6 +98,10 @@ class DiscreteColumnWarning(SkadWarning):
 
 class DivergenceWarning(SkadWarning, ConvergenceWarning):
     """Training met non-finite losses and was rescued."""
+
+
+class DrownedFeaturesWarning(SkadWarning):
+    """Columns without information drown the signal that others show."""
 
 
 class InterruptedFitWarning(SkadWarning, ConvergenceWarning):

@@ -24,6 +24,7 @@ _FAST: dict = {
         "false_alarm_rate": 0.1,
     },
     "DensityDetector": lambda: {"density": _density("KernelDensity")},
+    "ExcessSelector": {"max_features": 2, "n_shuffles": 1},
     "NetworkClassifier": {"hidden_layer_sizes": (8,), "max_epochs": 15, "learning_rate": 0.1},
     "PyODDetector": lambda: {"estimator": _pyod()},
     "TabularDetector": lambda: {

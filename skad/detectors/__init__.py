@@ -6,6 +6,7 @@ from skad.detectors._conformal import ConformalDetector
 from skad.detectors._cwola import CWoLaDetector
 from skad.detectors._density import DensityDetector
 from skad.detectors._disco import DisCo
+from skad.detectors._excess_selector import ExcessSelector
 from skad.detectors._match_mass import mass_matching_weight, match_mass
 from skad.detectors._neighbors import NeighborsDetector
 from skad.detectors._network_classifier import NetworkClassifier
@@ -23,6 +24,7 @@ __all__ = [
     "ConformalDetector",
     "DensityDetector",
     "DisCo",
+    "ExcessSelector",
     "NeighborsDetector",
     "NetworkClassifier",
     "OutlierExposure",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted
 
@@ -18,9 +20,12 @@ from skad.detectors._cross_fit import (
     log_odds,
     log_odds_of_all,
 )
+from skad.detectors._excess_selector import ExcessSelector
 from skad.detectors._training_sample import TrainingSample
+from skad.exceptions import DrownedFeaturesWarning
 from skad.utils import _sklearn as sk
 from skad.utils._children import fit_child
+from skad.utils._columns import column_name
 from skad.utils._events import check_events
 from skad.utils._labels import read_labels
 
@@ -33,6 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CWoLaDetector"]
 
+# With as many the default classifier needs no selection.
+_FEW_FEATURES = 8
+
 
 class CWoLaDetector(ScoreMixin, BaseEstimator):
     """Weakly supervised detector: a classifier of a mixed sample against a reference.
@@ -44,7 +52,8 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
     ----------
     classifier : estimator, default=None
         Any scikit-learn classifier with `predict_proba`; None is
-        ``CascadeClassifier(n_estimators=3)``.
+        ``CascadeClassifier(n_estimators=3)``, behind an `ExcessSelector` where X has more than 8
+        columns: columns of noise drown a small signal.
     cv : int, splitter or None, default=None
         Cross-fitting: training events are scored by a classifier that has not seen them, new
         events by the mean of all. None fits one classifier on all events, the best for new
@@ -142,10 +151,15 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
         ------
         ValueError
             y is -1 and +1, which can be read both ways, or does not hold two classes.
+
+        Warns
+        -----
+        DrownedFeaturesWarning
+            The default classifier leaves columns out.
         """
         X, y = check_events(self, X, y, ensure_min_samples=2)
         y = self._read_labels(y, len(X))
-        classifier = self._given_or_default_classifier()
+        classifier = self._given_or_default_classifier(X.shape[1])
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
         weight, self._log_prior = balanced(classifier, y, sample_weight)
@@ -166,12 +180,30 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
                 n_jobs=self.n_jobs,
             )
             log_ratio = held_out_log_odds(self.classifiers_, held_out, X) - self._log_prior
+        if self.classifier is None:
+            self._warn_of_drowned_features()
         self.training_scores_ = np.exp(log_ratio)
         mixed = (y == 1) & ~np.isnan(log_ratio)
         self._set_offset(
             self.training_scores_[mixed], None if sample_weight is None else sample_weight[mixed]
         )
         return self
+
+    def _warn_of_drowned_features(self):
+        """Say which columns the default classifier has left out."""
+        selectors = [c[0] for c in self.classifiers_ if isinstance(c, Pipeline)]
+        used = np.any([selector.support_ for selector in selectors], axis=0)
+        if not selectors or used.all():
+            return
+        names = getattr(self, "feature_names_in_", None)
+        kept = ", ".join(column_name(i, names) for i in np.flatnonzero(used))
+        warnings.warn(
+            f"{np.count_nonzero(~used)} of {len(used)} columns are left out, which would drown the "
+            f"others: a local excess stands out in {kept}. Give these columns alone, or "
+            "classifier=CascadeClassifier(n_estimators=3) to use all.",
+            DrownedFeaturesWarning,
+            stacklevel=3,
+        )
 
     def training_sample(
         self,
@@ -199,16 +231,21 @@ class CWoLaDetector(ScoreMixin, BaseEstimator):
         y = self._read_labels(y, len(X))
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
-        return TrainingSample(self._given_or_default_classifier(), self.cv, X, y, sample_weight)
+        return TrainingSample(
+            self._given_or_default_classifier(X.shape[1]), self.cv, X, y, sample_weight
+        )
 
     def _read_labels(self, y, n_events):
         owner, one, zero = type(self).__name__, "mixed events", "reference events"
         return read_labels(y, n_events, owner=owner, one=one, zero=zero).astype(int)
 
-    def _given_or_default_classifier(self):
+    def _given_or_default_classifier(self, n_features):
         if self.classifier is not None:
             return self.classifier
-        return CascadeClassifier(n_estimators=3, n_jobs=self.n_jobs if self.cv is None else None)
+        cascade = CascadeClassifier(n_estimators=3, n_jobs=self.n_jobs if self.cv is None else None)
+        if n_features <= _FEW_FEATURES:
+            return cascade
+        return make_pipeline(ExcessSelector(), cascade)
 
     def _log_ratio(self, X):
         return log_odds_of_all(self.classifiers_, X, self.n_jobs).mean(axis=0) - self._log_prior
