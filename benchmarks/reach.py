@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/reach.py --data FOLDER
 
 Every search is blind to where the signal is: it takes all windows and cuts, and its number is the
-global significance over what it trusts itself (nothing trusted counts as 0). Classifiers are boosted
-trees with scikit-learn's defaults, flows the package's default for five epochs. Strengths are those of
+global significance over what it trusts itself (nothing trusted counts as 0). Classifiers are
+boosted trees with default settings, flows the default for five epochs. Strengths are those of
 the signal region without a cut; 0 is the null. "supervised" is trained on simulated signal and
 background that are not searched: what a dedicated search would reach.
 Searches are recorded one by one in benchmarks/results/reach.json; the same command computes what is
