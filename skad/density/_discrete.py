@@ -12,6 +12,8 @@ __all__ = ["warn_of_discrete_columns"]
 # A column whose values repeat so often on average, or one of which is so common a part of them.
 _REPEATS = 10
 _LUMP = 0.1
+# Steps too fine for a flow to follow: numbers that were only rounded.
+_FINE = 500
 
 
 def warn_of_discrete_columns(X, names):
@@ -30,7 +32,7 @@ def warn_of_discrete_columns(X, names):
     found = []
     for name, column in zip(names, X.T, strict=True):
         _, counts = np.unique(column, return_counts=True)
-        few = len(column) >= _REPEATS * len(counts)
+        few = len(counts) < _FINE and len(column) >= _REPEATS * len(counts)
         lump = counts.max() >= max(_LUMP * len(column), _REPEATS)
         # One value alone is a constant, which is refused elsewhere.
         if len(counts) > 1 and (few or lump):
