@@ -292,3 +292,11 @@ def test_title_says_what_the_global_p_value_counts(hunt):
     assert title == f"global p-value {hunt.p_global_:.2g} (all windows, all efficiencies)"
     one = make_display(p_global=0.25)
     assert one.axes_[2].get_title() == "global p-value 0.25 (all windows)"
+
+
+def test_follows_the_style_of_matplotlib(hunt):
+    """As a style of mplhep sets them: sizes of labels, ticks on all sides."""
+    with pyplot.rc_context({"axes.labelsize": 21, "ytick.right": True}):
+        spectrum = BumpHuntDisplay.from_estimator(hunt).figure_.axes[0]
+    assert spectrum.yaxis.label.get_fontsize() == 21
+    assert spectrum.yaxis.get_major_ticks()[0].tick2line.get_visible()
