@@ -5,6 +5,7 @@ from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
 __all__ = [
     "SkadError",
     "DomainError",
+    "ConstantColumnError",
     "MissingColumnError",
     "NoJacobianError",
     "RegionError",
@@ -36,6 +37,10 @@ class SkadError(Exception):
 
 class DomainError(SkadError, ValueError):
     """A value lies outside the domain of a coordinate transform."""
+
+
+class ConstantColumnError(SkadError, ValueError):
+    """A density is asked of a column that is the same for all events."""
 
 
 class MissingColumnError(SkadError, ValueError, KeyError):
@@ -93,7 +98,7 @@ class SkadWarning(UserWarning):
 
 
 class DiscreteColumnWarning(SkadWarning):
-    """A density is asked of columns whose values repeat."""
+    """A density is asked of columns whose values repeat, or of which there is one."""
 
 
 class DivergenceWarning(SkadWarning, ConvergenceWarning):

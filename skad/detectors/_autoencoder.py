@@ -49,6 +49,9 @@ class AutoencoderDetector(ReconstructionDetector):
           features' variances, and is 1 for a network that has learned the mean only.
         - "robust": the median goes to zero, the width between the quartiles to one.
         - None: X as it is; the score has the unit of X squared.
+
+        A constant column is only centred: it has no error until another value comes, whose error is
+        in the units of X.
     n_estimators : int, default=1
         Autoencoders trained with different seeds; the score is the mean of theirs.
     contamination : float in (0, 0.5], default=0.01

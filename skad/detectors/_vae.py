@@ -68,6 +68,9 @@ class VAEDetector(ReconstructionDetector):
         - "robust": the median goes to zero, the width between the quartiles to one; a feature
           whose quartiles agree, as those of padding and of flags, is scaled as by "standard".
         - None: X as it is.
+
+        A constant column is only centred: it has no error until another value comes, whose error is
+        in the units of X.
     metric : {"nll", "mse", "kl", "emd", "mss"}, default="nll"
         The anomaly score. It may be changed after the fit.
 

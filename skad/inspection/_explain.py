@@ -230,7 +230,7 @@ def _conditionals_of(detector):
     """Return a function of X with the terms of -log p, or None where there are none."""
     last, _ = _last_step(detector)
     if isinstance(last, DensityDetector):
-        if not last.log_score or last.frame_ is not None:
+        if not last.log_score or last.frame_ is not None or len(last.constant_indices_):
             return None
         last = last._framed
     frames = []

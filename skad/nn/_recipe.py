@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from skad.exceptions import ConstantColumnError
 from skad.nn._engine import Trainer
 from skad.nn._flow_network import FlowNetwork, matching_loss, negative_log_likelihood
 from skad.nn._flows import Flow, build_flow
@@ -87,13 +88,13 @@ class FlowRecipe:
 
         Raises
         ------
-        ValueError
+        ConstantColumnError
             A feature that is the same for all events.
         """
         seen = x if sample_weight is None else x[sample_weight > 0]
         for name, constant in zip(names, (seen == seen[:1]).all(axis=0), strict=True):
             if constant:
-                raise ValueError(
+                raise ConstantColumnError(
                     f"{name} of X is constant, so its density is not finite; drop the column or "
                     "name it in condition_features."
                 )

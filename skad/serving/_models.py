@@ -187,6 +187,8 @@ def _framed(model, x):
 
 @outputs_of.register(DensityDetector)
 def _(model, x):
+    if len(model.constant_indices_):
+        raise refused(model, "it has left out constant columns")
     log_p = _framed(model._framed, x)
     if model.frame_ is not None:
         log_p = log_p - log_det_of(model.frame_, x[:, model._framed.feature_indices_])

@@ -12,6 +12,7 @@ from skad.coordinates import LogTransformer, NormalCDFTransformer, TanhTransform
 from skad.datasets import make_gaussian_anomaly
 from skad.density import FlowDensity, FramedDensity
 from skad.detectors import DensityDetector
+from skad.exceptions import ConstantColumnError, DiscreteColumnWarning
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +79,53 @@ def test_conditional_density_in_a_frame():
     np.testing.assert_allclose(
         in_x.anomaly_score(X) - detector.anomaly_score(X), np.log(X["x"]), atol=1e-6
     )
+
+
+@pytest.fixture
+def with_constants():
+    """Events of three columns, the first of which conditions the third, and two constants."""
+    rng = np.random.RandomState(0)
+    m, x, y = rng.normal(size=(3, 400))
+    one = np.ones(400)
+    return pd.DataFrame({"dead": 0.1 * one, "x": x, "stuck": -5 * one, "m": m, "y": m + y})
+
+
+@pytest.mark.parametrize("condition", [None, "m", 3, -2])
+def test_constant_columns_are_left_out_of_a_flow(with_constants, condition):
+    X = with_constants
+    flow = FlowDensity(max_epochs=2, condition_features=condition, random_state=0)
+    with pytest.warns(DiscreteColumnWarning, match="left out: column 'dead', column 'stuck'"):
+        detector = DensityDetector(flow).fit(X)
+    assert detector.constant_indices_.tolist() == [0, 2]
+    named, seed = condition and "m", detector.density_.random_state
+    kept = FlowDensity(max_epochs=2, condition_features=named, random_state=seed)
+    kept.fit(X[["x", "m", "y"]])
+    expected = -kept.score_samples(X[["x", "m", "y"]])
+    np.testing.assert_allclose(detector.anomaly_score(X), expected)
+    # Constants in single precision are the same ones.
+    np.testing.assert_allclose(detector.anomaly_score(X.astype("float32")), expected, rtol=1e-3)
+    odd = X.assign(stuck=np.where(np.arange(400) < 2, -5.1, -5.0))
+    scores = detector.anomaly_score(odd)
+    assert (scores[:2] == np.finfo(float).max).all()
+    np.testing.assert_allclose(scores[2:], expected[2:])
+    assert (detector.predict(odd)[:2] == -1).all()
+
+
+def test_constant_columns_in_coordinates_frames_and_weights(with_constants):
+    X = with_constants.drop(columns="m").to_numpy()
+    weight = np.ones(400)
+    # Constant among the events that count.
+    X[:3, 0], weight[:3] = 7.0, 0.0
+    density = FramedDensity(TanhTransformer(), FlowDensity(max_epochs=2, random_state=0))
+    frame = NormalCDFTransformer()
+    with pytest.warns(DiscreteColumnWarning, match="column 0, column 2"):
+        detector = DensityDetector(density, frame=frame, log_score=False).fit(
+            X, sample_weight=weight
+        )
+    # The largest of -p.
+    np.testing.assert_array_equal(detector.anomaly_score(X)[:3], 0.0)
+    plain = detector.density_.score_samples(X[:, [1, 3]])
+    expected = -np.exp(plain - norm.logpdf(X).sum(axis=1))
+    np.testing.assert_allclose(detector.anomaly_score(X)[3:], expected[3:])
+    with pytest.raises(ConstantColumnError, match="column 0 of X is constant"):
+        DensityDetector().fit(np.ones((50, 2)))
