@@ -28,6 +28,9 @@ hypothesis.settings.load_profile("skad")
 # benchmarks/io.py and others must not hide modules of the same name.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
+# Programs of users, which a type checker reads and nothing runs.
+collect_ignore = ["typed"]
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -14,6 +14,7 @@ from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skad.utils import _sklearn as sk
+from skad.utils._documentation import LinkedMixin
 from skad.utils._events import check_events
 from skad.utils._labels import read_labels
 
@@ -36,7 +37,7 @@ _FEWEST_EVENTS, _EXACT = 10, 20
 _MARGIN = 0.9
 
 
-class ExcessSelector(SelectorMixin, BaseEstimator):
+class ExcessSelector(LinkedMixin, SelectorMixin, BaseEstimator):
     """Keep the few columns that together show a local excess, where there are many columns.
 
     A classifier with weak labels finds a small signal in four good columns and loses it among ten

@@ -377,7 +377,7 @@ def test_fetch_finds_what_is_shipped(tmp_path, skad):
 
 
 def test_bugs_show_their_traceback(monkeypatch, skad):
-    monkeypatch.setattr("skad.report.environment", lambda: 1 / 0)
+    monkeypatch.setattr("skad.report.show_versions", lambda: 1 / 0)
     code, _, err = skad("info")
     assert code == 1 and "Traceback" in err
 
@@ -386,7 +386,7 @@ def test_interrupt_has_its_exit_code(monkeypatch, skad):
     def interrupt():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("skad.report.environment", interrupt)
+    monkeypatch.setattr("skad.report.show_versions", interrupt)
     code, _, err = skad("info")
     assert code == 130 and "interrupted" in err
 
