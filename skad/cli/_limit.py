@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import inspect
-import json
-import logging
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skad.cli._build import check_parameters
-from skad.cli._calibrate import fit_calibrated
-from skad.cli._events import read_input
-from skad.cli._search import build_hunt, clock, described, gathered, results_folder
+from skad.cli._events import fingerprint, read_input
+from skad.cli._search import (
+    LIMIT_FILE,
+    SEARCH_FILE,
+    clock,
+    gathered,
+    load_search,
+    results_folder,
+    search_of,
+    write_search,
+)
 from skad.utils import _sklearn as sk
 
 if TYPE_CHECKING:
@@ -24,9 +31,9 @@ __all__ = ["run_limit"]
 
 # Keys of [limit] beside the parameters of `upper_limit`: of the file of the signal.
 _OWN = ("signal", "label", "weight")
-_FILES = "limit.json", "limits.csv"
-
-_logger = logging.getLogger("skad")
+_TABLE_FILE = "limits.csv"
+# What a search may be called and shown with, without being another one.
+_NOT_OF_SEARCH = ("title", "limit", "report", "output")
 
 
 def run_limit(
@@ -38,8 +45,9 @@ def run_limit(
 ) -> SearchLimit:
     """Run the search of a settings file, and set a limit on the signal that [limit] names.
 
-    The folder of the results gets ``limits.csv``, one row per test, and ``limit.json`` with the
-    limits, the efficiencies of all refits, settings, data fingerprint, warnings and timings.
+    The folder of the results gets what `run_search` writes there, the report with a section on the
+    limit, and beside it ``limits.csv``, one row per test, and ``limit.json`` with the limits, the
+    efficiencies of all refits, warnings and timings.
 
     Parameters
     ----------
@@ -60,7 +68,7 @@ def run_limit(
     SettingsError
         [limit] lacks signal or strengths, or asks for what there is not.
     FileExistsError
-        The folder holds a limit and `overwrite` is False.
+        The folder holds a limit, or results of other settings or events, and `overwrite` is False.
 
     Examples
     --------
@@ -92,30 +100,27 @@ def run_limit(
     ...     ''')
     ...     limit = run_limit(folder / "search.toml")
     ...     print(sorted(each.name for each in (folder / "search-results").iterdir()))
-    ['limit.json', 'limits.csv']
+    ['figures', 'limit.json', 'limits.csv', 'report.html', 'results.csv', 'search.json',
+     'settings.toml']
     """
     from skad.cli._settings import read_settings
+    from skad.report._json import as_json
     from skad.search import upper_limit
 
     settings = read_settings(path) if not hasattr(path, "values") else path
     folder = results_folder(settings, output)
-    if (folder / _FILES[0]).exists() and not overwrite:
+    if (folder / LIMIT_FILE).exists() and not overwrite:
         raise FileExistsError(
             f"{folder} holds a limit; pass overwrite=True (--overwrite) to replace it, or another "
             "output."
         )
-    options = _options(settings, upper_limit)
-    hunt, lap = build_hunt(settings).set_params(verbose=verbose), clock()
-    events, signal = read_input(settings), _signal(settings)
+    options, signal = _options(settings, upper_limit), _signal(settings)
+    if not overwrite:
+        _check_same_search(settings, folder)
+    report, hunt = search_of(settings, verbose)
+    lap = clock()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        fit_calibrated(
-            settings,
-            hunt,
-            lambda hunt: hunt.fit(events.X, events.y, events.weight),
-            verbose=verbose,
-        )
-        seconds = {"search": lap()}
         limit = upper_limit(
             hunt,
             signal.X,
@@ -124,25 +129,39 @@ def run_limit(
             verbose=verbose,
             **options,
         )
-    seconds["limit"] = lap()
-    _logger.info("writing %s", folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    limit.table.to_csv(folder / _FILES[1], index=False)
+    report = report.with_limit(limit, signal=", ".join(Path(path).name for path in signal.files))
+    write_search(report, hunt, settings, folder)
+    limit.table.to_csv(folder / _TABLE_FILE, index=False)
     content = {
-        "observed": limit.observed,
-        "expected": limit.expected.tolist(),
-        "best": limit.best,
-        "limits": limit.table.to_dict("records"),
+        **report.content["limit"],
         "efficiencies": limit.efficiencies.to_dict("records"),
         "record": {
-            **described(settings, events),
-            "seed": hunt.random_state,
+            **report.content["record"],
             "warnings": gathered(caught),
-            "timings": seconds,
+            "timings": {**report.content["record"]["timings"], "limit": lap()},
         },
     }
-    (folder / _FILES[0]).write_text(json.dumps(content, indent=1), encoding="utf-8")
+    (folder / LIMIT_FILE).write_text(as_json(content), encoding="utf-8")
     return limit
+
+
+def _check_same_search(settings, folder):
+    """Raise if the results that the folder holds are not those of this search."""
+    if not (folder / SEARCH_FILE).exists():
+        return
+    report, theirs = load_search(folder)
+    events = read_input(settings)
+    if _of_search(theirs) != _of_search(settings) or report.content["record"]["data"][
+        "sha256"
+    ] != fingerprint(events.X, events.y, events.weight):
+        raise FileExistsError(
+            f"{folder} holds results of a search with other settings or events; pass "
+            "overwrite=True (--overwrite) to replace them, or another output."
+        )
+
+
+def _of_search(settings):
+    return {name: value for name, value in settings.values.items() if name not in _NOT_OF_SEARCH}
 
 
 def _options(settings, upper_limit):

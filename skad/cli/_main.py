@@ -265,11 +265,13 @@ def limit(options, settings, output, overwrite, as_json):
 
     The search of SETTINGS is run, and again with the signal events that its table [limit] names
     injected into the data: what is found of them gives the limit. [limit] needs signal (a file) and
-    strengths (numbers of events). "-" reads the settings from standard input.
+    strengths (numbers of events). The limit is a section of the report of the search. "-" reads the
+    settings from standard input.
     """
     from skad.cli._limit import run_limit
     from skad.cli._search import results_folder
     from skad.cli._settings import read_settings
+    from skad.report._json import plain
 
     settings = read_settings(settings)
     folder = results_folder(settings, output)
@@ -278,15 +280,15 @@ def limit(options, settings, output, overwrite, as_json):
     content = {
         "folder": str(folder),
         "observed": found.observed,
-        "expected": found.expected.tolist(),
+        "expected": found.expected,
         "limits": found.table.to_dict("records"),
     }
     text = [
         f"At {found.table['level'][0]:.0%} confidence no more than {found.observed:.0f} signal "
         f"events; expected without signal {median:.0f} ({low:.0f} to {high:.0f}).",
-        f"{folder / 'limits.csv'}",
+        f"{folder / 'report.html'}",
     ]
-    _print(content, as_json, "\n".join(text))
+    _print(plain(content), as_json, "\n".join(text))
 
 
 def _write_settings(init, events, resonance, overwrite):

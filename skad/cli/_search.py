@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 # What a folder of results holds.
-SETTINGS_FILE, SEARCH_FILE = "settings.toml", "search.json"
+SETTINGS_FILE, SEARCH_FILE, LIMIT_FILE = "settings.toml", "search.json", "limit.json"
 _TABLE_FILE, _REPORT_FILE, _FIGURES = "results.csv", "report.html", "figures"
 _SCAN = ("low", "high", "width", "step")
 
@@ -119,7 +119,8 @@ def run_search(
 
     The folder holds ``search.json`` (every number, see `SearchReport`, with settings, data
     fingerprint, versions, seed, warnings and timings), ``results.csv`` (one row per test),
-    ``report.html``, ``figures`` (PDF and SVG) and ``settings.toml``, the file as it was.
+    ``report.html``, ``figures`` (PDF and SVG) and ``settings.toml``, the file as it was. A limit of
+    this search that `run_limit` left in the folder is in the report.
 
     Parameters
     ----------
@@ -177,8 +178,25 @@ def run_search(
             "them, or another output."
         )
     report, hunt = search_of(settings, verbose)
+    report = _with_kept_limit(report, folder)
     write_search(report, hunt, settings, folder)
     return report
+
+
+def _with_kept_limit(report, folder):
+    """Return the report with the limit that the folder holds, if it is one of this search."""
+    path = folder / LIMIT_FILE
+    if not path.exists():
+        return report
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    if kept.pop("record")["scores_sha256"] != report.content["record"]["scores_sha256"]:
+        _logger.warning(
+            "%s is of another search and not in the report; skad limit --overwrite makes it anew",
+            path,
+        )
+        return report
+    kept.pop("efficiencies")
+    return type(report)(report.content | {"limit": kept})
 
 
 def write_search(report, hunt, settings, folder):

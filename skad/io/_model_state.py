@@ -3,6 +3,7 @@
 import importlib
 import math
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 from sklearn import __version__ as sklearn_version
@@ -67,6 +68,8 @@ class Encoder:
             return {"$": "function", "name": name}
         elif kind.__module__ == "torch" and kind.__name__ == "device":
             return {"$": "device", "value": str(value)}
+        elif kind is type(Path()):
+            return {"$": "path", "value": str(value)}
         return self._shared(value, path)
 
     def add_array(self, values):
@@ -184,6 +187,8 @@ class Decoder:
             return _scalar_dtype(value["value"], kinds="fiubcSUMmV")
         if kind == "device":
             return importlib.import_module("torch").device(value["value"])
+        if kind == "path":
+            return Path(value["value"])
         items = value.get("items")
         if kind in _COLLECTIONS:
             return _COLLECTIONS[kind](self.decode(item) for item in items)

@@ -157,6 +157,7 @@ def _template(name):
     )
     environment.filters["number"] = _number
     environment.filters["cell"] = _cell
+    environment.filters["escaped"] = _escaped
     return environment.get_template(name)
 
 
@@ -173,4 +174,9 @@ def _number(value):
 
 def _cell(value):
     """Return a value for a cell of a Markdown table."""
-    return _number(value).replace("|", "\\|").replace("\n", " ")
+    return _escaped(_number(value)).replace("|", "\\|").replace("\n", " ")
+
+
+def _escaped(text):
+    """Return text in which Markdown finds no HTML."""
+    return text.replace("<", "\\<")

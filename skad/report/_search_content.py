@@ -64,6 +64,7 @@ def search_content(
     content |= _scores_of(hunt, m, weight, shown)
     content |= _features_of(hunt, values, names, m, weight, shown, labels, unit)
     content["events"] = _most_anomalous(hunt, values, names, best, n_events)
+    content["limit"] = None
     papers = papers_of(hunt)
     content["citations"] = [paper.line() for paper in papers]
     content["bibtex"] = [paper.bibtex() for paper in papers]

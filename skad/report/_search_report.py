@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skad.report._document import Document, Report, Section, Table
 from skad.report._figures import search_figures
+from skad.report._limit import limit_content, limit_figure, limit_section
 from skad.report._record import record_sections
 from skad.report._search_content import SCHEMA, search_content
 from skad.utils._children import requires_y, rows_of
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from skad.search._bump_hunt import BumpHunt
+    from skad.search._upper_limit import SearchLimit
     from skad.utils._types import FilePath
 
 __all__ = ["SearchReport"]
 
+_ALL_TESTS = "All tests"
 _COLUMNS = {
     "low": "from",
     "high": "to",
@@ -74,6 +77,12 @@ class SearchReport(Report):
         - `features`: list of `name`, `label`, `edges`, counts of `window`, `selected` (both in the
           window shown) and `sidebands` (selected), `shift`;
         - `events`: `columns` and `rows` of the most anomalous events;
+        - `limit`: null, or from `with_limit` `signal` (what it is), `into` (as of `SearchLimit`),
+          `observed`, `expected` (-2 to +2 standard deviations), `level`, the `largest` number
+          injected, `best` (position of the row quoted), `limits` (rows of `SearchLimit.table`),
+          `refits` (of the best row for every `strength`: number of `refits`, mean
+          `signal_efficiency` with its `spread`, median `z_local`), `scan` (CLs of the best row:
+          `strength`, `observed`, `expected`); a limit above the largest number is null;
         - `citations`, `bibtex`, `versions`, and `record`: what the caller adds (settings, data,
           seeds, warnings, timings).
 
@@ -187,6 +196,56 @@ class SearchReport(Report):
         """
         return cls(json.loads(Path(path).read_text(encoding="utf-8")))
 
+    def with_limit(self, limit: SearchLimit, *, signal: str | None = None) -> SearchReport:
+        """Return the report with a section on upper limits.
+
+        Parameters
+        ----------
+        limit : SearchLimit
+            From `skad.search.upper_limit`, of the same search.
+        signal : str, default=None
+            What the signal is, in words.
+
+        Returns
+        -------
+        report : SearchReport
+            Another one; this one stays as it is.
+
+        Raises
+        ------
+        ValueError
+            The limit is of another search: its counts are not those of the report.
+
+        Examples
+        --------
+        >>> from sklearn.ensemble import IsolationForest
+        >>> from skad.datasets import make_resonance
+        >>> from skad.report import SearchReport
+        >>> from skad.search import BumpHunt, upper_limit
+        >>> X = make_resonance(5000, 0, random_state=0).data
+        >>> hunt = BumpHunt(
+        ...     IsolationForest(n_estimators=10), [(3.3, 3.7)], efficiencies=(0.1,), random_state=0
+        ... ).fit(X)
+        >>> signal = make_resonance(0, 1000, random_state=1).data
+        >>> limit = upper_limit(hunt, signal, [10, 300], n_refits=1, random_state=0)
+        >>> report = SearchReport.from_hunt(hunt, X).with_limit(limit, signal="3.5 TeV")
+        >>> report.content["limit"]["observed"] == limit.observed
+        True
+        """
+        results = self.content["results"]
+        for row in limit.table.to_dict("records"):
+            number = int(row["row"])
+            own = results[number] if number < len(results) else {}
+            if any(own.get(name) != row[name] for name in ("low", "high", "efficiency")) or (
+                own["n_observed"] / own["scale"] != row["n_observed"]
+            ):
+                raise ValueError(
+                    f"limit is of another search: its row {number} has {row['n_observed']:g} "
+                    f"events from {row['low']:g} to {row['high']:g}, not those of the report. Take "
+                    "the hunt that the report is of."
+                )
+        return SearchReport(self.content | {"limit": limit_content(limit, signal)})
+
     def _document(self, *, figures):
         content = self.content
         drawn = search_figures(content) if figures else []
@@ -204,8 +263,12 @@ class SearchReport(Report):
         )
         sections.insert(
             1 if drawn and drawn[0].name == "p-values" else 0,
-            Section("All tests", tables=[tests, scans]),
+            Section(_ALL_TESTS, tables=[tests, scans]),
         )
+        if content["limit"] is not None:
+            place = 1 + [section.heading for section in sections].index(_ALL_TESTS)
+            of_limit = [limit_figure(content)] if figures else []
+            sections.insert(place, limit_section(content, of_limit))
         events = content["events"]
         if events["rows"]:
             table = Table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from numbers import Integral
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ from skad.utils._children import rows_of, seeded_child
 from skad.utils._events import check_events
 from skad.utils._random import draw_seeds
 from skad.utils._readable import readable
-from skad.utils._tasks import run_tasks
+from skad.utils._tasks import outer_stacklevel, run_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SearchLimit", "limits_of", "upper_limit"]
 
+_INTO = (*METHODS, "data")
 # The part of the signal sample that may be injected; the rest measures the efficiency.
 _LARGEST_PART = 0.5
 
@@ -63,6 +64,8 @@ class SearchLimit:
     efficiencies : DataFrame
         For each refit and row what `BumpHunt.signal_efficiency` says, with the `strength`, the
         number `refit`, `n_injected` events and the `z_local` of the search with them.
+    into : {"resampled", "morphed", "data", "callable"}
+        What the signal was injected into, see `upper_limit`.
 
     Examples
     --------
@@ -73,6 +76,7 @@ class SearchLimit:
     limits: tuple = field(repr=False)
     best: int
     efficiencies: DataFrame = field(repr=False)
+    into: str = "data"
 
     @property
     def observed(self):
@@ -132,7 +136,7 @@ def upper_limit(
     *,
     sample_weight: ArrayLike | None = None,
     n_refits: int = 5,
-    into: Literal["data", "auto", "resampled", "morphed"] | Callable[..., Any] = "data",
+    into: Literal["auto", "resampled", "morphed", "data"] | Callable[..., Any] = "auto",
     method: Literal["asymptotic", "toys"] = "asymptotic",
     level: float = 0.95,
     n_toys: int = 10_000,
@@ -164,13 +168,15 @@ def upper_limit(
     n_refits : int, default=5
         Searches at every strength. How far their efficiencies differ is an uncertainty of the
         signal, since the search of the data is one of them.
-    into : {"data", "auto", "resampled", "morphed"} or callable, default="data"
+    into : {"auto", "resampled", "morphed", "data"} or callable, default="auto"
         What the signal is injected into:
 
+        - "resampled", "morphed" or a callable of your own: data without signal as in
+          `pseudo_experiments`, drawn anew for each refit;
         - "data": the data of the fit. Right where these hold little of the signal: what they
           have adds to what is injected, and makes the search seem better than it is;
-        - the others: data without signal as in `pseudo_experiments`, also by a callable of
-          your own. Right also for a signal that was seen; needs that such data can be made.
+        - "auto": data without signal as `background_generator` makes them; "data", with a warning,
+          where it cannot.
     method : {"asymptotic", "toys"}, default="asymptotic"
         As in `counting_limit`.
     level : float, default=0.95
@@ -195,9 +201,14 @@ def upper_limit(
         No trusted row in the window of the signal, too few signal events, no signal that passes, or
         a search of weighted data.
 
+    Warns
+    -----
+    SkadWarning
+        No data without signal could be made, so that the signal went into the data.
+
     See Also
     --------
-    counting_limit, limit_table, pyhf_workspace, write_limits
+    background_generator, counting_limit, limit_table, pyhf_workspace, write_limits
 
     Notes
     -----
@@ -250,15 +261,16 @@ def upper_limit(
             f"no row of the window [{low:g}, {high:g}), which holds most of the signal, is "
             f"trusted: {'; '.join(reasons)}."
         )
-    generate = _generator(hunt, into)
+    generate, into = _generator(hunt, into)
     efficiencies = _measured(
         hunt, window, values, weight, strengths, n_refits, generate,
         folder, n_jobs, random_state, verbose,
     )  # fmt: skip
     options = {"method": method, "level": level, "n_toys": n_toys}
-    return limits_of(
+    limit = limits_of(
         hunt, trusted, trusted - rows[0], efficiencies, random_state=random_state, **options
     )
+    return replace(limit, into=into)
 
 
 def limits_of(hunt, rows, measured_rows, efficiencies, *, level=0.95, random_state=None, **options):
@@ -353,15 +365,25 @@ def _window_of(hunt, signal, weight):
 
 
 def _generator(hunt, into):
-    """Return a callable that draws the events into which the signal goes."""
+    """Return a callable that draws the events into which the signal goes, and of what kind."""
     if callable(into):
-        return into
-    if into == "data":
-        values, y, _ = hunt._events
-        return partial(_the_data, _framed(hunt, values), y)
-    if into not in METHODS:
-        raise ValueError(f"into must be a callable or one of {('data', *METHODS)}; got {into!r}.")
-    return background_generator(hunt, into)
+        return into, "callable"
+    if into not in _INTO:
+        raise ValueError(f"into must be a callable or one of {_INTO}; got {into!r}.")
+    if into != "data":
+        try:
+            generator = background_generator(hunt, into)
+            return generator, generator.method
+        except ValueError as error:
+            if into != "auto":
+                raise
+            warnings.warn(
+                f"signal is injected into the data, to which a signal that they hold adds: {error}",
+                SkadWarning,
+                stacklevel=outer_stacklevel(),
+            )
+    values, y, _ = hunt._events
+    return partial(_the_data, _framed(hunt, values), y), "data"
 
 
 def _the_data(X, y, rng):

@@ -17,10 +17,11 @@ from sklearn.preprocessing import RobustScaler
 
 from skad.cli import load_search, main, read_settings, repeat_search, run_search
 from skad.cli._events import read_input
-from skad.cli._search import build_hunt, search_of
+from skad.cli._search import _with_kept_limit, build_hunt, search_of
 from skad.coordinates import DijetCoordinates
 from skad.datasets import load_dijets, make_resonance
 from skad.io import read_events, write_events
+from skad.report import SearchReport
 from skad.search import upper_limit
 
 # In a conftest.py of this folder they would hide the one of all tests.
@@ -87,13 +88,13 @@ def test_search_is_the_bump_hunt_of_its_settings(analysis, results):
     assert [row["z_local"] for row in content["results"]] == hunt.results_["z_local"].tolist()
 
 
-def test_limit_is_that_of_the_settings(skad, analysis):
+def test_limit_is_that_of_the_settings(skad, analysis, caplog):
     settings = analysis / "limit.toml"
     signal = make_resonance(0, 900, n_features=2, random_state=1, as_frame=True)
     write_events(signal.data.assign(label=signal.target), analysis / "signal.csv")
     text = (analysis / "search.toml").read_text()
     more = (
-        '\n[limit]\nsignal = "signal.csv"\nlabel = "label"\nstrengths = [30, 300]\nn_refits = 1\n'
+        '\n[limit]\nsignal = "signal.csv"\nlabel = "label"\nstrengths = [30, 400]\nn_refits = 1\n'
     )
     settings.write_text(text + more)
     code, out, _ = skad("-q", "limit", settings, "--json", "-o", analysis / "limit")
@@ -103,13 +104,27 @@ def test_limit_is_that_of_the_settings(skad, analysis):
     hunt = build_hunt(read_settings(settings)).fit(events.X)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        limit = upper_limit(hunt, signal.data, [30, 300], n_refits=1, random_state=1)
-    assert found["observed"] == limit.observed
+        limit = upper_limit(hunt, signal.data, [30, 400], n_refits=1, random_state=1)
+    assert np.isfinite(limit.observed) and found["observed"] == limit.observed
     assert found["limits"] == json.loads((analysis / "limit" / "limit.json").read_text())["limits"]
     table = pd.read_csv(analysis / "limit" / "limits.csv")
     np.testing.assert_allclose(table["expected"], limit.table["expected"])
+    content = json.loads((analysis / "limit" / "search.json").read_text())
+    assert content["limit"]["observed"] == limit.observed
+    assert content["limit"]["signal"] == "signal.csv" and content["limit"]["into"] == limit.into
+    assert "CLs against the number" in (analysis / "limit" / "report.html").read_text()
     code, _, err = skad("limit", settings, "-o", analysis / "limit")
     assert code == 3 and "--overwrite" in err
+    (analysis / "limit" / "limit.json").rename(analysis / "limit.json")
+    settings.write_text((text + more).replace("random_state = 1", "random_state = 2"))
+    code, _, err = skad("limit", settings, "-o", analysis / "limit")
+    assert code == 3 and "other settings or events" in err
+    # The same search again has the limit, another one has not.
+    bare = SearchReport(content | {"limit": None})
+    assert _with_kept_limit(bare, analysis).content == content
+    bare.content["record"] = content["record"] | {"scores_sha256": "of another"}
+    assert _with_kept_limit(bare, analysis).content["limit"] is None
+    assert "limit.json is of another search" in caplog.text
     settings.write_text(text + '\n[limit]\nsignal = "signal.csv"\n')
     code, _, err = skad("limit", settings)
     assert code == 2 and "limit needs strengths, for example strengths = [50, 100, 200]" in err

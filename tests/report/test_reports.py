@@ -4,6 +4,7 @@ import copy
 import json
 import re
 import warnings
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -22,8 +23,11 @@ from skad.datasets import make_gaussian_anomaly, make_resonance
 from skad.detectors import CWoLaDetector
 from skad.exceptions import LowStatisticsWarning, SkadWarning
 from skad.report import ComparisonReport, SearchReport, compare_detectors, read_report
+from skad.report._document import _template
+from skad.report._limit import limit_figure, limit_section
 from skad.resonant import SignalRegion
 from skad.search import BumpHunt, SignificanceCalibration
+from skad.search._upper_limit import limits_of
 
 HOSTILE = "<img src=x onerror=alert(1)>|x"
 
@@ -59,6 +63,25 @@ def report(hunted):
         "timings": {"search": 1.5},
     }
     return SearchReport.from_hunt(hunt, X, title="A <search>", record=record)
+
+
+@pytest.fixture(scope="module")
+def limited(hunted, report):
+    """The report with a limit of two tests, and the limit."""
+    hunt, _ = hunted
+    rows = hunt.results_.query("low < 3.5 < high and efficiency > 0.05").index
+    efficiencies = pd.DataFrame(
+        [
+            {"row": i, "efficiency": hunt.results_["efficiency"][row], "strength": strength}
+            | {"signal_efficiency": (0.8, 0.4)[i] * factor, "absorbed": 0.0, "error": 0.01}
+            | {"refit": refit, "z_local": strength / 40 + refit}
+            for strength in (20.0, 80.0, 320.0)
+            for refit, factor in enumerate((0.9, 1.1))
+            for i, row in enumerate(rows[-2:])
+        ]
+    )
+    limit = limits_of(hunt, rows[-2:], [0, 1], efficiencies, random_state=0)
+    return report.with_limit(limit, signal=HOSTILE), limit
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +150,64 @@ def test_features_compare_what_passes(hunted, report):
     assert shifts == sorted(shifts, reverse=True) and len(shifts) == 3
 
 
-def test_json_round_trip_gives_the_same_page(report, comparison, tmp_path):
-    for made, cls in ((report, SearchReport), (comparison, ComparisonReport)):
+def test_limits_are_those_of_the_search(report, limited):
+    made, limit = limited
+    content = made.content["limit"]
+    assert report.content["limit"] is None and "Upper limit" not in report.markdown()
+    assert content["observed"] == limit.observed and content["best"] == limit.best
+    assert content["expected"] == limit.expected.tolist()
+    assert [row["expected"] for row in content["limits"]] == limit.table["expected"].tolist()
+    best = limit.limits[limit.best]
+    # CLs crosses 5 % where the limit is.
+    crossing = np.interp(-0.05, -np.array(content["scan"]["observed"]), content["scan"]["strength"])
+    assert crossing == pytest.approx(limit.observed, rel=0.02)
+    assert len(content["scan"]["expected"]) == len(best.scan_strength)
+    efficiency = (0.8, 0.4)[limit.best]
+    for row, strength in zip(content["refits"], (20, 80, 320), strict=True):
+        assert (row["strength"], row["refits"]) == (strength, 2)
+        assert row["signal_efficiency"] == pytest.approx(efficiency)
+        assert row["spread"] == pytest.approx(0.2 * efficiency / np.sqrt(2))
+        assert row["z_local"] == pytest.approx(strength / 40 + 0.5)
+
+
+def test_a_limit_is_a_section_with_table_and_figure(limited):
+    made, limit = limited
+    section = made.markdown().partition("## Upper limit")[2].partition("\n## ")[0]
+    assert f"The data hold no more than {limit.observed:.3g} events" in section
+    assert "The signal: \\<img src=x" in section and "into the data themselves" in section
+    lines = [line for line in section.splitlines() if line.startswith("| 3.")]
+    assert [line.split("|")[8].strip() for line in lines] == [
+        f"{value:.4g}" for value in limit.table["observed"]
+    ]
+    (figure,) = (figure for figure in made.figures() if figure.name == "limit")
+    document = replace(made._drawn, sections=[limit_section(made.content, [figure])])
+    text = _template("report.html").render(document=document)
+    page = Page(text)
+    assert "<img src=x" not in text and "&lt;img src=x onerror" in text
+    assert [image["alt"] for image in page.all("img")] == [figure.alt]
+    ax = figure.drawn.axes[0]
+    drawn = {line.get_label(): line.get_ydata() for line in ax.lines}
+    np.testing.assert_allclose(drawn["observed"], limit.limits[limit.best].scan_observed)
+
+
+@pytest.mark.filterwarnings("ignore::skad.exceptions.LowStatisticsWarning")
+def test_a_limit_beyond_the_strengths_and_one_of_another_search(hunted, report, limited):
+    hunt, _ = hunted
+    _, limit = limited
+    few = limit.efficiencies.query("strength == 20")
+    rows = limit.table["row"]
+    beyond = report.with_limit(limits_of(hunt, rows[:1], [0], few, random_state=0))
+    assert beyond.content["limit"]["observed"] is None
+    assert "The limit is above 20, the largest number" in beyond.markdown()
+    assert "above 20" in limit_figure(beyond.content).alt
+    table = limit.table.assign(n_observed=limit.table["n_observed"] + 1)
+    with pytest.raises(ValueError, match="limit is of another search"):
+        report.with_limit(replace(limit, table=table))
+
+
+def test_json_round_trip_gives_the_same_page(report, limited, comparison, tmp_path):
+    made_of = ((report, SearchReport), (limited[0], SearchReport), (comparison, ComparisonReport))
+    for made, cls in made_of:
         path = tmp_path / "report.json"
         path.write_text(made.json())
         again = read_report(path)
@@ -142,7 +221,10 @@ def test_json_round_trip_gives_the_same_page(report, comparison, tmp_path):
         SearchReport({"schema": "other"})
 
 
-def test_docstrings_document_the_schema(report, comparison):
+def test_docstrings_document_the_schema(report, limited, comparison):
+    of_limit = limited[0].content["limit"]
+    inner = set(of_limit) | set(of_limit["refits"][0]) | set(of_limit["scan"])
+    assert inner <= set(re.findall(r"`(\w+)`", SearchReport.__doc__))
     for made in (report, comparison):
         named = set(re.findall(r"`(\w+)`", type(made).__doc__))
         assert set(made.content) <= named

@@ -1,6 +1,7 @@
 """The selection of a bump hunt on other events: shares of folds, efficiencies, kept detectors."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -143,16 +144,18 @@ def test_absorbed_with_the_direct_background():
     assert found["absorbed"] == pytest.approx(found["acceptance"] * row["background"] / inside)
 
 
-@pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "folder"])
-def test_a_saved_hunt_selects_as_before(in_memory, kept, tmp_path):
+@pytest.mark.parametrize("folder", [None, str, Path], ids=["memory", "text", "path"])
+def test_a_saved_hunt_selects_as_before(folder, kept, tmp_path):
     hunt = kept
-    if not in_memory:
-        hunt = clone(kept).set_params(keep_detectors=str(tmp_path / "kept")).fit(X)
+    if folder is not None:
+        hunt = clone(kept).set_params(keep_detectors=folder(tmp_path / "kept")).fit(X)
         assert len(list((tmp_path / "kept").iterdir())) == 2 * 3 * 2
     skad.save_model(hunt, tmp_path / "hunt.skad")
     loaded = skad.load_model(tmp_path / "hunt.skad")
     np.testing.assert_array_equal(loaded.select(SIGNAL), kept.select(SIGNAL))
-    if in_memory:
+    assert loaded.keep_detectors == hunt.keep_detectors
+    assert type(loaded.keep_detectors) is type(hunt.keep_detectors)
+    if folder is None:
         return
     shutil.move(tmp_path / "kept", tmp_path / "elsewhere")
     with pytest.raises(FileNotFoundError, match=r"set_params\(keep_detectors=folder\)"):

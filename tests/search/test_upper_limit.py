@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator
 from sklearn.naive_bayes import GaussianNB
 
 from skad.datasets import make_resonance
+from skad.exceptions import SkadWarning
 from skad.resonant import SALAD, Sidebands, SignalRegion, TemplateDetector
 from skad.search import BumpHunt, counting_limit, upper_limit
 from skad.search import _upper_limit as module
@@ -105,6 +106,37 @@ def test_a_detector_that_learns_finds_more_of_a_stronger_signal():
         assert 1.2 * mean[0] < mean[1]
         assert np.all(np.diff(limit.limits[0].signal[:, 0]) > 0)
         assert 5 < limit.expected[2] < 200
+
+
+@pytest.mark.filterwarnings("ignore::skad.exceptions.LowStatisticsWarning")
+def test_a_signal_in_the_data_does_not_help_its_own_limit():
+    search = hunt(naive_bayes(), events(5000, 150), efficiencies=(0.05,))
+    means = {}
+    for into in ("auto", "data"):
+        limit = upper_limit(search, SIGNAL, [10], n_refits=6, into=into, random_state=0)
+        assert limit.into == {"auto": "resampled", "data": "data"}[into]
+        means[into] = limit.efficiencies["signal_efficiency"].mean()
+    clean = hunt(naive_bayes(), events(5000), efficiencies=(0.05,))
+    limit = upper_limit(clean, SIGNAL, [10], n_refits=6, into="data", random_state=0)
+    without = limit.efficiencies["signal_efficiency"].mean()
+    assert means["auto"] == pytest.approx(without, rel=0.25)
+    assert means["data"] > 1.5 * means["auto"]
+
+
+def test_where_no_data_without_signal_can_be_made_the_data_are_taken_and_it_says_so():
+    X = events(6000)
+    # A feature whose spread has a kink in m, which no quantile polynomial follows.
+    X[:, 1] *= np.where(np.abs(X[:, 0] - 3.0) < 0.1, 4.0, 1.0)
+    search = hunt(X=X, efficiencies=(0.3,), sculpting_alpha=0.0)
+    options = {"strengths": [10, 100], "n_refits": 1, "random_state": 0}
+    with pytest.raises(ValueError, match="no background-only data can be made"):
+        upper_limit(search, SIGNAL, into="morphed", **options)
+    with pytest.warns(SkadWarning, match="injected into the data.*no background-only data"):
+        limit = upper_limit(search, SIGNAL, **options)
+    other = upper_limit(search, SIGNAL, into="data", **options)
+    assert limit.into == other.into == "data"
+    pd.testing.assert_frame_equal(limit.efficiencies, other.efficiencies)
+    pd.testing.assert_frame_equal(limit.table, other.table)
 
 
 def test_weighted_counts_are_limited_in_units_of_their_mean():
