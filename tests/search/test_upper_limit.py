@@ -123,10 +123,11 @@ def test_a_signal_in_the_data_does_not_help_its_own_limit():
     assert means["data"] > 1.5 * means["auto"]
 
 
+@pytest.mark.filterwarnings("ignore::skad.exceptions.LowStatisticsWarning")
 def test_where_no_data_without_signal_can_be_made_the_data_are_taken_and_it_says_so():
-    X = events(6000)
+    X = events(20_000)
     # A feature whose spread has a kink in m, which no quantile polynomial follows.
-    X[:, 1] *= np.where(np.abs(X[:, 0] - 3.0) < 0.1, 4.0, 1.0)
+    X[:, 1] *= np.where(np.abs(X[:, 0] - 4.0) < 0.1, 9.0, 1.0)
     search = hunt(X=X, efficiencies=(0.3,), sculpting_alpha=0.0)
     options = {"strengths": [10, 100], "n_refits": 1, "random_state": 0}
     with pytest.raises(ValueError, match="no background-only data can be made"):
