@@ -15,11 +15,12 @@ from torch import nn
 from skad.exceptions import DivergenceError, DivergenceWarning, InterruptedFitWarning
 from skad.nn._annealing import Annealed
 from skad.nn._device import resolve_device
-from skad.nn._loader import EventData
+from skad.nn._loader import EventData, KeptRows, StoredTensors
 from skad.nn._members import Objective
 from skad.nn._random import draw_from, draws_from, own_dropout
 from skad.nn._skorch import Record, Run
 from skad.nn._trained import TrainedMembers
+from skad.utils import _blocks
 from skad.utils._interrupts import is_among_others
 
 __all__ = ["Trainer"]
@@ -90,7 +91,7 @@ class Trainer:
         self,
         build: Callable[[int], nn.Module],
         objective: Objective,
-        tensors: dict[str, torch.Tensor],
+        tensors: dict[str, torch.Tensor] | StoredTensors,
         *,
         seeds: Sequence[int],
         weights: np.ndarray | None = None,
@@ -117,7 +118,7 @@ class Trainer:
             ``objective(network, batch)`` returns a loss per event, or a scalar for a loss that
             only a whole batch has. `batch` is a dict of tensors of the events, with "weight"
             when there are weights.
-        tensors : dict of str to tensor of shape (n_events, ...)
+        tensors : dict of str to tensor of shape (n_events, ...), or StoredTensors
         seeds : sequence of int
         weights : array of shape (n_events,) or (n_members, n_events), default=None
         rows, valid_rows : sequence of int arrays, default=None
@@ -151,8 +152,11 @@ class Trainer:
                 f"of max_epochs={self.max_epochs}; raise max_epochs or shorten the annealing."
             )
         device = resolve_device(self.device)
-        n_events = len(next(iter(tensors.values())))
-        rows = [np.arange(n_events)] * len(seeds) if rows is None else list(rows)
+        stored = isinstance(tensors, StoredTensors)
+        n_events = len(tensors if stored else next(iter(tensors.values())))  # type: ignore[union-attr]
+        if rows is None:
+            rows = [range(n_events) if stored else np.arange(n_events)] * len(seeds)  # type: ignore[list-item]
+        rows = list(rows)
         if valid_rows is None and self.needs_validation:
             rows, valid_rows = _split(rows, seeds, self.validation_fraction, stratify)
         one_batch = all(len(r) <= self.batch_size for r in rows)
@@ -241,19 +245,27 @@ def _split(rows, seeds, fraction, stratify):
     train, valid = [], []
     for member_rows, seed in zip(rows, seeds, strict=True):
         rng = np.random.RandomState(seed)
-        labels = np.zeros(len(member_rows)) if stratify is None else stratify[member_rows]
         held_out = np.zeros(len(member_rows), dtype=bool)
-        for label in np.unique(labels):
-            of_label = rng.permutation(np.flatnonzero(labels == label))
-            held_out[of_label[: round(fraction * len(of_label))]] = True
+        for block in _blocks.block_slices(len(member_rows)):
+            of_block = held_out[block]
+            labels = np.zeros(len(of_block))
+            if stratify is not None:
+                labels = stratify[member_rows[block]]
+            for label in np.unique(labels):
+                of_label = rng.permutation(np.flatnonzero(labels == label))
+                of_block[of_label[: round(fraction * len(of_label))]] = True
         if held_out.all() or not held_out.any():
             raise ValueError(
                 f"validation_fraction={fraction} leaves no event for training or for validation "
                 f"out of n_samples={len(member_rows)}; give more events, another fraction, or "
                 "early_stopping=False and select='last'."
             )
-        train.append(member_rows[~held_out])
-        valid.append(member_rows[held_out])
+        if isinstance(member_rows, range):
+            train.append(KeptRows(~held_out))
+            valid.append(KeptRows(held_out))
+        else:
+            train.append(member_rows[~held_out])
+            valid.append(member_rows[held_out])
     return train, valid
 
 

@@ -14,6 +14,7 @@ from skad.exceptions import ConstantColumnError
 from skad.nn._engine import Trainer
 from skad.nn._flow_network import FlowNetwork, matching_loss, negative_log_likelihood
 from skad.nn._flows import Flow, build_flow
+from skad.nn._loader import StoredTensors
 from skad.nn._members import Objective
 from skad.nn._mlp import Standardize
 from skad.nn._trained import TrainedMembers
@@ -58,14 +59,17 @@ class FlowRecipe:
     def train_density(
         self,
         build: Callable[[int], nn.Module],
-        arrays: dict[str, np.ndarray],
+        arrays: dict[str, np.ndarray] | StoredTensors,
         **options: Any,
     ) -> TrainedMembers:
         """Train networks of densities as `train` does, by the objective of their kind."""
         objective: Objective = negative_log_likelihood
         if self.kind == "flow_matching":
+            first = arrays
+            if isinstance(arrays, StoredTensors):
+                first = arrays.take([np.array([0])])  # type: ignore[assignment]
             objective = matching_loss
-            options["n_noise"] = arrays["x"].shape[1] + 1
+            options["n_noise"] = first["x"].shape[1] + 1  # type: ignore[index]
         return self.train(build, objective, arrays, **options)
 
     def scaling(
@@ -92,20 +96,25 @@ class FlowRecipe:
             A feature that is the same for all events.
         """
         seen = x if sample_weight is None else x[sample_weight > 0]
-        for name, constant in zip(names, (seen == seen[:1]).all(axis=0), strict=True):
-            if constant:
+        self.refuse_constant((seen == seen[:1]).all(axis=0), names)
+        conditions = None if m is None else Standardize.of(m, sample_weight)
+        return Standardize.of(x, sample_weight), conditions
+
+    @staticmethod
+    def refuse_constant(constant: np.ndarray, names: Sequence[str]) -> None:
+        """Raise for the first column that is constant."""
+        for name, is_constant in zip(names, constant, strict=True):
+            if is_constant:
                 raise ConstantColumnError(
                     f"{name} of X is constant, so its density is not finite; drop the column or "
                     "name it in condition_features."
                 )
-        conditions = None if m is None else Standardize.of(m, sample_weight)
-        return Standardize.of(x, sample_weight), conditions
 
     def train(
         self,
         build: Callable[[int], nn.Module],
         objective: Objective,
-        arrays: dict[str, np.ndarray],
+        arrays: dict[str, np.ndarray] | StoredTensors,
         *,
         random_state: Any,
         rows: Sequence[np.ndarray] | None = None,
@@ -118,7 +127,7 @@ class FlowRecipe:
         ----------
         build, objective
             As in `Trainer.fit`.
-        arrays : dict of str to array of shape (n_events, ...)
+        arrays : dict of str to array of shape (n_events, ...), or StoredTensors
         random_state : int, RandomState or None
             Source of the seeds.
         rows, valid_rows : sequence of int arrays, default=None
@@ -132,10 +141,13 @@ class FlowRecipe:
         trained : TrainedMembers
         """
         n_folds = 1 if rows is None else len(rows)
+        tensors: Any = arrays
+        if not isinstance(arrays, StoredTensors):
+            tensors = {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in arrays.items()}
         return self.trainer.fit(
             build,
             objective,
-            {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()},
+            tensors,
             seeds=draw_seeds(random_state, self.n_estimators * n_folds),
             rows=self._repeated(rows),
             valid_rows=self._repeated(valid_rows),

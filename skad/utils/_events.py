@@ -5,7 +5,7 @@ from sklearn.utils.validation import validate_data
 
 from skad.utils._columns import column_name
 
-__all__ = ["FLOATS", "check_events"]
+__all__ = ["FLOATS", "check_events", "check_stored_events"]
 
 FLOATS = (np.float64, np.float32)
 # Squares of larger values overflow in float32, where trees and networks work; smaller ones vanish.
@@ -42,12 +42,28 @@ def check_events(estimator, X, y="no_validation", *, dtype=FLOATS, reset=True, *
     checked = validate_data(estimator, X, y, dtype=dtype, reset=reset, **options)
     if reset:
         values = checked[0] if isinstance(checked, tuple) else checked
-        _check_magnitude(values, getattr(estimator, "feature_names_in_", None))
+        low, high = values.min(axis=0), values.max(axis=0)
+        _check_magnitude(low, high, getattr(estimator, "feature_names_in_", None))
     return checked
 
 
-def _check_magnitude(X, names):
-    largest = np.maximum(X.max(axis=0), -X.min(axis=0))
+def check_stored_events(estimator, events, *, reset=True):
+    """Check events of a file, which are finite, as `check_events` does those in memory.
+
+    Parameters
+    ----------
+    estimator : estimator
+    events : StoredEvents
+    reset : bool, default=True
+        As in `check_events`.
+    """
+    validate_data(estimator, events.head, dtype=FLOATS, reset=reset)
+    if reset:
+        _check_magnitude(events.low, events.high, getattr(estimator, "feature_names_in_", None))
+
+
+def _check_magnitude(low, high, names):
+    largest = np.maximum(high, -low)
     for position in np.flatnonzero((largest > _LARGEST) | ((largest > 0) & (largest < _SMALLEST))):
         raise ValueError(
             f"{column_name(position, names)} of X reaches {largest[position]:.3g}, where squares "

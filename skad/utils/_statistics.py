@@ -5,8 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from skad.utils import _blocks
+
 __all__ = [
     "EfficiencyTest",
+    "Moments",
     "bin_of",
     "effective_size",
     "efficiency_chi2",
@@ -28,11 +31,43 @@ def mean_and_std(values, sample_weight=None):
     mean, std : ndarray of float64, shape (n_columns,)
     """
     values = np.asarray(values)
+    if sample_weight is None and len(values) > _blocks.BLOCK:
+        moments = Moments()
+        for rows in _blocks.block_slices(len(values)):
+            moments.add(values[rows])
+        return moments.mean_and_std()
     if sample_weight is None:
         mean = values.mean(axis=0, dtype=np.float64)
         return mean, np.sqrt(((values - mean) ** 2).mean(axis=0))
     mean = np.average(values, axis=0, weights=sample_weight).astype(np.float64)
     return mean, np.sqrt(np.average((values - mean) ** 2, axis=0, weights=sample_weight))
+
+
+class Moments:
+    """Mean and standard deviation of columns, block by block, in float64.
+
+    Blocks are joined by the rule of Chan, Golub and LeVeque (1979), which loses no digits where the
+    mean is far from zero. Blocks of `skad.utils._blocks` give the bits of `mean_and_std`.
+    """
+
+    def __init__(self):
+        self.n = 0
+
+    def add(self, values):
+        """Add a block of shape (n_events, n_columns)."""
+        # One order in memory: that of a sum decides on its last bits.
+        values = np.ascontiguousarray(values)
+        n, mean = len(values), values.mean(axis=0, dtype=np.float64)
+        squares = ((values - mean) ** 2).sum(axis=0)
+        if self.n:
+            total, shift = self.n + n, mean - self._mean
+            mean = self._mean + shift * (n / total)
+            squares = self._squares + squares + shift**2 * (self.n * n / total)
+        self.n, self._mean, self._squares = self.n + n, mean, squares
+
+    def mean_and_std(self):
+        """Return mean and standard deviation of every column."""
+        return self._mean, np.sqrt(self._squares / self.n)
 
 
 def effective_size(weight_sum, square_sum):
