@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skad.utils import _sklearn as sk
 from skad.utils._documentation import LinkedMixin
-from skad.utils._quantile import weighted_quantile
+from skad.utils._quantile import quantile_of_blocks, weighted_quantile
 
 if TYPE_CHECKING:
     from typing import Any
@@ -70,16 +70,36 @@ class ScoreMixin(LinkedMixin):
         self.offset_ = self._offset(anomaly_scores, sample_weight)
 
     def _offset(self, anomaly_scores, sample_weight=None):
-        n_bad = np.count_nonzero(np.isnan(anomaly_scores))
-        if n_bad:
-            raise ValueError(
-                f"{type(self).__name__} scores {n_bad} of {len(anomaly_scores)} training events as "
-                "NaN. An estimator inside does, or the features need another scale."
-            )
+        self._refuse_nan(np.count_nonzero(np.isnan(anomaly_scores)), len(anomaly_scores))
         if self.threshold is not None:
             return float(self._normality(np.float64(self.threshold)))
         normality = self._normality(np.asarray(anomaly_scores, dtype=np.float64))
-        offset = float(weighted_quantile(normality, self.contamination, sample_weight))
+        return self._just_below(weighted_quantile(normality, self.contamination, sample_weight))
+
+    def _refuse_nan(self, n_bad, n):
+        if n_bad:
+            raise ValueError(
+                f"{type(self).__name__} scores {n_bad} of {n} training events as NaN. An estimator "
+                "inside does, or the features need another scale."
+            )
+
+    def _offset_of_blocks(self, anomaly_scores, n):
+        """Return the offset as `_offset` does, from blocks of the scores of `n` events.
+
+        ``anomaly_scores()`` returns an iterator over them at every call.
+        """
+        if self.threshold is not None:
+            return float(self._normality(np.float64(self.threshold)))
+        return self._just_below(
+            quantile_of_blocks(
+                lambda: (self._normality(scores) for scores in anomaly_scores()),
+                self.contamination,
+                n,
+            )
+        )
+
+    @staticmethod
+    def _just_below(offset):
         # The event at the threshold is normal however another batch rounds its score.
         return max(offset - _ROUNDING * abs(offset), -_LARGEST)
 

@@ -10,18 +10,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.random import sample_without_replacement
 from sklearn.utils.validation import check_is_fitted
 
 from skad.base import DensityMixin
 from skad.density._discrete import warn_of_discrete_columns
+from skad.io._stored_events import StoredEvents, events_to_fit
 from skad.nn._flows import FLOW_KINDS
+from skad.nn._loader import StoredTensors
+from skad.nn._mlp import Standardize
 from skad.nn._recipe import FlowRecipe
 from skad.nn._settings import TrainingMixin
 from skad.nn._trained import log_mean_exp
+from skad.utils import _blocks
 from skad.utils import _sklearn as sk
 from skad.utils._columns import column_name, resolve_columns
-from skad.utils._events import check_events
+from skad.utils._events import check_events, check_stored_events
 from skad.utils._random import draw_seed
+from skad.utils._statistics import Moments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from skad.utils._types import Floats, Seed
+    from skad.utils._types import FilePath, Floats, Seed
 
 __all__ = ["FlowDensity"]
 
@@ -278,15 +284,8 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
             rows, valid_rows = [np.arange(len(X))], [np.arange(len(X), len(events))]
             if weight is not None:
                 all_weight = np.concatenate([weight, np.ones(len(X_val))])
-        previous = self.trained_ if continued else None
-
-        def build(k):
-            if previous is not None and k < len(previous.networks):
-                return copy.deepcopy(previous.networks[k][-1]).requires_grad_(True)
-            return recipe.network(features, conditions)
-
         trained = recipe.train_density(
-            build,
+            self._builder(continued, recipe, features, conditions),
             self._arrays(events),
             random_state=self.random_state,
             weights=all_weight,
@@ -294,6 +293,99 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
             valid_rows=valid_rows,
         )
         return self._keep(trained, X)
+
+    @sk.fit_context(prefer_skip_nested_validation=True)
+    def fit_file(
+        self,
+        path: Sequence[FilePath] | FilePath,
+        columns: Sequence[int | str] | None = None,
+        **reader: Any,
+    ) -> Self:
+        """Learn the density of the events of files, which need not fit into memory.
+
+        Up to 1 048 576 events are read whole: the same as ``fit(read_events(path, columns))``.
+        More of them go once through a temporary file of the size of their columns as float32 or
+        float64, and then there is memory for some such blocks only. `fit` shuffles so many events
+        in blocks as well, so that both learn the same to the bit from the same order of events.
+
+        Parameters
+        ----------
+        path : str, path-like, or list of them
+            Files of events in any format, as in `read_events`.
+        columns : list of str or int, default=None
+            Columns to learn from; None means all.
+        **reader
+            Of `read_events`: `rows`, `filters`, `key`, `column_names`, `on_nan` ("raise" or
+            "drop").
+
+        Returns
+        -------
+        self : FlowDensity
+
+        Raises
+        ------
+        DataFileError
+            As `read_events`, and for infinite values, with file, column and event.
+        MissingColumnError
+            When a file lacks a column.
+        ValueError
+            As `fit`.
+
+        Notes
+        -----
+        The temporary file is deleted in the end. It lies where `tempfile` puts files, which the
+        environment variable TMPDIR sets; a folder in memory would be no help.
+
+        Examples
+        --------
+        >>> from skad.datasets import load_dijets
+        >>> from skad.density import FlowDensity
+        >>> shipped = load_dijets(n_background=1, n_signal=0).filename
+        >>> density = FlowDensity(max_epochs=2, random_state=0)
+        >>> density.fit_file(shipped, ["mj1", "mj2"], rows=slice(0, 2000)).n_features_in_
+        2
+        """
+        with events_to_fit(path, columns, reader) as events:
+            if isinstance(events, StoredEvents):
+                return self._fit_stored(events)
+        return self.fit(events)
+
+    def _fit_stored(self, events):
+        continued = self.warm_start and hasattr(self, "trained_")
+        check_stored_events(self, events, reset=not continued)
+        self._resolve_columns()
+        recipe = self.recipe()
+        names = getattr(self, "feature_names_in_", None)
+        names = [column_name(i, names) for i in self.feature_indices_]
+        recipe.refuse_constant((events.low == events.high)[self.feature_indices_], names)
+        warn_of_discrete_columns(self._arrays(events.read(0, _blocks.BLOCK))["x"], names)
+        moments = {}
+        for block in events.blocks():
+            for name, array in self._arrays(block).items():
+                moments.setdefault(name, Moments()).add(array)
+        scalings = {name: Standardize(*m.mean_and_std()) for name, m in moments.items()}
+
+        def tensors_of(rows):
+            arrays = self._arrays(rows)
+            return {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in arrays.items()}
+
+        trained = recipe.train_density(
+            self._builder(continued, recipe, scalings["x"], scalings.get("m")),
+            StoredTensors(events, tensors_of),
+            random_state=self.random_state,
+        )
+        return self._keep(trained, events)
+
+    def _builder(self, continued, recipe, features, conditions):
+        """Return the function that builds the networks to train."""
+        previous = self.trained_ if continued else None
+
+        def build(k):
+            if previous is not None and k < len(previous.networks):
+                return copy.deepcopy(previous.networks[k][-1]).requires_grad_(True)
+            return recipe.network(features, conditions)
+
+        return build
 
     def recipe(self) -> Any:
         """Return how these parameters say that flows are built and trained.
@@ -345,11 +437,7 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
         self.history_ = trained.histories
         self.n_iter_ = trained.n_epochs
         if len(self.condition_indices_):
-            m = X[:, self.condition_indices_]
-            if len(m) > _MAX_KEPT_CONDITIONS:
-                rng = np.random.RandomState(0)
-                m = m[rng.choice(len(m), _MAX_KEPT_CONDITIONS, replace=False)]
-            self._conditions = m
+            self._conditions = _some_of(X)[:, self.condition_indices_]
         return self
 
     def _resolve_columns(self):
@@ -594,6 +682,22 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
         for i, position in enumerate(self.feature_indices_):
             names[position] = f"latent{i}"
         return names
+
+
+def _some_of(X):
+    """Return events whose conditions are kept."""
+    n = len(X)
+    if n <= _MAX_KEPT_CONDITIONS:
+        return X.read(0, n) if isinstance(X, StoredEvents) else X
+    rng = np.random.RandomState(0)
+    if n <= _blocks.BLOCK:
+        return X[rng.choice(n, _MAX_KEPT_CONDITIONS, replace=False)]
+    # A permutation of the rows would need as much memory as a column.
+    rows = np.sort(sample_without_replacement(n, _MAX_KEPT_CONDITIONS, random_state=rng))
+    if not isinstance(X, StoredEvents):
+        return X[rows]
+    of_blocks = [rows[(rows >= b.start) & (rows < b.stop)] for b in _blocks.block_slices(n)]
+    return np.concatenate([X.take(of_block) for of_block in of_blocks if len(of_block)])
 
 
 def _check_between(between, m):

@@ -12,13 +12,17 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skad.base import DetectorMixin
+from skad.io._stored_events import StoredEvents, StoredRows, events_to_fit
+from skad.nn._loader import StoredTensors
 from skad.nn._mlp import ACTIVATIONS, Standardize
 from skad.nn._settings import TrainingMixin
 from skad.utils import _sklearn as sk
-from skad.utils._events import FLOATS, check_events
+from skad.utils._events import FLOATS, check_events, check_stored_events
 from skad.utils._labels import read_labels
+from skad.utils._quantile import quantile_of_blocks
 from skad.utils._random import draw_seeds
-from skad.utils._scaling import center_and_scale
+from skad.utils._scaling import center_and_scale, robust_scale, spread
+from skad.utils._statistics import Moments
 
 if TYPE_CHECKING:
     from typing import Any
@@ -46,7 +50,9 @@ class ReconstructionDetector(TrainingMixin, DetectorMixin, TransformerMixin, Bas
     """Base of the detectors that compress events to a latent space and back.
 
     A subclass implements `_build_network(scaling, n_features)`, `_objective()`, which returns the
-    loss and further arguments of `Trainer.fit`, and `anomaly_score`; its `fit` calls `_fit`.
+    loss and further arguments of `Trainer.fit`, and `anomaly_score`; its `fit` calls `_fit`. For
+    `_fit_file`, `_named_scores` returns the scores that have an offset of their own, by name, and
+    `_finish_stored(events, continued)` sets these.
     """
 
     _reconstruction_constraints: dict = {
@@ -88,13 +94,10 @@ class ReconstructionDetector(TrainingMixin, DetectorMixin, TransformerMixin, Bas
             background = exposed == 0
         background_weight = None if weight is None else weight[background]
         self.feature_indices_ = self._feature_columns(X)
-        previous = self.trained_ if continued else None
-        if previous is None:
-            scaling = self._scaling_of(X[background][:, self.feature_indices_], background_weight)
-            self._n_latent = self.n_latent
-        else:
-            # The networks were trained in the old scale and only they know it.
-            scaling = copy.deepcopy(previous.networks[0][-1].scaling).cpu()
+        scaling = self._scaling(
+            continued,
+            lambda: self._scaling_of(X[background][:, self.feature_indices_], background_weight),
+        )
         events, all_weight, rows, valid_rows = X, weight, None, None
         if X_val is not None:
             X_val = check_events(self, X_val, dtype=X.dtype, reset=False)
@@ -106,9 +109,66 @@ class ReconstructionDetector(TrainingMixin, DetectorMixin, TransformerMixin, Bas
             if exposed is not None:
                 exposed_val = self._read_exposed(exposed_val, X_val, name="y_val")
                 exposed = np.concatenate([exposed, exposed_val])
-        tensors = {"z": self._scaled(scaling, events), **self._extra_tensors(events)}
+        z = self._scaled(scaling, events, len(events))
+        tensors = {"z": z, **self._extra_tensors(events)}
         if exposed is not None:
             tensors["exposed"] = torch.from_numpy(exposed.astype(np.float32))
+        self._train(
+            continued,
+            scaling,
+            tensors,
+            weights=all_weight,
+            rows=rows,
+            valid_rows=valid_rows,
+            stratify=exposed,
+        )
+        return X[background], background_weight
+
+    def _fit_file(self, path, columns, reader):
+        """Fit on the events of files."""
+        with events_to_fit(path, columns, reader) as events:
+            if isinstance(events, StoredEvents):
+                return self._fit_stored(events)
+        return self.fit(events)
+
+    def _fit_stored(self, events):
+        continued = self.warm_start and hasattr(self, "trained_")
+        check_stored_events(self, events, reset=not continued)
+        self.feature_indices_ = self._feature_columns(events)
+        scaling = self._scaling(continued, lambda: self._scaling_of_stored(events))
+
+        def tensors_of(rows):
+            return {"z": self._scaled(scaling, rows, len(events))}
+
+        self._train(continued, scaling, StoredTensors(events, tensors_of))
+        return self._finish_stored(events, continued)
+
+    def _offsets_of_stored(self, events):
+        """Return the offset of each score of `_named_scores`."""
+        names, n_bad = list(self._named_scores(events.read(0, 1))), 0
+        with StoredRows(len(names), np.float64) as stored:
+            for block in events.blocks():
+                scores = np.column_stack([*self._named_scores(block).values()])
+                n_bad += np.count_nonzero(np.isnan(scores).any(axis=1))
+                stored.append(scores)
+            self._refuse_nan(n_bad, len(events))
+            return {
+                name: self._offset_of_blocks(
+                    lambda i=i: (rows[:, i] for rows in stored.blocks()), len(events)
+                )
+                for i, name in enumerate(names)
+            }
+
+    def _scaling(self, continued, new):
+        """Return the scaling of the last fit where this one continues it, `new()` elsewhere."""
+        if continued:
+            # The networks were trained in the old scale and only they know it.
+            return copy.deepcopy(self.trained_.networks[0][-1].scaling).cpu()
+        self._n_latent = self.n_latent
+        return new()
+
+    def _train(self, continued, scaling, tensors, **events):
+        previous = self.trained_ if continued else None
 
         def build(k):
             if previous is not None and k < len(previous.networks):
@@ -121,16 +181,12 @@ class ReconstructionDetector(TrainingMixin, DetectorMixin, TransformerMixin, Bas
             objective,
             tensors,
             seeds=draw_seeds(self.random_state, self.n_estimators),
-            weights=all_weight,
-            rows=rows,
-            valid_rows=valid_rows,
-            stratify=exposed,
+            **events,
             **options,
         )
         self.device_ = self.trained_.device
         self.history_ = self.trained_.histories
         self.n_iter_ = self.trained_.n_epochs
-        return X[background], background_weight
 
     @staticmethod
     def _read_exposed(y, X, *, name):
@@ -140,11 +196,31 @@ class ReconstructionDetector(TrainingMixin, DetectorMixin, TransformerMixin, Bas
     def _scaling_of(self, values, weight):
         return Standardize(*center_and_scale(values, self.scaling, weight))
 
-    def _scaled(self, scaling, events):
+    def _scaling_of_stored(self, events):
+        """Scaling of events in a file, with the bits of `_scaling_of`."""
+        columns = self.feature_indices_
+        if self.scaling is None:
+            return Standardize(*center_and_scale(np.empty((0, len(columns))), None))
+        moments = Moments()
+        for block in events.blocks():
+            moments.add(block[:, columns].astype(np.float64))
+        mean, std = spread(*moments.mean_and_std())
+        if self.scaling == "standard":
+            return Standardize(mean, std)
+        quartiles = [
+            [
+                quantile_of_blocks(lambda i=i: (b[:, i] for b in events.blocks()), q, len(events))
+                for i in columns
+            ]
+            for q in (0.25, 0.5, 0.75)
+        ]
+        return Standardize(*robust_scale(*np.array(quartiles), std))
+
+    def _scaled(self, scaling, events, n):
         """Scaled features as a tensor; float64 only where the engine trains in it."""
         with torch.no_grad():
             z = scaling(torch.from_numpy(np.ascontiguousarray(events[:, self.feature_indices_])))
-        return z if len(events) <= self.batch_size else z.float()
+        return z if n <= self.batch_size else z.float()
 
     def _evaluate(self, function, X, *, reduce=mean_over_networks, trained=None):
         """Evaluate networks over validated events; `function(network, batch)` gets "x"."""

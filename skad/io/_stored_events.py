@@ -39,6 +39,11 @@ class StoredRows:
     def __exit__(self, *exc_info):
         self._file.close()
 
+    @property
+    def shape(self):
+        """Numbers of rows and columns."""
+        return self._n, self.n_columns
+
     def append(self, rows):
         """Write rows behind those that are there."""
         self._file.seek(0, 2)
