@@ -99,7 +99,7 @@ class _Order:
         for start, stop, end in zip(*pages, strict=True):
             before = end - (stop - start)
             part = slice(start + max(lo - before, 0), stop - max(end - hi, 0))
-            piece = self.rows[part]
+            piece: Any = self.rows[part]
             if isinstance(piece, range):
                 piece = np.arange(piece.start, piece.stop)
             pieces.append(np.asarray(piece, dtype=np.int64))
@@ -252,12 +252,13 @@ class EventLoader:
     def _blocks(self, positions: list[tuple[int, int]]) -> Iterator[tuple[Batch, Any]]:
         """Yield the events between positions, and the mask of the real ones, None for all."""
         rows = self.dataset.rows
-        generators = self.generators or [None] * len(rows)
+        generators: list[Any] = self.generators or [None] * len(rows)
         orders = [_Order(r, g) for r, g in zip(rows, generators, strict=True)]
         noise = self.generators or [torch.Generator().manual_seed(0) for _ in rows]
         n, stretch, begin = len(self.dataset), None, 0
         for lo, hi in positions:
-            parts, at = [], lo
+            parts: list[tuple[Batch, Any]] = []
+            at = lo
             while at < hi:
                 if stretch is None or at >= stretch.end:
                     begin, stretch = at, None  # two of them at once would double the memory
