@@ -154,7 +154,7 @@ def summary(rows):
     return pd.DataFrame(lines)
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     add_data_option(parser)
     parser.add_argument("--methods", nargs="+", choices=list(methods()), default=list(methods()))
@@ -164,7 +164,7 @@ def main():
     parser.add_argument("--windows", type=int, default=5)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.quick:
         options.searches, options.strengths, options.events = 1, [0.0, 3.0], 5000
         options.methods, options.windows, options.folds = ["no cut", "IsolationForest"], 2, 2

@@ -229,7 +229,7 @@ def upper_limit(
     >>> from skad.datasets import make_resonance
     >>> from skad.resonant import Sidebands, TemplateDetector
     >>> from skad.search import BumpHunt, upper_limit
-    >>> X = make_resonance(5000, 0, random_state=0).data
+    >>> X = make_resonance(8000, 0, random_state=0).data
     >>> signal = make_resonance(0, 1000, random_state=1).data
     >>> hunt = BumpHunt(
     ...     TemplateDetector(Sidebands((3.3, 3.7)), GaussianNB(), cv=None),
