@@ -13,6 +13,7 @@ get from there to a p-value, to what was found, and to a limit on a signal of on
 # Parquet. ROOT, HDF5, CSV and NumPy files are read the same way. The tutorial writes the file
 # itself; a resonance of 3.5 TeV is hidden in it.
 
+import warnings
 from tempfile import TemporaryDirectory
 
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -20,6 +21,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from skad.coordinates import DijetCoordinates
 from skad.datasets import load_dijets
 from skad.density import FlowDensity
+from skad.exceptions import FiducialWarning
 from skad.inspection import most_signal_like
 from skad.io import read_events, write_events
 from skad.plotting import BumpHuntDisplay, LimitDisplay
@@ -50,13 +52,15 @@ X.head(3).round(3)
 # it, the most anomalous per cent is kept, and the smooth spectrum beside the window says what to
 # expect.
 
+# One event in a thousand lies where the sidebands have none; that is no matter here.
+warnings.simplefilter("ignore", FiducialWarning)
 hunt = BumpHunt(
     TemplateDetector(
         LaCATHODE(FlowDensity(max_epochs=3, batch_size=2048)),
         HistGradientBoostingClassifier(max_iter=50),
         cv=None,
     ),
-    [(2.9, 3.3), (3.3, 3.7), (3.7, 4.1)],  # TeV
+    [(3.3, 3.7), (3.7, 4.1)],  # TeV
     efficiencies=(1.0, 0.01),
     background="sideband",
     n_folds=2,
@@ -92,11 +96,11 @@ most_signal_like(hunt, X).head(5).round(3)
 
 without = (
     BumpHunt(**hunt.get_params(deep=False))
-    .set_params(windows=[(3.3, 3.7)])
+    .set_params(windows=[(3.3, 3.7)], efficiencies=(0.01,))
     .fit(X[dijets.target == 0])
 )
 signal = coordinates.transform(dijets.test_data[dijets.test_target == 1])[:3000]
-limit = upper_limit(without, signal, [80, 160, 320], n_refits=2, random_state=0)
+limit = upper_limit(without, signal, [80, 160, 320], n_refits=2, into="data", random_state=0)
 print(f"at most {limit.observed:.0f} events of this signal (95 % CLs), ", end="")
 print(f"expected without any: {limit.expected[2]:.0f}")
 LimitDisplay.from_limit(limit.limits[limit.best], xlabel="Signal events")
