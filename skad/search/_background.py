@@ -438,8 +438,9 @@ def sideband_background(
 
         - "auto": from above a turn-on to the highest mass. The range starts at the lowest edge of a
           bin from which the function describes the sidebands of all events, before any cut, with
-          p >= 0.05; a function that only falls starts at the highest bin or above. Where no start
-          will do, the best one is taken, and the cut is not trusted;
+          p >= 0.05, and from which what it says of the region agrees with every later start; a
+          function that only falls starts at the highest bin or above. Where no start will do, the
+          best one is taken, and the cut is not trusted;
         - None: all data of the sidebands;
         - (low, high): these masses;
         - a number: so many widths of the region on either side, a sliding window.

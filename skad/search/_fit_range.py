@@ -12,8 +12,13 @@ from skad.search._weights import weighted_histogram
 
 __all__ = ["check_fit_range", "restrict_sidebands"]
 
-# A start of the range is taken when the fit from there describes the sidebands this well.
+# A start of the range is taken when the fit from there describes the sidebands this well,
 _GOOD = 0.05
+# and when its number of events in the region differs from that of no later start by more than this
+# many standard deviations of the difference.
+_AGREED = 1.5
+# Later starts use a part of the bins: what less than this part of the variance says is rounding.
+_SMALLEST_DIFFERENCE = 1e-6
 # Bins that a low sideband needs for a fit to say anything about the masses above it.
 _FEWEST_BINS = 4
 
@@ -83,7 +88,13 @@ def _with_range(region, m, start, stop):
 
 
 def _without_turn_on(region, m, bins_per_region, weight, options):
-    """Start the range at the lowest bin from which the function describes the sidebands."""
+    """Start the range at the lowest bin from which the function describes the sidebands.
+
+    A turn-on too weak to spoil the fit can still move what it says about the region by several
+    standard deviations. So the number of events in the region must not depend on the start either:
+    a fit to fewer bins has the larger variance, and where the function is right the difference of
+    the two has the difference of their variances (J. Hausman, Econometrica 46 (1978) 1251).
+    """
     edges = region.bin_edges(m, bins_per_region=bins_per_region)
     counts, variances = weighted_histogram(m, edges, weight)
     n_low = int(np.searchsorted(edges, region.low - 1e-9 * region.width))
@@ -94,20 +105,47 @@ def _without_turn_on(region, m, bins_per_region, weight, options):
         # Below its highest bin the spectrum rises, and these functions only fall.
         first = int(np.argmax(counts))
     last = max(n_low - _FEWEST_BINS, 0)
-    best, best_p = min(first, last), -1.0
-    for start in range(min(first, last), last + 1):
+    first = min(first, last)
+
+    def fit_from(start, **order):
+        return fit_spectrum(
+            counts[start:],
+            edges[start:],
+            exclude=region,
+            variances=None if variances is None else variances[start:],
+            **{**options, **order},
+        )
+
+    best, best_p = first, -1.0
+    for start in range(first, last + 1):
         try:
-            fit = fit_spectrum(
-                counts[start:],
-                edges[start:],
-                exclude=region,
-                variances=None if variances is None else variances[start:],
-                **options,
-            )
+            p_value = fit_from(start).p_value
         except RegionError:
             break
-        if not fit.p_value <= best_p:
-            best, best_p = start, fit.p_value
-        if not fit.p_value < _GOOD:
+        if not p_value <= best_p:
+            best, best_p = start, p_value
+        if not p_value < _GOOD:
+            best = _where_yields_agree(fit_from, region, range(start, last + 1), options)
             break
     return _with_range(region, m, edges[best], edges[-1])
+
+
+def _where_yields_agree(fit_from, region, starts, options):
+    """Return the lowest start whose yield in the region agrees with that of every later one."""
+    # One number of parameters for all, or the differences are those of the functions.
+    orders = options.get("n_parameters")
+    if orders is None:
+        orders = FUNCTIONS[options.get("function", "dijet")].orders
+    yields = []
+    for start in starts:
+        try:
+            fit = fit_from(start, n_parameters=int(np.max(orders)))
+        except RegionError:
+            break
+        yields.append(fit.yield_in(region.low, region.high))
+    for i, (expected, error) in enumerate(yields):
+        later = np.array(yields[i + 1 :]).reshape(-1, 2)
+        variance = np.maximum(later[:, 1] ** 2 - error**2, _SMALLEST_DIFFERENCE * error**2)
+        if np.all(np.abs(later[:, 0] - expected) < _AGREED * np.sqrt(variance)):
+            return starts[i]
+    return starts[0]
