@@ -15,8 +15,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skad.base import DensityMixin
 from skad.density._discrete import warn_of_discrete_columns
-from skad.io._stored_events import StoredEvents, events_to_fit
+from skad.io._stored_events import StoredEvents
 from skad.nn._flows import FLOW_KINDS
+from skad.nn._from_files import FromFilesMixin
 from skad.nn._loader import StoredTensors
 from skad.nn._mlp import Standardize
 from skad.nn._recipe import FlowRecipe
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from skad.utils._types import FilePath, Floats, Seed
+    from skad.utils._types import Floats, Seed
 
 __all__ = ["FlowDensity"]
 
@@ -43,7 +44,7 @@ __all__ = ["FlowDensity"]
 _MAX_KEPT_CONDITIONS = 100_000
 
 
-class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
+class FlowDensity(FromFilesMixin, TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
     """Density p(x) or p(x|m) of events, learned by a normalizing flow.
 
     Maximum likelihood with a flow behind a standardisation of every column. The density is the
@@ -293,62 +294,6 @@ class FlowDensity(TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
             valid_rows=valid_rows,
         )
         return self._keep(trained, X)
-
-    @sk.fit_context(prefer_skip_nested_validation=True)
-    def fit_file(
-        self,
-        path: Sequence[FilePath] | FilePath,
-        columns: Sequence[int | str] | None = None,
-        **reader: Any,
-    ) -> Self:
-        """Learn the density of the events of files, which need not fit into memory.
-
-        Up to 1 048 576 events are read whole: the same as ``fit(read_events(path, columns))``.
-        More of them go once through a temporary file of the size of their columns as float32 or
-        float64, and then there is memory for some such blocks only. `fit` shuffles so many events
-        in blocks as well, so that both learn the same to the bit from the same order of events.
-
-        Parameters
-        ----------
-        path : str, path-like, or list of them
-            Files of events in any format, as in `read_events`.
-        columns : list of str or int, default=None
-            Columns to learn from; None means all.
-        **reader
-            Of `read_events`: `rows`, `filters`, `key`, `column_names`, `on_nan` ("raise" or
-            "drop").
-
-        Returns
-        -------
-        self : FlowDensity
-
-        Raises
-        ------
-        DataFileError
-            As `read_events`, and for infinite values, with file, column and event.
-        MissingColumnError
-            When a file lacks a column.
-        ValueError
-            As `fit`.
-
-        Notes
-        -----
-        The temporary file is deleted in the end. It lies where `tempfile` puts files, which the
-        environment variable TMPDIR sets; a folder in memory would be no help.
-
-        Examples
-        --------
-        >>> from skad.datasets import load_dijets
-        >>> from skad.density import FlowDensity
-        >>> shipped = load_dijets(n_background=1, n_signal=0).filename
-        >>> density = FlowDensity(max_epochs=2, random_state=0)
-        >>> density.fit_file(shipped, ["mj1", "mj2"], rows=slice(0, 2000)).n_features_in_
-        2
-        """
-        with events_to_fit(path, columns, reader) as events:
-            if isinstance(events, StoredEvents):
-                return self._fit_stored(events)
-        return self.fit(events)
 
     def _fit_stored(self, events):
         continued = self.warm_start and hasattr(self, "trained_")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
-    from skad.utils._types import FilePath, Seed
+    from skad.utils._types import Seed
 
 __all__ = ["AutoencoderDetector"]
 
@@ -233,59 +233,6 @@ class AutoencoderDetector(ReconstructionDetector):
         X, weight = self._fit(X, sample_weight, X_val)
         self._set_offset(self._scores(X), weight)
         return self
-
-    @sk.fit_context(prefer_skip_nested_validation=True)
-    def fit_file(
-        self,
-        path: Sequence[FilePath] | FilePath,
-        columns: Sequence[int | str] | None = None,
-        **reader: Any,
-    ) -> Self:
-        """Learn to reconstruct the events of files, which need not fit into memory.
-
-        Up to 1 048 576 events are read whole: the same as ``fit(read_events(path, columns))``.
-        More of them go once through a temporary file of the size of their columns as float32 or
-        float64, and then there is memory for some such blocks only. `fit` shuffles so many events
-        in blocks as well, so that both learn the same to the bit from the same order of events.
-
-        Parameters
-        ----------
-        path : str, path-like, or list of them
-            Files of events in any format, as in `read_events`.
-        columns : list of str or int, default=None
-            Columns to learn from; None means all.
-        **reader
-            Of `read_events`: `rows`, `filters`, `key`, `column_names`, `on_nan` ("raise" or
-            "drop").
-
-        Returns
-        -------
-        self : AutoencoderDetector
-
-        Raises
-        ------
-        DataFileError
-            As `read_events`, and for infinite values, with file, column and event.
-        MissingColumnError
-            When a file lacks a column.
-        ValueError
-            As `fit`.
-
-        Notes
-        -----
-        The temporary file is deleted in the end. It lies where `tempfile` puts files, which the
-        environment variable TMPDIR sets; a folder in memory would be no help.
-
-        Examples
-        --------
-        >>> from skad.datasets import load_dijets
-        >>> from skad.detectors import AutoencoderDetector
-        >>> shipped = load_dijets(n_background=1, n_signal=0).filename
-        >>> detector = AutoencoderDetector(max_epochs=2, random_state=0)
-        >>> detector.fit_file(shipped, ["mj1", "mj2"], rows=slice(0, 2000)).n_features_in_
-        2
-        """
-        return self._fit_file(path, columns, reader)
 
     def _named_scores(self, X):
         return {"score": self._scores(X)}

@@ -14,14 +14,18 @@ from torch.nn import functional as F
 from skad.detectors._two_classes import (
     TwoClassMixin,
     class_balanced_weight,
+    class_factors,
     encode_two_classes,
 )
+from skad.io._stored_events import LabelColumn, StoredEvents, events_to_fit
+from skad.nn._loader import LabelWeights, StoredTensors
 from skad.nn._members import per_event
 from skad.nn._mlp import ACTIVATIONS, MLP, Standardize
 from skad.nn._settings import TrainingMixin
 from skad.utils import _sklearn as sk
-from skad.utils._events import check_events
+from skad.utils._events import check_events, check_stored_events
 from skad.utils._random import draw_seeds
+from skad.utils._statistics import Moments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from skad.utils._types import Seed
+    from skad.utils._types import FilePath, Seed
 
 __all__ = ["NetworkClassifier"]
 
@@ -203,7 +207,88 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
         self.classes_, y = encode_two_classes(y)
         if sample_weight is not None:
             sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
-        (trained,) = self._train(X, y, sample_weight, [np.arange(len(y))])
+        (trained,) = self._train_folds(X, y, sample_weight, [np.arange(len(y))])
+        return self._adopt(trained)
+
+    @sk.fit_context(prefer_skip_nested_validation=True)
+    def fit_file(
+        self,
+        path: Sequence[FilePath] | FilePath,
+        label: int | str,
+        columns: Sequence[int | str] | None = None,
+        **reader: Any,
+    ) -> Self:
+        """Train the networks with the events of files, which need not fit into memory.
+
+        Up to 1 048 576 events are read whole. More of them go once through a temporary file of the
+        size of their columns as float32 or float64, and then there is memory for some such blocks
+        only, and for a byte for the label of every event. `fit` gives the same bits for the same
+        events in the same order, without weights.
+
+        Parameters
+        ----------
+        path : str, path-like, or list of them
+            Files of events in any format, as in `read_events`.
+        label : str or int
+            Column that holds the two classes.
+        columns : list of str or int, default=None
+            Columns to learn from; None means all but `label`.
+        **reader
+            Of `read_events`: `rows`, `filters`, `key`, `column_names`, `on_nan` ("raise" or
+            "drop").
+
+        Returns
+        -------
+        self : NetworkClassifier
+
+        Raises
+        ------
+        DataFileError
+            As `read_events`, and for infinite values, with file, column and event.
+        MissingColumnError
+            When a file lacks a column.
+        ValueError
+            As `fit`; labels of one or more than two values.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import pandas as pd
+        >>> from skad.datasets import make_resonance
+        >>> from skad.detectors import NetworkClassifier
+        >>> from skad.io import write_events
+        >>> X, y = make_resonance(2000, 500, random_state=0, return_X_y=True)
+        >>> events = pd.DataFrame(X).add_prefix("x").assign(signal=y)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "events.parquet"
+        ...     _ = write_events(events, path)
+        ...     classifier = NetworkClassifier(max_epochs=5, random_state=0)
+        ...     classifier = classifier.fit_file(path, "signal")
+        >>> bool(classifier.score(X, y) > 0.7)
+        True
+        """
+        labels = LabelColumn(label)
+        with events_to_fit(path, columns, reader, labels) as events:
+            classes, second = labels.read()
+            if isinstance(events, StoredEvents):
+                return self._fit_stored(events, classes, second)
+        return self.fit(events, classes[second.astype(np.intp)])
+
+    def _fit_stored(self, events, classes, second):
+        check_stored_events(self, events)
+        self.classes_, _ = encode_two_classes(classes)
+        moments = Moments()
+        for block in events.blocks():
+            moments.add(block)
+
+        def tensors_of(rows):
+            return {"x": torch.from_numpy(rows)}
+
+        tensors = StoredTensors(events, tensors_of, {"y": second})
+        weights = LabelWeights(second, self._factors(second)[None])
+        scalers = [Standardize(*moments.mean_and_std())]
+        (trained,) = self._train(tensors, second, weights, scalers, None)
         return self._adopt(trained)
 
     def fit_folds(
@@ -232,7 +317,7 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
         X, y = check_events(self, X, y, ensure_min_samples=2)
         self.classes_, y = encode_two_classes(y)
         fitted = []
-        for trained in self._train(X, y, sample_weight, folds):
+        for trained in self._train_folds(X, y, sample_weight, folds):
             classifier = type(self)(**self.get_params(deep=False))
             for name in ("classes_", "n_features_in_", "feature_names_in_"):
                 if hasattr(self, name):
@@ -246,15 +331,30 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
         self.n_iter_ = trained.n_epochs
         return self
 
-    def _train(self, X, y, sample_weight, folds):
+    def _factors(self, y):
+        """Return the weights of both classes, without others."""
+        return class_factors(np.bincount(y, minlength=2), self.class_weight, self.classes_)
+
+    def _train_folds(self, X, y, sample_weight, folds):
         """Return for each fold its trained members."""
-        weights, scalers = [], []
-        for fold in folds:
-            weight = np.zeros(len(y))
-            own = None if sample_weight is None else np.asarray(sample_weight, np.float64)[fold]
-            weight[fold] = class_balanced_weight(y[fold], own, self.class_weight, self.classes_)
-            weights.append(weight)
-            scalers.append(Standardize.of(X[fold], own))
+        scalers, n_members = [], self.n_estimators * self.n_candidates
+        if sample_weight is None:
+            values = [self._factors(y[fold]) for fold in folds]
+            weights = LabelWeights(y, np.repeat(values, n_members, axis=0))
+            scalers = [Standardize.of(X[fold]) for fold in folds]
+        else:
+            weights = np.zeros((len(folds), len(y)))
+            for weight, fold in zip(weights, folds, strict=True):
+                own = np.asarray(sample_weight, np.float64)[fold]
+                weight[fold] = class_balanced_weight(y[fold], own, self.class_weight, self.classes_)
+                scalers.append(Standardize.of(X[fold], own))
+            weights = np.repeat(weights, n_members, axis=0)
+        tensors = {"x": torch.from_numpy(np.ascontiguousarray(X)), "y": torch.from_numpy(y)}
+        rows = [fold for fold in folds for _ in range(n_members)]
+        return self._train(tensors, y, weights, scalers, rows)
+
+    def _train(self, tensors, y, weights, scalers, rows):
+        """Return the trained members of every scaler."""
         if self.n_candidates > 1 and not (self.early_stopping or self.select == "best"):
             raise ValueError(
                 f"n_candidates={self.n_candidates} chooses by the validation loss; set "
@@ -264,7 +364,7 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
 
         def build(k):
             network = MLP(
-                X.shape[1],
+                self.n_features_in_,
                 tuple(self.hidden_layer_sizes),
                 activation=self.activation,
                 dropout=self.dropout,
@@ -274,10 +374,10 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
         trained = self._trainer().fit(
             build,
             _cross_entropy,
-            {"x": torch.from_numpy(np.ascontiguousarray(X)), "y": torch.from_numpy(y)},
-            seeds=draw_seeds(self.random_state, n * len(folds)),
-            weights=np.repeat(weights, n, axis=0),
-            rows=[fold for fold in folds for _ in range(n)],
+            tensors,
+            seeds=draw_seeds(self.random_state, n * len(scalers)),
+            weights=weights,
+            rows=rows,
             stratify=y,
         )
         return [group.best_of(self.n_candidates) for group in trained.groups(n)]

@@ -12,7 +12,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skad.base import DetectorMixin
-from skad.io._stored_events import StoredEvents, StoredRows, events_to_fit
+from skad.io._stored_events import StoredRows
+from skad.nn._from_files import FromFilesMixin
 from skad.nn._loader import StoredTensors
 from skad.nn._mlp import ACTIVATIONS, Standardize
 from skad.nn._settings import TrainingMixin
@@ -46,12 +47,14 @@ def scaled_reconstruction(network, batch):
     return z, network.decode(network.latent(z)).double()
 
 
-class ReconstructionDetector(TrainingMixin, DetectorMixin, TransformerMixin, BaseEstimator):
+class ReconstructionDetector(
+    FromFilesMixin, TrainingMixin, DetectorMixin, TransformerMixin, BaseEstimator
+):
     """Base of the detectors that compress events to a latent space and back.
 
     A subclass implements `_build_network(scaling, n_features)`, `_objective()`, which returns the
     loss and further arguments of `Trainer.fit`, and `anomaly_score`; its `fit` calls `_fit`. For
-    `_fit_file`, `_named_scores` returns the scores that have an offset of their own, by name, and
+    `fit_file`, `_named_scores` returns the scores that have an offset of their own, by name, and
     `_finish_stored(events, continued)` sets these.
     """
 
@@ -123,13 +126,6 @@ class ReconstructionDetector(TrainingMixin, DetectorMixin, TransformerMixin, Bas
             stratify=exposed,
         )
         return X[background], background_weight
-
-    def _fit_file(self, path, columns, reader):
-        """Fit on the events of files."""
-        with events_to_fit(path, columns, reader) as events:
-            if isinstance(events, StoredEvents):
-                return self._fit_stored(events)
-        return self.fit(events)
 
     def _fit_stored(self, events):
         continued = self.warm_start and hasattr(self, "trained_")

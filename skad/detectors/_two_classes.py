@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["TwoClassMixin", "class_balanced_weight", "encode_two_classes"]
+__all__ = ["TwoClassMixin", "class_balanced_weight", "class_factors", "encode_two_classes"]
 
 
 def encode_two_classes(y):
@@ -60,14 +60,25 @@ def class_balanced_weight(y, sample_weight=None, factors="balanced", classes=(0,
     weight = np.ones(len(y)) if sample_weight is None else unit_weights(sample_weight)
     if factors is None:
         return weight
-    if isinstance(factors, dict):
-        return unit_weights(weight * np.array([factors.get(label, 1.0) for label in classes])[y])
     sums = np.bincount(y, weights=weight, minlength=2)
+    weight = weight * class_factors(sums, factors, classes)[y]
+    return unit_weights(weight) if isinstance(factors, dict) else weight
+
+
+def class_factors(sums, factors="balanced", classes=(0, 1)):
+    """Return the factors of two classes whose weights have these sums.
+
+    Parameters and errors are those of `class_balanced_weight`.
+    """
+    if factors is None:
+        return np.ones(2)
+    if isinstance(factors, dict):
+        return np.array([factors.get(label, 1.0) for label in classes])
     if not (sums > 0).all():
         raise ValueError(
             "sample_weight is zero for every event of one class; both need positive weights."
         )
-    return weight * (sums.sum() / (2 * sums))[y]
+    return sums.sum() / (2 * sums)
 
 
 class TwoClassMixin(LinkedMixin, ClassifierMixin):

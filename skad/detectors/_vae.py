@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from skad.utils._types import FilePath, Seed
+    from skad.utils._types import Seed
 
 __all__ = ["VAEDetector"]
 
@@ -214,6 +214,7 @@ class VAEDetector(ReconstructionDetector):
     (2,)
     """
 
+    _in_memory_only = ("decorrelation", "exposure")
     _parameter_constraints: dict = {
         **ReconstructionDetector._reconstruction_constraints,
         "beta": [sk.Interval(Real, 0, None, closed="left")],
@@ -349,65 +350,6 @@ class VAEDetector(ReconstructionDetector):
         scores = self._scores(X)
         self.offsets_ = {name: self._offset(score, weight) for name, score in scores.items()}
         return self
-
-    @sk.fit_context(prefer_skip_nested_validation=True)
-    def fit_file(
-        self,
-        path: Sequence[FilePath] | FilePath,
-        columns: Sequence[int | str] | None = None,
-        **reader: Any,
-    ) -> Self:
-        """Learn the background of files, whose events need not fit into memory.
-
-        Up to 1 048 576 events are read whole: the same as ``fit(read_events(path, columns))``.
-        More of them go once through a temporary file of the size of their columns as float32 or
-        float64, and then there is memory for some such blocks only. `fit` shuffles so many events
-        in blocks as well, so that both learn the same to the bit from the same order of events.
-
-        Parameters
-        ----------
-        path : str, path-like, or list of them
-            Files of events in any format, as in `read_events`.
-        columns : list of str or int, default=None
-            Columns to learn from; None means all.
-        **reader
-            Of `read_events`: `rows`, `filters`, `key`, `column_names`, `on_nan` ("raise" or
-            "drop").
-
-        Returns
-        -------
-        self : VAEDetector
-
-        Raises
-        ------
-        DataFileError
-            As `read_events`, and for infinite values, with file, column and event.
-        MissingColumnError
-            When a file lacks a column.
-        ValueError
-            As `fit`; `decorrelation` or `exposure`, which need all events or labels.
-
-        Notes
-        -----
-        The temporary file is deleted in the end. It lies where `tempfile` puts files, which the
-        environment variable TMPDIR sets; a folder in memory would be no help.
-
-        Examples
-        --------
-        >>> from skad.datasets import load_dijets
-        >>> from skad.detectors import VAEDetector
-        >>> shipped = load_dijets(n_background=1, n_signal=0).filename
-        >>> detector = VAEDetector(max_epochs=2, random_state=0)
-        >>> detector.fit_file(shipped, ["mj1", "mj2"], rows=slice(0, 2000)).n_features_in_
-        2
-        """
-        for name in ("decorrelation", "exposure"):
-            if getattr(self, name) is not None:
-                raise ValueError(
-                    f"fit_file takes {name}=None only; got {getattr(self, name)!r}. Read as many "
-                    "events as fit into memory with read_events(rows=), and call fit."
-                )
-        return self._fit_file(path, columns, reader)
 
     def _named_scores(self, X):
         return self._scores(X)

@@ -8,8 +8,9 @@ import numpy as np
 from skad.exceptions import DataFileError
 from skad.io._read import iter_events
 from skad.utils import _blocks
+from skad.utils._columns import resolve_columns
 
-__all__ = ["StoredEvents", "StoredRows", "events_to_fit"]
+__all__ = ["LabelColumn", "StoredEvents", "StoredRows", "events_to_fit"]
 
 _READER = {"rows", "filters", "key", "column_names", "on_nan"}
 
@@ -107,8 +108,65 @@ def _refuse_infinite(path, frame, first):
             )
 
 
+class LabelColumn:
+    """The column of two labels of files, taken out of the events as they are read.
+
+    Parameters
+    ----------
+    column : str or int
+        Its name or position.
+    """
+
+    def __init__(self, column):
+        self.column = column
+        self._parts = []
+        self._found = None
+
+    def beside(self, columns):
+        """Return which columns to read, for events of these columns."""
+        if columns is None:
+            return None
+        if self.column in columns:
+            raise ValueError(
+                f"label={self.column!r} must not be among columns, which are learned from."
+            )
+        return [*columns, self.column]
+
+    def split_off(self, frames, columns):
+        """Yield the frames without the column, of the columns that `beside` was asked for."""
+        for frame in frames:
+            position = len(frame.columns) - 1
+            if columns is None:
+                (position,) = resolve_columns(
+                    self.column, list(frame.columns), len(frame.columns), parameter="label"
+                )
+            self._add(frame.iloc[:, position].to_numpy())
+            yield frame.drop(columns=frame.columns[position])
+
+    def _add(self, labels):
+        new = np.unique(labels if self._found is None else np.append(self._found, labels))
+        if len(new) > 2:
+            raise ValueError(
+                f"label={self.column!r} must be a column of two values; got "
+                f"{', '.join(str(value) for value in new[:5])}" + (", ..." if len(new) > 5 else ".")
+            )
+        if self._found is None:
+            self._found = new[:1]
+        if len(self._found) == 1:
+            # In the order in which they were met, which the codes so far follow.
+            self._found = np.append(self._found, new[new != self._found[0]])
+        self._parts.append(labels != self._found[0])
+
+    def read(self):
+        """Return the two labels in order and, for every event, whether it has the second one."""
+        second = np.concatenate(self._parts)
+        if len(self._found) == 2 and self._found[0] > self._found[1]:
+            return self._found[::-1].copy(), ~second
+        return self._found, second
+
+
 @contextmanager
-def events_to_fit(path, columns, reader):
+def events_to_fit(path, columns, reader, label=None):
     """Yield the events of files: up to a block as a DataFrame, more of them as `StoredEvents`.
 
     Parameters
@@ -117,6 +175,8 @@ def events_to_fit(path, columns, reader):
         As in `read_events`.
     reader : dict
         Its other parameters; ``on_nan="keep"`` is refused.
+    label : LabelColumn, default=None
+        Takes a column out of them.
     """
     unknown = sorted(set(reader) - _READER)
     if unknown:
@@ -126,7 +186,10 @@ def events_to_fit(path, columns, reader):
         )
     if reader.get("on_nan") == "keep":
         raise ValueError("on_nan must be 'raise' or 'drop' to learn from events; got 'keep'.")
-    batches = iter_events(path, _blocks.BLOCK, columns, **reader)
+    to_read = columns if label is None else label.beside(columns)
+    batches = iter_events(path, _blocks.BLOCK, to_read, **reader)
+    if label is not None:
+        batches = label.split_off(batches, columns)
     head, second = next(batches, None), next(batches, None)
     if head is None:
         raise DataFileError(f"{path}: holds no event that fit_file is asked to read.")

@@ -15,7 +15,7 @@ from torch import nn
 from skad.exceptions import DivergenceError, DivergenceWarning, InterruptedFitWarning
 from skad.nn._annealing import Annealed
 from skad.nn._device import resolve_device
-from skad.nn._loader import EventData, KeptRows, StoredTensors
+from skad.nn._loader import EventData, KeptRows, LabelWeights, StoredTensors
 from skad.nn._members import Objective
 from skad.nn._random import draw_from, draws_from, own_dropout
 from skad.nn._skorch import Record, Run
@@ -94,7 +94,7 @@ class Trainer:
         tensors: dict[str, torch.Tensor] | StoredTensors,
         *,
         seeds: Sequence[int],
-        weights: np.ndarray | None = None,
+        weights: np.ndarray | LabelWeights | None = None,
         rows: Sequence[np.ndarray] | None = None,
         valid_rows: Sequence[np.ndarray] | None = None,
         stratify: np.ndarray | None = None,
@@ -120,7 +120,7 @@ class Trainer:
             when there are weights.
         tensors : dict of str to tensor of shape (n_events, ...), or StoredTensors
         seeds : sequence of int
-        weights : array of shape (n_events,) or (n_members, n_events), default=None
+        weights : array of shape (n_events,) or (n_members, n_events), or LabelWeights, default=None
         rows, valid_rows : sequence of int arrays, default=None
             Training and validation events of each member; by default all of them, with a
             random part held out when the settings need one.
@@ -250,7 +250,7 @@ def _split(rows, seeds, fraction, stratify):
             of_block = held_out[block]
             labels = np.zeros(len(of_block))
             if stratify is not None:
-                labels = stratify[member_rows[block]]
+                labels = stratify[_part(member_rows, block)]
             for label in np.unique(labels):
                 of_label = rng.permutation(np.flatnonzero(labels == label))
                 of_block[of_label[: round(fraction * len(of_label))]] = True
@@ -269,13 +269,22 @@ def _split(rows, seeds, fraction, stratify):
     return train, valid
 
 
+def _part(rows, block):
+    """Return the positions of a block among rows, as an index."""
+    part = rows[block]
+    return slice(part.start, part.stop) if isinstance(part, range) else part
+
+
 def _data(tensors, weights, rows, members, dtype, n_noise) -> EventData:
     own_rows = [rows[k] for k in members]
+    labels = None
+    if isinstance(weights, LabelWeights):
+        labels, weights = weights.labels, weights.values
     if weights is None or np.all(weights == 1):
         return EventData(tensors, own_rows, n_noise=n_noise)
     weights = np.atleast_2d(np.asarray(weights, dtype=np.float64))
     own = weights[list(members)] if len(weights) > 1 else np.repeat(weights, len(members), 0)
-    sums = [w[r].sum() for w, r in zip(own, own_rows, strict=True)]
+    sums = [_sum(w, r, labels) for w, r in zip(own, own_rows, strict=True)]
     if not all(s > 0 for s in sums):
         raise ValueError(
             "sample_weight is zero for every event of a training or validation part; give "
@@ -284,4 +293,14 @@ def _data(tensors, weights, rows, members, dtype, n_noise) -> EventData:
     own = own * np.array([len(r) / s for r, s in zip(own_rows, sums, strict=True)])[:, None]
     if len(weights) == 1 and (own == own[:1]).all():
         own = own[:1]
-    return EventData(tensors, own_rows, torch.from_numpy(own).to(dtype), n_noise)
+    own = torch.from_numpy(own).to(dtype)
+    return EventData(tensors, own_rows, own, n_noise, weigh_labels=labels is not None)
+
+
+def _sum(weights, rows, labels):
+    """Add the weights of rows, block by block."""
+    total = 0.0
+    for block in _blocks.block_slices(len(rows)):
+        at = _part(rows, block)
+        total += weights[at if labels is None else labels[at].astype(np.intp)].sum()
+    return total

@@ -12,7 +12,7 @@ import torch
 
 from skad.utils import _blocks
 
-__all__ = ["EventData", "EventLoader", "KeptRows", "StoredTensors"]
+__all__ = ["EventData", "EventLoader", "KeptRows", "LabelWeights", "StoredTensors"]
 
 Batch = dict[str, torch.Tensor]
 
@@ -28,20 +28,43 @@ class StoredTensors:
     events : StoredRows
     tensors_of : callable
         ``tensors_of(rows)`` returns the dict of tensors of some rows, each from its row alone.
+    in_memory : dict of str to array of shape (n_events,), default=None
+        Further tensors.
     """
 
     def __init__(
-        self, events: Any, tensors_of: Callable[[np.ndarray], dict[str, torch.Tensor]]
+        self,
+        events: Any,
+        tensors_of: Callable[[np.ndarray], dict[str, torch.Tensor]],
+        in_memory: dict[str, np.ndarray] | None = None,
     ) -> None:
         self.events = events
         self.tensors_of = tensors_of
+        self.in_memory = in_memory or {}
 
     def __len__(self) -> int:
         return len(self.events)
 
     def take(self, pieces: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
         """Return the tensors of pieces of increasing rows."""
-        return self.tensors_of(np.concatenate([self.events.take(rows) for rows in pieces]))
+        tensors = self.tensors_of(np.concatenate([self.events.take(rows) for rows in pieces]))
+        for name, array in self.in_memory.items():
+            tensors[name] = torch.from_numpy(array[np.concatenate(pieces)])
+        return tensors
+
+
+class LabelWeights:
+    """Weights of events that follow from their label, the tensor "y" of 0 and 1.
+
+    Parameters
+    ----------
+    labels : array of shape (n_events,)
+    values : array of shape (n_members, 2)
+        For each member the weights of both labels.
+    """
+
+    def __init__(self, labels: np.ndarray, values: np.ndarray) -> None:
+        self.labels, self.values = labels, values
 
 
 class KeptRows:
@@ -118,9 +141,12 @@ class EventData:
     rows : sequence of int arrays, of KeptRows or of range
         For each member the positions of its events, increasing where tensors are stored.
     weights : tensor of shape (n_members, n_events) or (1, n_events), or None
-        Weights with mean one over the rows of each member; None means all ones.
+        Weights with mean one over the rows of each member; None means all ones. With
+        `weigh_labels`, those of both labels: of shape (n_members, 2) or (1, 2).
     n_noise : int, default=0
         Standard normal numbers that every event gets afresh in every pass, as "noise".
+    weigh_labels : bool, default=False
+        Whether the tensor "y" says which weight an event has.
     """
 
     def __init__(
@@ -129,11 +155,13 @@ class EventData:
         rows: Sequence[Any],
         weights: torch.Tensor | None = None,
         n_noise: int = 0,
+        weigh_labels: bool = False,
     ) -> None:
         self.tensors = tensors
         self.rows = list(rows)
         self.weights = weights
         self.n_noise = n_noise
+        self.weigh_labels = weigh_labels
 
     def __len__(self) -> int:
         return max(len(r) for r in self.rows)
@@ -238,6 +266,9 @@ class EventLoader:
         real = None if stretch.real is None else stretch.real[:, part]
         weights = self.dataset.weights
         if weights is not None:
+            if self.dataset.weigh_labels:
+                # Which of the numbers of a member an event has, in place of its row.
+                rows = block["y"].to(weights.device, torch.long)
             if len(weights) == 1:
                 weight = weights[0][rows.reshape(-1)].reshape(rows.shape)
             else:

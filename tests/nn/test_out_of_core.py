@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
 
 from skad.density import FlowDensity
-from skad.detectors import AutoencoderDetector, VAEDetector
+from skad.detectors import AutoencoderDetector, NetworkClassifier, VAEDetector
 from skad.exceptions import DataFileError, DiscreteColumnWarning, MissingColumnError
 from skad.io import read_events, write_events
 from skad.nn._loader import EventData, EventLoader, KeptRows
@@ -199,3 +200,57 @@ def test_moments_of_blocks(small_blocks):
     np.testing.assert_allclose(std, values.std(axis=0), rtol=1e-6)
     in_another_order = mean_and_std(np.asfortranarray(values))
     np.testing.assert_array_equal(in_another_order, [mean, std])
+
+
+def labelled(events):
+    """Events with the labels 7 and 5, in a column between theirs, which 7 opens."""
+    rng = np.random.RandomState(1)
+    first = events["c"].to_numpy() + 0.1 * rng.normal(size=len(events)) > 1
+    first[0] = True
+    found = events.copy()
+    found.insert(1, "kind", np.where(first, 7, 5))
+    return found
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {7: 0.3, 5: 2.0}, None])
+@pytest.mark.parametrize("small", [True, False], ids=["blocks", "whole"])
+def test_a_classifier_learns_a_file_of_labels(small, class_weight, events, tmp_path, request):
+    if small:
+        request.getfixturevalue("small_blocks")
+    path = tmp_path / "labels.parquet"
+    table = labelled(events)
+    table.to_parquet(path, row_group_size=7000)
+    classifier = NetworkClassifier(
+        n_estimators=2, class_weight=class_weight, select="best", learning_rate=0.05, **FAST
+    )
+    in_memory = clone(classifier).fit(events[["c", "a"]], table["kind"])
+    found = [
+        clone(classifier).fit_file(path, "kind", ["c", "a"]),
+        clone(classifier).fit_file(path, 1, [3, 0]),
+    ]
+    for from_file in found:
+        pairs = zip(parameters(in_memory), parameters(from_file), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+        assert losses(in_memory) == losses(from_file)
+        assert from_file.classes_.tolist() == [5, 7]
+        assert from_file.feature_names_in_.tolist() == ["c", "a"]
+    whole = clone(classifier).fit_file(path, "kind")
+    assert whole.feature_names_in_.tolist() == ["a", "b", "c"]
+    # Exact numbers of the column that decides would give 0.833: there is noise in the labels.
+    assert roc_auc_score(table["kind"], whole.decision_function(events)) > 0.8
+
+
+def test_labels_of_files_that_are_refused(small_blocks, events, tmp_path):
+    path = tmp_path / "labels.parquet"
+    labelled(events).to_parquet(path)
+    classifier = NetworkClassifier(**FAST)
+    with pytest.raises(ValueError, match="label='kind' must not be among columns"):
+        classifier.fit_file(path, "kind", ["a", "kind"])
+    with pytest.raises(MissingColumnError, match="truth"):
+        classifier.fit_file(path, "truth")
+    with pytest.raises(MissingColumnError, match="truth"):
+        classifier.fit_file(path, "truth", ["a", "b"])
+    with pytest.raises(ValueError, match=r"label='a' must be a column of two values; got"):
+        classifier.fit_file(path, "a")
+    with pytest.raises(ValueError, match="one class only"):
+        classifier.fit_file(path, "kind", filters=[("kind", "==", 7)])
