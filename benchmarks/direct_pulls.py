@@ -2,10 +2,11 @@
 
     OMP_NUM_THREADS=1 python benchmarks/direct_pulls.py --data FOLDER
 
-FOLDER holds background.parquet, 500 000 QCD dijets (`make_dijets_sample.py` makes such files). They
-are cut into samples; in each three windows are searched with ``background="direct"``: 20 samples of
-25 000 events (GivenReference: half of them) for backgrounds that nobody learns, 6 of 50 000 for
-learned ones, with backgrounds from 3 resamplings. The pull is the significance of observed over
+FOLDER holds background.parquet, 500 000 QCD dijets, and simulation.parquet, 400 000 with another
+shower (`make_dijets_sample.py` makes such files). Each is cut into samples of its own; in every one
+three windows are searched with ``background="direct"``: 36 samples of 25 000 events
+(GivenReference: half of them) for backgrounds that nobody learns, 18 of 50 000 for learned ones,
+with backgrounds from 3 resamplings. The pull is the significance of observed over
 expected events, without `syst` and with it: the resampling, and what folds that learn from each
 other count twice. Features as they are, and shifted with the mass by 0.1 m. Without ``--data``, or
 with ``--quick``, the events inside the package, smaller; nothing is written then.
@@ -61,14 +62,24 @@ def detectors():
 
 
 def events(folder):
-    """Return background dijets with the features of the searches, in TeV."""
+    """Return background dijets with the features of the searches, in TeV, a table a generator."""
     if folder is None:
         bunch = load_dijets()
-        frame, truth = bunch.data, np.asarray(bunch.target)
-        frame = frame[truth == 0]
+        frames = [bunch.data[np.asarray(bunch.target) == 0]]
     else:
-        frame = pd.read_parquet(Path(folder) / "background.parquet")
-    return np.asarray(DijetCoordinates(features=FEATURES).fit_transform(frame))
+        names = "background.parquet", "simulation.parquet"
+        frames = [pd.read_parquet(Path(folder) / name) for name in names]
+    tables = (np.asarray(DijetCoordinates(features=FEATURES).fit_transform(f)) for f in frames)
+    return [table[np.random.RandomState(0).permutation(len(table))] for table in tables]
+
+
+def cut_into_samples(tables, n_events):
+    """Return samples of so many events, each of one generator."""
+    return [
+        table[start : start + n_events]
+        for table in tables
+        for start in range(0, len(table) - n_events + 1, n_events)
+    ]
 
 
 def shifted(X):
@@ -165,8 +176,7 @@ def main(arguments=None):
     parser.add_argument("--quick", action="store_true", help="two small samples of one detector")
     arguments = parser.parse_args(arguments)
     quick = arguments.quick or arguments.data is None
-    X = events(None if quick else arguments.data)
-    X = X[np.random.RandomState(0).permutation(len(X))]
+    tables = events(None if quick else arguments.data)
     known = {} if quick or not RESULTS.exists() else json.loads(RESULTS.read_text())
     names = arguments.detectors[:1] if quick else arguments.detectors
     for name in names:
@@ -174,17 +184,15 @@ def main(arguments=None):
             key = f"{name} / {features}"
             if key in known:
                 continue
-            start, tables = time.perf_counter(), []
-            learned = detectors()[name].is_learned
-            n_samples, n_events, n_bootstraps = (6, 50_000, 3) if learned else (20, 25_000, 0)
-            windows = WINDOWS
+            start, rows = time.perf_counter(), []
+            n_events, n_bootstraps = (50_000, 3) if detectors()[name].is_learned else (25_000, 0)
+            samples, windows = cut_into_samples(tables, n_events), WINDOWS
             if quick:
-                n_samples, n_events, windows = 2, 4000, WINDOWS[1:2]
-            for k in range(n_samples):
-                sample = X[k * n_events : (k + 1) * n_events]
+                samples, windows = cut_into_samples(tables, 4000)[:2], WINDOWS[1:2]
+            for k, sample in enumerate(samples):
                 sample = sample if change is None else change(sample)
-                tables.append(pulls(detectors()[name], sample, k, n_bootstraps, windows))
-            found = summary(pd.concat(tables))
+                rows.append(pulls(detectors()[name], sample, k, n_bootstraps, windows))
+            found = summary(pd.concat(rows))
             known[key] = {"pulls": found, "seconds": round(time.perf_counter() - start)}
             print(key, json.dumps(known[key]), flush=True)
             if not quick:
