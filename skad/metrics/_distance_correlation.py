@@ -23,6 +23,8 @@ __all__ = ["distance_correlation"]
 
 # Vectors of more events take longer than half a minute.
 _MANY = 50_000
+# MiB of the blocks of distances; larger ones are no faster.
+_BLOCKS = 64
 
 
 def distance_correlation(
@@ -54,7 +56,7 @@ def distance_correlation(
     Notes
     -----
     One-dimensional variables take O(n log n) time. Others take O(n^2) time, with a warning for more
-    than 50 000 events, in blocks of rows that keep within scikit-learn's ``working_memory``.
+    than 50 000 events, in blocks of rows of together 64 MiB, or scikit-learn's ``working_memory`` if that is less.
 
     References
     ----------
@@ -178,8 +180,8 @@ def _pairwise_products(x, y, weight):
     n = len(x)
     a, b = np.empty(n), np.empty(n)
     product = 0.0
-    # Three blocks of distances live at a time.
-    rows = max(1, int(get_config()["working_memory"] * 2**20 // (3 * 8 * n)))
+    # Four blocks of distances live at a time: two go when the next two are there.
+    rows = max(1, int(min(_BLOCKS, get_config()["working_memory"]) * 2**20 // (4 * 8 * n)))
     for batch in gen_batches(n, rows):
         dx, dy = cdist(x[batch], x), cdist(y[batch], y)
         a[batch], b[batch] = dx @ weight, dy @ weight

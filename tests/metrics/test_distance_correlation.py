@@ -1,5 +1,7 @@
 """Distance correlation against the dcor package and the definition."""
 
+import tracemalloc
+
 import dcor_oracle as dcor
 import numpy as np
 import pytest
@@ -88,6 +90,19 @@ def test_blocks_of_rows_change_nothing(working_memory):
     with sklearn.config_context(working_memory=working_memory):
         value = distance_correlation(x, y, sample_weight=weight)
     assert value == pytest.approx(by_definition(x, y, weight), abs=1e-12)
+
+
+def test_memory_of_vectors_is_bounded():
+    rng = np.random.default_rng(6)
+    x, y = rng.normal(size=(3000, 2)), rng.normal(size=(3000, 1))
+    y += x[:, 1:] ** 2
+    tracemalloc.start()
+    try:
+        value = distance_correlation(x, y)
+        assert tracemalloc.get_traced_memory()[1] < 80 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert value == pytest.approx(by_definition(x, y), abs=1e-12)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 9])
