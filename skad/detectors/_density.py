@@ -109,9 +109,6 @@ class DensityDetector(DetectorMixin, BaseEstimator):
         **ScoreMixin._threshold_constraints,
     }
 
-    # Of model files from before constant columns were left out.
-    constant_indices_ = np.empty(0, dtype=np.intp)
-
     def __init__(
         self,
         density: Estimator | None = None,

@@ -10,6 +10,7 @@ from sklearn import __version__ as sklearn_version
 from sklearn.base import BaseEstimator
 
 from skad.exceptions import ModelFileError, UnknownTypeError
+from skad.io._model_added import with_added
 from skad.io._model_forms import FORMS, form_of
 from skad.io._model_safety import check_compiled, check_no_pickles
 from skad.io._model_types import (
@@ -230,6 +231,7 @@ class Decoder:
         self._made[row] = value
         state = {key: self.decode(item) for key, item in entry["state"].items()}
         check_no_pickles(entry["class"], state, "")
+        state = with_added(entry["class"], state)
         if not hasattr(cls, "__setstate__"):
             vars(value).update(state)
         else:

@@ -23,6 +23,7 @@ from model_cases import X, Y
 from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.metrics import DistanceMetric
+from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
@@ -32,9 +33,9 @@ from skorch.callbacks import EpochTimer
 import skad
 from skad.coordinates import AffineTransformer, CoordinateTransformer, LogTransformer
 from skad.density import FlowDensity
-from skad.detectors import AutoencoderDetector, NetworkClassifier
+from skad.detectors import AutoencoderDetector, DensityDetector, NetworkClassifier
 from skad.exceptions import ModelFileError, UnknownTypeError, VersionWarning
-from skad.io import _model_types, load_model, model_info, save_model
+from skad.io import _model_added, _model_types, load_model, model_info, save_model
 from skad.resonant import SignalRegion
 from skad.search import SignificanceCalibration
 from skad.utils import _sklearn as sk
@@ -129,6 +130,25 @@ def test_a_file_of_format_1_is_read_for_ever():
             detector.score_samples(events), expected[name], rtol=1e-5, err_msg=name
         )
     assert model_info(DATA / "model_1.skad")["units"] == {"m": "TeV"}
+
+
+def test_attributes_that_came_later_are_those_of_the_older_class(tmp_path):
+    old = load_model(DATA / "model_1.skad")
+    found = dict(zip(("autoencoder", "density", "affine"), old.detectors_, strict=True))
+    # The density was stored before constant columns were left out, and without a fit beside it.
+    assert vars(found["density"])["constant_indices_"].tolist() == []
+    unfitted = dict(old.detectors)["density"]
+    assert "constant_indices_" not in vars(unfitted)
+    with pytest.raises(NotFittedError):
+        unfitted.anomaly_score(X)
+    model = make_pipeline(StandardScaler(), DensityDetector(KernelDensity())).fit(X)
+    model[-1].constant_indices_ = np.array([1])
+    save_model(model, tmp_path / "new.skad")
+    # What a file says is not replaced.
+    assert load_model(tmp_path / "new.skad")[-1].constant_indices_.tolist() == [1]
+    for name, added in _model_added.ADDED.items():
+        assert _model_types.class_named(name), name
+        assert all(key.endswith("_") for key in added), "a parameter has its default in __init__"
 
 
 def test_shared_parts_stay_shared(tmp_path):
