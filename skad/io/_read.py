@@ -177,8 +177,9 @@ def iter_events(
     Returns
     -------
     batches : iterator of DataFrame
-        None of them empty, all of the same dtypes. For that, the columns of a CSV file that begin
-        with integers are read to their end first, and those of Parquet without statistics.
+        None of them empty, all of the same dtypes, which are those of `read_events`; rows that
+        `filters` leave out count too. For that, the columns of a CSV file that begin with integers
+        are read first, and those of Parquet without statistics.
 
     Raises
     ------

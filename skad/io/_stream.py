@@ -98,13 +98,36 @@ class Selection:
             )
         source.resolve(names)
 
+    def ranges(self):
+        """Yield each file that the rows reach, open, with the first and last of them in it."""
+        start, stop = self.start, self.stop
+        for i in range(len(self.paths)):
+            if stop is not None and start >= stop:
+                return
+            with self.source(i) as source:
+                # The position of rows in later files is only known by counting.
+                n_rows = source.end if self.rows is None else source.n_rows
+                yield source, start, n_rows if stop is None else min(stop, n_rows)
+            start = max(start - n_rows, 0)
+            stop = None if stop is None else stop - n_rows
+
     def plan(self):
-        """Return the dtypes that hold the columns in all files, ``{name: dtype}``."""
-        return self._common(lambda source: source.dtypes(self.names))
+        """Return the dtypes that hold the rows of the columns in all files, ``{name: dtype}``."""
+        dtypes, reached = {}, 0
+        for source, first, last in self.ranges():
+            _widen(dtypes, source.dtypes(self.names, first, last), source.path)
+            reached += 1
+        return self._kinds_from(reached, dtypes)
 
     def kinds(self):
         """Return the dtypes of the columns in all files as far as they are known at once."""
-        return self._common(lambda source: {name: source.kind(name) for name in self.names})
+        return self._kinds_from(0, {})
+
+    def _kinds_from(self, first, dtypes):
+        for i in range(first, len(self.paths)):
+            with self.source(i) as source:
+                _widen(dtypes, {name: source.kind(name) for name in self.names}, source.path)
+        return dtypes
 
     def bound(self):
         """Return how many rows there can be, and whether there are as many before filters."""
@@ -116,42 +139,24 @@ class Selection:
         bound = max((bound if self.stop is None else min(self.stop, bound)) - self.start, 0)
         return bound, exact
 
-    def _common(self, dtypes_of):
-        dtypes = {}
-        for i in range(len(self.paths)):
-            with self.source(i) as source:
-                for name, dtype in dtypes_of(source).items():
-                    known = dtypes.setdefault(name, dtype)
-                    dtypes[name] = common_dtype(known, dtype, source.path, name)
-        return dtypes
-
 
 def chunks_of(selection, batch_size, *, planned):
     """Yield ``{name: values}`` with at most `batch_size` selected rows, none of them empty.
 
     With `planned`, all chunks have the same dtypes, for which some files are read twice.
     """
-    start, stop = selection.start, selection.stop
     dtypes = selection.plan() if planned else None
-    for i in range(len(selection.paths)):
-        if stop is not None and start >= stop:
-            return
-        with selection.source(i) as source:
-            # The position of rows in later files is only known by counting.
-            n_rows = source.end if selection.rows is None else source.n_rows
-            last = n_rows if stop is None else min(stop, n_rows)
-            chunks = source.chunks(selection.names, start, last, batch_size, selection.filters)
-            for first_row, chunk, compared in chunks:
-                chosen = _select(source, first_row, chunk, compared, selection)
-                if len(next(iter(chosen.values()))):
-                    if planned:
-                        chosen = {
-                            name: as_dtype(values, dtypes[name], source.path, name)
-                            for name, values in chosen.items()
-                        }
-                    yield chosen
-            start = max(start - n_rows, 0)
-            stop = None if stop is None else stop - n_rows
+    for source, start, stop in selection.ranges():
+        chunks = source.chunks(selection.names, start, stop, batch_size, selection.filters)
+        for first_row, chunk, compared in chunks:
+            chosen = _select(source, first_row, chunk, compared, selection)
+            if len(next(iter(chosen.values()))):
+                if planned:
+                    chosen = {
+                        name: as_dtype(values, dtypes[name], source.path, name)
+                        for name, values in chosen.items()
+                    }
+                yield chosen
 
 
 def _row_range(rows):
@@ -199,6 +204,11 @@ def nan_rows(columns):
                 mask = nan if mask is None else mask | nan
                 culprit = culprit or name
     return mask, culprit
+
+
+def _widen(dtypes, others, path):
+    for name, dtype in others.items():
+        dtypes[name] = common_dtype(dtypes.get(name, dtype), dtype, path, name)
 
 
 def common_dtype(one, other, path, name):

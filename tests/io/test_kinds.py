@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 import tables
 import uproot
+from sklearn.neighbors import KernelDensity
 
 from skad.exceptions import DataFileError
-from skad.io import iter_events, read_events, write_events
+from skad.io import iter_events, read_events, score_file, write_events
 
 
 def refuses(message, path, *args, **kwargs):
@@ -47,6 +48,59 @@ def test_csv(tmp_path, text, expected, suffix):
     path.write_bytes(gzip.compress(content) if suffix.endswith("gz") else content)
     assert read_events(path).to_dict("list") == expected
     assert pd.concat(iter_events(path, 1)).to_dict("list") == expected
+
+
+# First values, one beyond the first blocks, and the dtype of all or a part of the error.
+LATE = {
+    "integer": (["1", "2"], "7", np.int64),
+    "float": (["1", "2"], "1.5", np.float64),
+    "missing": (["1", "2"], "", np.float64),
+    "infinite": (["1", "2"], "inf", np.float64),
+    "text": (["1", "2"], "abc", "invalid value 'abc'. It holds something else than numbers"),
+    "too long": (["1", "2"], "99999999999999999999", "loses digits as a float"),
+    "float beside long": (["9007199254740993"], "1.5", "loses digits|lose digits"),
+    "missing beside long": (["9007199254740993"], "", "lose digits"),
+    "unsigned": (["18446744073709551615"], "7", np.uint64),
+    "boolean": (["true", "false"], "", np.float64),
+    "number in booleans": (["true", "false"], "1.5", "something else than true and false"),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_late_values_of_csv_read_whole_in_batches_and_scored(tmp_path, name):
+    first, late, expected = LATE[name]
+    n_rows = 12_000
+    texts = (first * n_rows)[:n_rows]
+    texts[-3] = late
+    path = tmp_path / "events.csv"
+    wide = "0." + "0" * 100 + "1"  # blocks of a megabyte hold fewer rows
+    path.write_text("a,wide\n" + "".join(f"{text},{wide}\n" for text in texts))
+    target = tmp_path / "scores.parquet"
+    model = KernelDensity().fit([[0.0], [1.0]])
+
+    def in_batches(**options):
+        batches = list(iter_events(path, 1000, ["a"], on_nan="keep", **options))
+        assert len({batch.dtypes["a"] for batch in batches}) == 1
+        return pd.concat(batches, ignore_index=True)
+
+    def scored():
+        score_file(model, path, target, columns=["wide"], keep=["a"])
+        return read_events(target, ["a"], on_nan="keep")
+
+    readers = [lambda: read_events(path, ["a"], on_nan="keep"), in_batches, scored]
+    if isinstance(expected, str):
+        for read in readers:
+            with pytest.raises(DataFileError, match=expected):
+                read()
+    else:
+        values = [float({"true": 1, "false": 0, "": "nan"}.get(text, text)) for text in texts]
+        for read in readers:
+            found = read()["a"]
+            assert found.dtype == expected
+            np.testing.assert_array_equal(found.astype(float), values)
+    # What is not read spoils nothing.
+    part = in_batches(rows=slice(10, 2010))
+    pd.testing.assert_frame_equal(part, read_events(path, ["a"], rows=slice(10, 2010)))
 
 
 def test_tsv_without_header(tmp_path):

@@ -63,8 +63,8 @@ class Source(ABC):
         statistics that no row of a range passes the `filters` may leave the range out.
         """
 
-    def dtypes(self, columns):
-        """Return the dtypes that hold all rows of the columns; may read the file for it."""
+    def dtypes(self, columns, start=0, stop=None):
+        """Return the dtypes that hold the rows start to stop; may read the file for it."""
         return {name: self.kind(name) for name in columns}
 
     def comparable(self, name):

@@ -35,7 +35,8 @@ class CSVSource(Source):
         self._all_names = _distinct(self._dialect.names)
         self._n_rows = None
         self._types = self._first_types()
-        self._planned = {}
+        # What begins with integers and goes on with other numbers, as far as the file was read.
+        self._widened = set()
 
     def _first_types(self):
         try:
@@ -114,35 +115,30 @@ class CSVSource(Source):
             return f"{kind} ({exc.__cause__}; {hint})"
         return kind
 
-    def dtypes(self, columns):
-        """Read the columns that begin with integers or booleans to the end."""
-        unknown = [
-            name for name in columns if name not in self._planned and self.kind(name).kind in "iub"
-        ]
-        types = {name: self._types[name] for name in unknown}
-        while types:
+    def dtypes(self, columns, start=0, stop=None):
+        """Read the columns that begin with integers or booleans through the rows."""
+        stop = sys.maxsize if stop is None else stop
+        kinds = {name: self.kind(name) for name in columns}
+        unknown = [name for name, kind in kinds.items() if kind.kind in "iub"]
+        while types := {name: self._types[name] for name in unknown if name not in self._widened}:
             try:
-                nulls = dict.fromkeys(types, 0)
-                for batch in self._batches(types):
+                for row, batch in self._numbered(types):
+                    inside = batch[max(start - row, 0) : max(stop - row, 0)]
                     for name in types:
-                        nulls[name] += batch.column(name).null_count
+                        if inside.column(name).null_count:
+                            kinds[name] = np.dtype(np.float64)
+                    if row + len(batch) >= stop:
+                        break
+                break
             except _WidenError as exc:
-                self._planned[exc.name] = np.dtype(np.float64)
-                del types[exc.name]
-                continue
-            for name, count in nulls.items():
-                self._planned[name] = np.dtype(np.float64) if count else self.kind(name)
-            break
-        return {name: self._planned.get(name, self.kind(name)) for name in columns}
+                self._widened.add(exc.name)
+        return kinds | dict.fromkeys(self._widened & kinds.keys(), np.dtype(np.float64))
 
     def chunks(self, columns, start, stop, batch_size, filters=None):
         compared = [] if filters is None else filters.columns
         needed = list(dict.fromkeys([*columns, *compared]))
         types = {
-            name: pa.from_numpy_dtype(self._planned[name])
-            if name in self._planned
-            else self._types[name]
-            for name in needed
+            name: pa.float64() if name in self._widened else self._types[name] for name in needed
         }
         done = 0
         while True:
@@ -221,7 +217,7 @@ class CSVSource(Source):
                     pass
         except _ERRORS as exc:
             name = self._column_in(str(exc))
-            if name in types and (pat.is_integer(types[name]) or pat.is_boolean(types[name])):
+            if name in types and pat.is_integer(types[name]):
                 raise _WidenError(name) from exc
             raise self._error(exc) from exc
 
@@ -236,8 +232,9 @@ class CSVSource(Source):
         name = self._column_in(message)
         if name is not None:
             place = re.sub(r"^In CSV column #\d+: ", "", message)
+            kind = "true and false" if "to bool:" in place else "numbers"
             return DataFileError(
-                f"{self.path}: column {name!r}: {place}. It holds something else than numbers "
+                f"{self.path}: column {name!r}: {place}. It holds something else than {kind} "
                 "there; leave the column out with columns=, or read the file with "
                 "pandas.read_csv, which knows thousands=, decimal= and na_values=, and pass the "
                 "DataFrame on."
@@ -259,7 +256,7 @@ def _distinct(names):
 
 
 class _WidenError(Exception):
-    """A column that began with integers or booleans holds other numbers later."""
+    """A column that began with integers holds other numbers later."""
 
     def __init__(self, name):
         super().__init__(name)

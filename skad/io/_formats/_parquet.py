@@ -66,23 +66,34 @@ class ParquetSource(Source):
             raise KeyError(name)
         return self._schema.field(position[0])
 
-    def dtypes(self, columns):
+    def dtypes(self, columns, start=0, stop=None):
         kinds = {name: self.kind(name) for name in columns}
         for name, kind in kinds.items():
-            if kind.kind in "iub" and self._field(name).nullable and self._has_nulls(name):
+            if (
+                kind.kind in "iub"
+                and self._field(name).nullable
+                and self._has_nulls(name, start, self.n_rows if stop is None else stop)
+            ):
                 kinds[name] = np.dtype(np.float64)
         return kinds
 
-    def _has_nulls(self, name):
+    def _has_nulls(self, name, start, stop):
         for group in range(len(self._starts) - 1):
+            first, last = int(self._starts[group]), int(self._starts[group + 1])
+            if last <= start or first >= stop:
+                continue
             statistics = self._statistics(group, name)
             if statistics is not None and statistics.has_null_count:
-                if statistics.null_count:
+                if not statistics.null_count:
+                    continue
+                if start <= first and last <= stop:
                     return True
-                continue
+            row = first
             for batch in self._batches([group], [name], 1 << 18):
-                if batch.column(0).null_count:
+                inside = batch.column(0)[max(start - row, 0) : max(stop - row, 0)]
+                if inside.null_count:
                     return True
+                row += batch.num_rows
         return False
 
     def _statistics(self, group, name):
