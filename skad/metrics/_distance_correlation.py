@@ -56,7 +56,8 @@ def distance_correlation(
     Notes
     -----
     One-dimensional variables take O(n log n) time. Others take O(n^2) time, with a warning for more
-    than 50 000 events, in blocks of rows of together 64 MiB, or scikit-learn's ``working_memory`` if that is less.
+    than 50 000 events, in blocks of rows of 64 MiB, or of scikit-learn's ``working_memory`` if that
+    is less.
 
     References
     ----------
