@@ -3,12 +3,13 @@
 import functools
 import importlib.metadata
 import os
+from pathlib import Path
 
 __all__ = ["LinkedMixin"]
 
 
 @functools.cache
-def _address():
+def _published():
     """Address of the documentation in the metadata of the installed package, "" if it has none."""
     try:
         entries = importlib.metadata.metadata("skad").get_all("Project-URL") or []
@@ -18,19 +19,30 @@ def _address():
     return next((url for label, url in pairs if label == "Documentation"), "")
 
 
+def _address():
+    """Where the pages are, "" if nobody knows; a folder counts if the pages were built in it."""
+    named = os.environ.get("SKAD_DOCS")
+    if not named:
+        return _published()
+    if "://" in named:
+        return named
+    folder = Path(named).expanduser().resolve()
+    return folder.as_uri() if (folder / "api" / "generated").is_dir() else ""
+
+
 class LinkedMixin:
     """Gives scikit-learn's diagrams the page of the estimator.
 
-    The address is that of the project in `pyproject.toml`, or ``SKAD_DOCS`` of the environment: a
-    copy of a group, or a folder of built pages. Without one there is no link.
+    ``SKAD_DOCS`` of the environment says where the pages are: an address, or the folder that
+    ``make docs`` has built. Without it, it is the documentation among the URLs of the project in
+    `pyproject.toml`. Where no pages are known there is no link.
     """
 
     _doc_link_module = "skad"
 
     @property
     def _doc_link_template(self):
-        address = os.environ.get("SKAD_DOCS") or _address()
+        address = _address().rstrip("/").replace("{", "{{").replace("}", "}}")
         if not address:
             return ""
-        address = address.rstrip("/").replace("{", "{{").replace("}", "}}")
         return f"{address}/api/generated/{{estimator_module}}.{{estimator_name}}.html"

@@ -99,8 +99,19 @@ def test_estimators_link_to_their_pages(name, estimator, monkeypatch):
     assert page in estimator._repr_html_()
 
 
-def test_no_address_is_no_link(monkeypatch):
+def test_folder_of_built_pages_is_an_address(tmp_path, monkeypatch):
+    folder = tmp_path / "built pages"
+    (folder / "api" / "generated").mkdir(parents=True)
+    monkeypatch.setenv("SKAD_DOCS", str(folder))
+    page = folder / "api" / "generated" / "skad.density.FlowDensity.html"
+    assert fast_estimators()["FlowDensity"]._get_doc_link() == page.as_uri()
+
+
+@pytest.mark.parametrize("named", [None, "no-such-folder"])
+def test_no_pages_is_no_link(named, monkeypatch):
     monkeypatch.delenv("SKAD_DOCS", raising=False)
+    if named:
+        monkeypatch.setenv("SKAD_DOCS", named)
     estimator = fast_estimators()["FlowDensity"]
     assert estimator._get_doc_link() == ""
     assert "api/generated" not in estimator._repr_html_()
