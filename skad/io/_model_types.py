@@ -85,10 +85,11 @@ _BUILTIN = {kind.__name__: kind for kind in (bool, int, float, str, object, list
 
 def name_of_class(cls):
     """Return the name of a class in a file, or None where it is none that a file may hold."""
-    place = f"{cls.__module__}:{cls.__qualname__}"
+    home = sk.module_of(cls)
+    place = f"{home}:{cls.__qualname__}"
     if place in _NAMES:
         return _NAMES[place]
-    parts = cls.__module__.split(".")
+    parts = home.split(".")
     if parts[0] == "skad" and len(parts) > 1:
         name = f"skad.{parts[1]}.{cls.__qualname__}"
     else:
@@ -96,7 +97,7 @@ def name_of_class(cls):
         public = takewhile(lambda part: not part.startswith("_"), parts)
         name = ".".join([*public, cls.__qualname__])
         if _resolved(name) is not cls:
-            name = f"{cls.__module__}.{cls.__qualname__}"
+            name = f"{home}.{cls.__qualname__}"
     return name if _resolved(name) is cls else None
 
 

@@ -42,6 +42,7 @@ __all__ = [
     "column_transformer_parts",
     "fit_context",
     "metric_of_tree",
+    "module_of",
     "function_constraints",
     "num_samples",
     "power_transformer_scale",
@@ -170,6 +171,11 @@ def metric_of_tree(metric):
         if found.startswith(prefix):
             return name, {"p": float(metric.__getstate__()[0])} if name == "minkowski" else {}
     return None, {}
+
+
+def module_of(cls):
+    """Module of a class; scikit-learn 1.7 leaves the package out where the module is compiled."""
+    return {"_loss": "sklearn._loss._loss"}.get(cls.__module__, cls.__module__)
 
 
 def check_sample_weight(sample_weight, X, *, dtype=None):

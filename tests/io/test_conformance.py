@@ -61,12 +61,12 @@ def hdf5_compound(frame, path):
 
 def csv_comma(frame, path):
     frame.to_csv(path, index=False)
-    return pd.read_csv(path)
+    return pd.read_csv(path, float_precision="round_trip")
 
 
 def csv_semicolon(frame, path):
     frame.to_csv(path, index=False, sep=";")
-    return pd.read_csv(path, sep=";")
+    return pd.read_csv(path, sep=";", float_precision="round_trip")
 
 
 def npy_structured(frame, path):
