@@ -40,7 +40,7 @@ class DomainError(SkadError, ValueError):
 
 
 class ConstantColumnError(SkadError, ValueError):
-    """A density is asked of a column that is the same for all events."""
+    """A density is asked for, but a column is the same for all events."""
 
 
 class MissingColumnError(SkadError, ValueError, KeyError):
@@ -79,7 +79,7 @@ class UnknownTypeError(ModelFileError, TypeError):
 
 
 class SettingsError(SkadError, ValueError):
-    """A settings file asks for what there is not."""
+    """A settings file names something that does not exist."""
 
 
 class MissingTasksError(SkadError, RuntimeError):
@@ -98,7 +98,7 @@ class SkadWarning(UserWarning):
 
 
 class DiscreteColumnWarning(SkadWarning):
-    """A density is asked of columns whose values repeat, or of which there is one."""
+    """A density is asked for, but the values of some columns repeat or are all the same."""
 
 
 class DivergenceWarning(SkadWarning, ConvergenceWarning):

@@ -41,7 +41,7 @@ def excess_features(
     features: Sequence[int | str] | None = None,
     bins: int = 20,
 ) -> DataFrame:
-    """Features of an excess: data less a template of the background, or data weighted as signal.
+    """Features of an excess: data minus a template of the background, or data weighted as signal.
 
     Parameters
     ----------

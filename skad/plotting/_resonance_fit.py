@@ -27,7 +27,7 @@ _POINTS = 400
 
 
 class ResonanceFitDisplay:
-    """Events with the fit of peak and background, and below them events less background.
+    """Events with the fit of peak and background, and below them events minus background.
 
     Use `from_fit`.
 
@@ -42,7 +42,7 @@ class ResonanceFitDisplay:
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes
-        Spectrum, and events less background.
+        Spectrum, and events minus background.
     figure_ : matplotlib Figure
     points_ : list of matplotlib ErrorbarContainer
         Events of the two panels, with asymmetric Poisson intervals.

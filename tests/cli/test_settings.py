@@ -1,5 +1,7 @@
 """Settings files: what they build, and errors with file, line and the nearest right name."""
 
+import numpy as np
+import pandas as pd
 import pytest
 from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import Pipeline
@@ -11,7 +13,7 @@ from skad.cli._init import settings_template
 from skad.cli._search import build_hunt
 from skad.cli._settings import _line_of
 from skad.detectors import VotingDetector
-from skad.exceptions import SettingsError
+from skad.exceptions import MissingColumnError, SettingsError
 from skad.resonant import SignalRegion, TemplateDetector
 
 pytest_plugins = ["command_line"]
@@ -165,8 +167,6 @@ def read_settings_text(text):
 
 
 def test_template_in_another_unit(tmp_path):
-    import pandas as pd
-
     m = 1000 * (2.5 + 2.4 * pd.Series(range(1000)) / 1000)
     for name, scale, expected in [
         ("gev.csv", 1.0, {"spectrum": "dijet", "sqrt_s": 13000.0}),
@@ -179,6 +179,33 @@ def test_template_in_another_unit(tmp_path):
         assert {key: values.get(key) for key in expected} == expected
         assert ("sqrt_s" in values) == ("sqrt_s" in expected)
         assert values["resonance"] == "amount"
+
+
+@pytest.mark.parametrize(
+    "names, mass",
+    [
+        (["pt", "M_inv", "m_j1"], "M_inv"),
+        (["pt", "invariant mass [GeV]", "jet_mass"], "invariant mass [GeV]"),
+        (["pt", "dijet_mass_TeV", "eta"], "dijet_mass_TeV"),
+        (["pt", "mass_1", "mass_2"], None),
+        (["pt", "x"], None),
+    ],
+)
+def test_resonance_is_the_column_named_like_a_mass(tmp_path, names, mass):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({name: rng.exponential(200, 500) for name in names})
+    frame["event"], frame["row"] = 7, rng.permutation(500)
+    frame["n"] = rng.poisson(3, 500)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    if mass is None:
+        with pytest.raises(MissingColumnError, match=r"--resonance; there are: pt, "):
+            settings_template("s.toml", str(tmp_path / "a.csv"))
+        return
+    text = settings_template("s.toml", str(tmp_path / "a.csv"))
+    search = read_settings_text(text)
+    assert search.values["search"]["resonance"] == mass
+    assert search.values["input"]["columns"] == [*names, "n"]
+    assert "# left out: event, row" in text
 
 
 def test_relative_paths_start_at_the_file(write, analysis):
