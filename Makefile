@@ -25,7 +25,7 @@ help:
 	@echo "make format  ruff, rewrites files"
 	@echo "make bench   list the benchmarks; BENCH=name runs one, ARGS='...' go to it"
 	@echo "make docs    HTML documentation in docs/_build/html; GALLERY=0 runs no examples"
-	@echo "make oldest  the tests with the oldest versions that pyproject.toml allows"
+	@echo "make oldest  tests of six rooms with the oldest versions that pyproject.toml allows"
 	@echo "make clean   remove what the other commands wrote, .venv included"
 	@echo "All create or reuse $(VENV); PYTHON=python3.12 chooses its interpreter."
 
@@ -88,13 +88,14 @@ docs: $(VENV)/.installed-docs
 
 # torch stays the tested one: older ones have no build without CUDA on every index.
 OLDEST := .venv-oldest
+OLDEST_TESTS ?= tests/coordinates tests/density tests/detectors tests/io tests/search tests/resonant
 oldest:
 	@$(PYTHON) -m venv $(OLDEST)
-	@$(PYTHON) .ci/lower_bounds.py plot hep ot onnx test | grep -v '^torch==' > $(OLDEST)/pins.txt
+	@$(PYTHON) .ci/lower_bounds.py plot hep limits ot explain onnx test | grep -v '^torch==' > $(OLDEST)/pins.txt
 	@$(OLDEST)/bin/python -m pip install --quiet --constraint constraints.txt torch
 	@$(OLDEST)/bin/python -m pip install --quiet --constraint constraints.txt \
 	  --constraint $(OLDEST)/pins.txt --editable '.[test]'
-	@$(ONE_THREAD) $(OLDEST)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	@$(ONE_THREAD) $(OLDEST)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(OLDEST_TESTS) $(ARGS)
 
 clean:
 	@echo "== Removing $(VENV), caches, demo-output and built documentation"
