@@ -10,8 +10,8 @@ says which measurement is odd.
 # %%
 # Which detector?
 # ---------------
-# Labels are for the comparison; no fit sees them. The best one by average precision is not known
-# beforehand, and without labels the volume and the stability of each are all there is to go by.
+# Labels are for the comparison; no fit sees them. Without labels the table would hold only the
+# volume and the stability of each detector.
 
 import numpy as np
 from sklearn.datasets import load_breast_cancer
@@ -51,7 +51,8 @@ print(report.content["answer"]["text"])
 # %%
 # p-values
 # --------
-# Fitted to 250 benign tumours. Five folds: each of them says of the others how benign ones score.
+# The detector is fitted to 250 benign tumours in five folds. The scores of tumours that a fit has
+# not seen say how benign ones score.
 
 normal = X[truth == 0].iloc[:250]
 later = X.drop(normal.index)

@@ -47,8 +47,8 @@ def couplings(n_features, n_conditions):
 # Two flows side by side
 # ----------------------
 # Dijets of the sample inside the package, in logarithms of the masses of the two jets. The mean log
-# density of events that neither has seen says which describes them better. Seven of these hold a
-# jet without mass, which has no logarithm, and are left out.
+# density of events that neither has seen says which describes them better. Seven of these
+# events hold a jet without mass, which has no logarithm, and are left out.
 
 dijets = load_dijets(n_background=20_000, n_signal=400, random_state=0, as_frame=True)
 masses = DijetCoordinates(features=("mj1", "mj2")).set_output(transform="pandas")

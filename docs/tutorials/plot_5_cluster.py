@@ -2,8 +2,8 @@
 On a cluster
 ============
 
-A p-value is worth what a search claims where nothing is. That takes hundreds of searches without a
-signal. How are they spread over machines, and what if some of the machines fail?
+What does a search claim where nothing is? Only hundreds of searches without a signal can tell. How
+are they spread over machines, and what if some of the machines fail?
 """
 
 # %%

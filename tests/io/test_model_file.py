@@ -296,7 +296,8 @@ def _circle():
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_saving_refuses_code_by_name(message, tmp_path):
+def test_saving_refuses_code_by_name(message, tmp_path, tmp_path_factory, monkeypatch):
+    monkeypatch.chdir(tmp_path_factory.mktemp("cache"))  # of the pipeline with memory
     path = tmp_path / "model.skad"
     path.write_text("old")
     with pytest.raises(UnknownTypeError, match=message):
