@@ -124,6 +124,18 @@ def test_files_that_pages_name_exist():
             assert any((place / name).exists() for place in places), f"{page.name}: {name}"
 
 
+def test_links_lead_to_pages_that_exist():
+    # Sphinx is told to be silent about them, because the README links to files of the repository.
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        text = page.read_text()
+        targets = re.findall(r"\]\(([^)#\s]+)", text)
+        targets += [f"{name}.md" for name in re.findall(r"^:link: (\S+)$", text, re.MULTILINE)]
+        for target in targets:
+            written_by_sphinx = target.startswith(("gallery/", "api/"))
+            if "://" not in target and not written_by_sphinx and "_build" not in page.parts:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
 def test_headings_of_choices_are_decisions():
     choices = (ROOT / "benchmarks" / "results" / "choices.md").read_text()
     records = (ROOT / "docs" / "decisions.md").read_text()
