@@ -78,11 +78,14 @@ class ConditionerNet(nn.Module):
         return nn.ModuleList(hidden), nn.Linear(widths[-1], math.prod(self.shape))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        return self.output(self._last_hidden(x, context)).unflatten(1, self.shape)
+
+    def _last_hidden(self, x, context):
         h = x if context is None else torch.cat([x, context], dim=1)
         for i, layer in enumerate(self.hidden):
             update = self.dropout(self.activation(layer(h)))
             h = h + update if self.residual and i > 0 and h.shape == update.shape else update
-        return self.output(h).unflatten(1, self.shape)
+        return h
 
 
 class MADE(ConditionerNet):
@@ -94,6 +97,12 @@ class MADE(ConditionerNet):
 
     def __init__(self, n_features: int, n_context: int, n_params: int, **options):
         super().__init__(n_features, n_context, (n_features, n_params), **options)
+
+    def of_feature(self, i: int, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return the outputs for feature `i` alone, shape (n, 1, n_params)."""
+        rows, last = slice(i * self.shape[1], (i + 1) * self.shape[1]), self.output
+        weight = last.weight[rows] * last.mask[rows]
+        return F.linear(self._last_hidden(x, context), weight, last.bias[rows])[:, None]
 
     def _layers(self, n_features, n_context, widths):
         features = torch.arange(1, n_features + 1)

@@ -105,7 +105,7 @@ def _chain(
 
 
 class Autoregressive(AutoregressiveTransform):
-    """Elementwise map whose parameters come from a MADE; nflows brings the inverse, d passes."""
+    """Elementwise map whose parameters come from a MADE."""
 
     def __init__(self, net: MADE, elementwise):
         super().__init__(net)
@@ -115,9 +115,16 @@ class Autoregressive(AutoregressiveTransform):
         outputs, log_det = self.elementwise(inputs, autoregressive_params, inverse=False)
         return outputs, log_det.sum(dim=1)
 
-    def _elementwise_inverse(self, inputs, autoregressive_params):
-        outputs, log_det = self.elementwise(inputs, autoregressive_params, inverse=True)
-        return outputs, log_det.sum(dim=1)
+    def inverse(self, inputs, context=None):
+        # nflows' own inverts all features in each of its passes, of which one is new.
+        known = torch.zeros_like(inputs)
+        log_det = 0.0
+        for i in range(inputs.shape[1]):
+            params = self.autoregressive_net.of_feature(i, known, context)
+            column, term = self.elementwise(inputs[:, i : i + 1], params, inverse=True)
+            known = torch.cat([known[:, :i], column, known[:, i + 1 :]], dim=1)
+            log_det = log_det + term[:, 0]
+        return known, log_det
 
     def log_derivatives(self, inputs, context=None):
         """Return outputs and the log derivative of each by its own input, shape (n, d)."""
