@@ -1,7 +1,8 @@
 """Fits from a Parquet file against fits in memory: events per second and peak memory.
 
 Run: OMP_NUM_THREADS=1 python benchmarks/out_of_core.py
-Writes benchmarks/results/out_of_core.md; ``--quick`` is small and writes nothing.
+Records size by size in benchmarks/results/out_of_core.json, computes what is missing there and
+writes out_of_core.md; ``--quick`` is small and writes nothing.
 """
 
 import argparse
@@ -21,11 +22,12 @@ import pyarrow.parquet as pq
 from reporting import markdown
 
 from skad.density import FlowDensity
-from skad.detectors import AutoencoderDetector
+from skad.detectors import AutoencoderDetector, NetworkClassifier
 from skad.io import read_events
 
-RESULTS = Path(__file__).parent / "results" / "out_of_core.md"
-SIZES = (100_000, 1_000_000, 3_000_000)
+RESULTS = Path(__file__).parent / "results" / "out_of_core.json"
+SIZES = (100_000, 1_000_000, 10_000_000)
+KINDS = ("FlowDensity", "AutoencoderDetector", "NetworkClassifier")
 N_FEATURES = 5
 
 
@@ -33,6 +35,8 @@ def estimator(kind):
     options = {"max_epochs": 2, "batch_size": 4096, "random_state": 0}
     if kind == "FlowDensity":
         return FlowDensity("maf", n_transforms=2, hidden_layer_sizes=(32,), **options)
+    if kind == "NetworkClassifier":
+        return NetworkClassifier(**options)
     return AutoencoderDetector(**options)
 
 
@@ -40,29 +44,41 @@ def write(path, n_events):
     """Write events a million at a time."""
     rng = np.random.RandomState(0)
     mixing = rng.normal(size=(N_FEATURES, N_FEATURES))
-    schema = pa.schema([(f"x{i}", pa.float32()) for i in range(N_FEATURES)])
+    names = [f"x{i}" for i in range(N_FEATURES)]
+    schema = pa.schema([*((name, pa.float32()) for name in names), ("label", pa.int8())])
     with pq.ParquetWriter(path, schema) as writer:
         for start in range(0, n_events, 1_000_000):
             X = rng.normal(size=(min(1_000_000, n_events - start), N_FEATURES)) @ mixing
-            frame = pd.DataFrame(X.astype(np.float32), columns=schema.names)
+            frame = pd.DataFrame(X.astype(np.float32), columns=names)
+            label = X[:, 0] + rng.normal(size=len(X)) > 0
+            frame["label"] = label.astype(np.int8)
             writer.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
 
 
+def learn(fitted, path, way, **reader):
+    """Fit to the events of a file, in one of two ways."""
+    columns = [f"x{i}" for i in range(N_FEATURES)]
+    labels = ["label"] if isinstance(fitted, NetworkClassifier) else []
+    if way == "file":
+        return fitted.fit_file(path, *labels, columns, **reader)
+    events = read_events(path, [*columns, *labels], **reader)
+    y = [events.pop(name) for name in labels]
+    return fitted.fit(events, *y)
+
+
 def measure(path, kind, way):
-    """Fit in this process; return seconds, memory of the fit in MB, and the last loss."""
+    """Fit in this process; return seconds, those of the epochs, memory of the fit in MB, loss."""
     fitted = estimator(kind)
     # Libraries that load at the first use are no memory of the fit.
-    estimator(kind).set_params(max_epochs=1).fit(read_events(path, rows=slice(0, 10_000)))
+    learn(estimator(kind).set_params(max_epochs=1), path, way, rows=slice(0, 10_000))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
-    if way == "file":
-        fitted.fit_file(path)
-    else:
-        fitted.fit(read_events(path))
-    seconds = time.perf_counter() - start
+    start, cpu = time.perf_counter(), time.process_time()
+    learn(fitted, path, way)
+    seconds, busy = time.perf_counter() - start, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    training = sum(entry["seconds"] for entry in fitted.history_[0])
-    return seconds, training, (peak - before) / 1024, fitted.history_[0][-1]["train_loss"]
+    # Other work on the machine does not count.
+    training = sum(entry["seconds"] for entry in fitted.history_[0]) * busy / seconds
+    return busy, training, (peak - before) / 1024, fitted.history_[0][-1]["train_loss"]
 
 
 def measure_alone(*arguments):
@@ -72,58 +88,76 @@ def measure_alone(*arguments):
     return json.loads(done.stdout)
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--measure", nargs=3, metavar=("PATH", "KIND", "WAY"))
-    options = parser.parse_args(arguments)
-    if options.measure:
-        print(json.dumps(measure(*options.measure)))
-        return
+def report(known):
+    """Return the table as text."""
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "events.parquet")
-        for n_events in (12_000,) if options.quick else SIZES:
-            write(path, n_events)
-            for kind in ("FlowDensity", "AutoencoderDetector"):
-                found = [
-                    (measure if options.quick else measure_alone)(path, kind, way)
-                    for way in ("memory", "file")
+    for n_events, found in sorted(known.items(), key=lambda item: int(item[0])):
+        for kind, ways in found.items():
+            seconds, training, peak, loss = zip(ways["memory"], ways["file"], strict=True)
+            rates = [2 * int(n_events) / each for each in training]
+            rows.append(
+                [
+                    kind,
+                    n_events,
+                    *(f"{rate:.0f}" for rate in rates),
+                    f"{rates[1] / rates[0]:.2f}",
+                    *(f"{each:.1f}" for each in seconds),
+                    *(f"{mb:.0f}" for mb in peak),
+                    loss[0] == loss[1],
                 ]
-                whole, training, peak, loss = zip(*found, strict=True)
-                rows.append(
-                    [
-                        kind,
-                        n_events,
-                        *(f"{2 * n_events / seconds:.0f}" for seconds in training),
-                        *(f"{seconds:.1f}" for seconds in whole),
-                        *(f"{mb:.0f}" for mb in peak),
-                        loss[0] == loss[1],
-                    ]
-                )
-                print(*rows[-1], flush=True)
-    if options.quick:
-        return
-    header = ["estimator", "events"]
-    for what in ("events/s of an epoch", "whole fit, s", "peak memory, MB"):
+            )
+    header = ["estimator", "events", "events/s of an epoch: in memory", "from a file", "ratio"]
+    for what in ("whole fit, s", "peak memory, MB"):
         header += [f"{what}: in memory", "from a file"]
-    text = "\n".join(
+    return "\n".join(
         [
             "# More events than memory",
             "",
             "`OMP_NUM_THREADS=1 python benchmarks/out_of_core.py`",
             "",
-            f"One core, shared with other work; {N_FEATURES} columns of float32 in a Parquet file, "
-            "two epochs in batches of 4096, a process of its own for every fit. Peak memory is "
-            "what the fit adds to that of the process after a fit of 10 000 events. A file of up "
-            "to 1 048 576 events is read whole. The times of a whole fit hold the reading, the "
-            "scale and, for the autoencoder, the scores of all events.",
+            f"One core; {N_FEATURES} columns of float32 in a Parquet file, two epochs in batches "
+            "of 4096, a process of its own for every fit. Seconds are those of the processor. Peak "
+            "memory is what the fit adds to that of the process after a fit of 10 000 events. A "
+            "file of up to 1 048 576 events is read whole. The times of a whole fit hold the "
+            "reading, the scale and, for the autoencoder, the scores of all events.",
             "",
             *markdown(rows, [*header, "same loss"]),
             "",
         ]
     )
-    RESULTS.write_text(text)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--events", type=int, nargs="*", default=SIZES)
+    parser.add_argument("--measure", nargs=3, metavar=("PATH", "KIND", "WAY"))
+    options = parser.parse_args(arguments)
+    if options.measure:
+        print(json.dumps(measure(*options.measure)))
+        return
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() and not options.quick else {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "events.parquet")
+        for n_events in (12_000,) if options.quick else options.events:
+            found = known.setdefault(str(n_events), {})
+            if found.keys() >= set(KINDS):
+                continue
+            write(path, n_events)
+            for kind in KINDS:
+                if kind in found:
+                    continue
+                found[kind] = {
+                    way: (measure if options.quick else measure_alone)(path, kind, way)
+                    for way in ("memory", "file")
+                }
+                print(n_events, kind, found[kind], flush=True)
+                if not options.quick:
+                    RESULTS.write_text(json.dumps(known, indent=1) + "\n")
+    text = report(known)
+    if not options.quick:
+        RESULTS.with_suffix(".md").write_text(text)
+    return text
 
 
 if __name__ == "__main__":

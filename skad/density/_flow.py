@@ -20,6 +20,7 @@ from skad.nn._flows import FLOW_KINDS
 from skad.nn._from_files import FromFilesMixin
 from skad.nn._loader import StoredTensors
 from skad.nn._mlp import Standardize
+from skad.nn._partial_fit import PartialFitMixin
 from skad.nn._recipe import FlowRecipe
 from skad.nn._settings import TrainingMixin
 from skad.nn._trained import log_mean_exp
@@ -44,7 +45,9 @@ __all__ = ["FlowDensity"]
 _MAX_KEPT_CONDITIONS = 100_000
 
 
-class FlowDensity(FromFilesMixin, TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator):
+class FlowDensity(
+    FromFilesMixin, PartialFitMixin, TrainingMixin, DensityMixin, TransformerMixin, BaseEstimator
+):
     """Density p(x) or p(x|m) of events, learned by a normalizing flow.
 
     Maximum likelihood with a flow behind a standardisation of every column. The density is the
@@ -270,13 +273,8 @@ class FlowDensity(FromFilesMixin, TrainingMixin, DensityMixin, TransformerMixin,
         weight = None
         if sample_weight is not None:
             weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
-        self._resolve_columns()
         recipe = self.recipe()
-        arrays = self._arrays(X)
-        names = getattr(self, "feature_names_in_", None)
-        names = [column_name(i, names) for i in self.feature_indices_]
-        features, conditions = recipe.scaling(**arrays, sample_weight=weight, names=names)
-        warn_of_discrete_columns(arrays["x"], names)
+        features, conditions = self._scalings(recipe, X, weight)
         rows = valid_rows = None
         events, all_weight = X, weight
         if X_val is not None:
@@ -292,6 +290,34 @@ class FlowDensity(FromFilesMixin, TrainingMixin, DensityMixin, TransformerMixin,
             weights=all_weight,
             rows=rows,
             valid_rows=valid_rows,
+        )
+        return self._keep(trained, X)
+
+    def _scalings(self, recipe, X, weight):
+        """Find the columns and return the standardisations of features and conditions."""
+        self._resolve_columns()
+        arrays = self._arrays(X)
+        names = getattr(self, "feature_names_in_", None)
+        names = [column_name(i, names) for i in self.feature_indices_]
+        scalings = recipe.scaling(**arrays, sample_weight=weight, names=names)
+        warn_of_discrete_columns(arrays["x"], names)
+        return scalings
+
+    def _partial_fit(self, X, y, sample_weight):
+        first = not hasattr(self, "trained_")
+        X = check_events(self, X, ensure_min_samples=2 if first else 1, reset=first)
+        weight = None
+        if sample_weight is not None:
+            weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
+        recipe = self.recipe()
+        scalings = self._scalings(recipe, X, weight) if first else (None, None)
+        trained = recipe.train_density(
+            self._builder(not first, recipe, *scalings),
+            self._arrays(X),
+            random_state=self.random_state,
+            more=True,
+            previous=None if first else self.trained_,
+            weights=weight,
         )
         return self._keep(trained, X)
 

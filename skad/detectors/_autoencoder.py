@@ -234,6 +234,11 @@ class AutoencoderDetector(ReconstructionDetector):
         self._set_offset(self._scores(X), weight)
         return self
 
+    def _partial_fit(self, X, y, sample_weight):
+        X, weight = self._fit(X, sample_weight, more=True)
+        self._set_offset(self._scores(X), weight)
+        return self
+
     def _named_scores(self, X):
         return {"score": self._scores(X)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
@@ -126,6 +127,9 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
     >>> bool(classifier.score(X, y) > 0.7)
     True
     """
+
+    # Of the weights of the events of both classes so far, in a training in calls.
+    _class_sums: NDArray[np.float64]
 
     _parameter_constraints: dict = {
         "hidden_layer_sizes": ["array-like"],
@@ -275,6 +279,108 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
                 return self._fit_stored(events, classes, second)
         return self.fit(events, classes[second.astype(np.intp)])
 
+    @sk.fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Learn from some events of a stream, in one pass over them.
+
+        The scale of the columns is that of the events of the first call, which should be some
+        thousands: it stays. After a `fit`, or with a model from a file, the training goes on from
+        there. Events of one class alone will do; ``class_weight="balanced"`` goes by all events so
+        far.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_events, n_features)
+        y : array-like of shape (n_events,)
+        classes : array-like of shape (2,), default=None
+            Both classes; needed in the first call.
+        sample_weight : array-like of shape (n_events,), default=None
+            Non-negative weights. Their unit does not matter, but should be the same in all calls.
+
+        Returns
+        -------
+        self : NetworkClassifier
+
+        Raises
+        ------
+        ValueError
+            No `classes` in the first call, others later, or labels that are none of them;
+            `early_stopping` or ``select="best"``, which hold events out.
+        DivergenceError
+            The training met no finite loss; the networks are those before the call.
+
+        Notes
+        -----
+        What counts as an epoch and what becomes of a schedule says `FlowDensity.partial_fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skad.detectors import NetworkClassifier
+        >>> classifier, rng = NetworkClassifier(random_state=0), np.random.RandomState(0)
+        >>> for _ in range(10):
+        ...     y = rng.randint(2, size=2000)
+        ...     X = rng.normal(y[:, None], size=(2000, 2))
+        ...     classifier = classifier.partial_fit(X, y, classes=[0, 1])
+        >>> bool(classifier.score(X, y) > 0.7)
+        True
+        """
+        first = not hasattr(self, "trained_")
+        X, y = check_events(self, X, y, ensure_min_samples=2 if first else 1, reset=first)
+        if classes is not None:
+            encode_two_classes(classes)
+        sk.check_partial_fit_first_call(self, classes)
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"y must hold the classes of the first call, {self.classes_.tolist()}; got "
+                f"{unknown[:5].tolist()} too."
+            )
+        y = np.searchsorted(self.classes_, y)
+        weight = np.ones(len(y))
+        if sample_weight is not None:
+            weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
+        previous = None if first else self.trained_
+        sums = np.bincount(y, weights=weight, minlength=2)
+        if previous is not None and previous.progress is not None:
+            sums = sums + self._class_sums
+        balanced = self.class_weight == "balanced"
+        factors = np.ones(2)
+        if not balanced or (sums > 0).all():
+            factors = class_factors(sums, self.class_weight, self.classes_)
+        scaler = Standardize.of(X, sample_weight) if first else None
+
+        def build(k):
+            if previous is not None:
+                return copy.deepcopy(previous.networks[k][-1]).requires_grad_(True)
+            return self._network(scaler)
+
+        trained = self._trainer().fit_more(
+            build,
+            _cross_entropy,
+            {"x": torch.from_numpy(np.ascontiguousarray(X)), "y": torch.from_numpy(y)},
+            seeds=draw_seeds(self.random_state, self.n_estimators),
+            previous=previous,
+            weights=weight * factors[y],
+        )
+        self._class_sums = sums
+        return self._adopt(trained)
+
+    def _network(self, scaler):
+        network = MLP(
+            self.n_features_in_,
+            tuple(self.hidden_layer_sizes),
+            activation=self.activation,
+            dropout=self.dropout,
+        )
+        return torch.nn.Sequential(scaler, network)
+
     def _fit_stored(self, events, classes, second):
         check_stored_events(self, events)
         self.classes_, _ = encode_two_classes(classes)
@@ -361,18 +467,8 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
                 "early_stopping=True or select='best'."
             )
         n = self.n_estimators * self.n_candidates
-
-        def build(k):
-            network = MLP(
-                self.n_features_in_,
-                tuple(self.hidden_layer_sizes),
-                activation=self.activation,
-                dropout=self.dropout,
-            )
-            return torch.nn.Sequential(scalers[k // n], network)
-
         trained = self._trainer().fit(
-            build,
+            lambda k: self._network(scalers[k // n]),
             _cross_entropy,
             tensors,
             seeds=draw_seeds(self.random_state, n * len(scalers)),

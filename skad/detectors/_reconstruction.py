@@ -16,6 +16,7 @@ from skad.io._stored_events import StoredRows
 from skad.nn._from_files import FromFilesMixin
 from skad.nn._loader import StoredTensors
 from skad.nn._mlp import ACTIVATIONS, Standardize
+from skad.nn._partial_fit import PartialFitMixin
 from skad.nn._settings import TrainingMixin
 from skad.utils import _sklearn as sk
 from skad.utils._events import FLOATS, check_events, check_stored_events
@@ -48,7 +49,12 @@ def scaled_reconstruction(network, batch):
 
 
 class ReconstructionDetector(
-    FromFilesMixin, TrainingMixin, DetectorMixin, TransformerMixin, BaseEstimator
+    FromFilesMixin,
+    PartialFitMixin,
+    TrainingMixin,
+    DetectorMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Base of the detectors that compress events to a latent space and back.
 
@@ -81,13 +87,15 @@ class ReconstructionDetector(
         """Further tensors over the events that the objective needs."""
         return {}
 
-    def _fit(self, X, sample_weight, X_val, exposed=None, exposed_val=None):
+    def _fit(self, X, sample_weight, X_val=None, exposed=None, exposed_val=None, more=False):
         """Validate, train, and return the background events and their weights.
 
-        `exposed` is 1 for outliers among the events, which set neither scale nor threshold.
+        `exposed` is 1 for outliers among the events, which set neither scale nor threshold. With
+        `more` it is a call of `partial_fit`.
         """
-        continued = self.warm_start and hasattr(self, "trained_")
-        X = check_events(self, X, ensure_min_samples=2, reset=not continued)
+        continued = (more or self.warm_start) and hasattr(self, "trained_")
+        n_least = 1 if more and continued else 2
+        X = check_events(self, X, ensure_min_samples=n_least, reset=not continued)
         weight = None
         if sample_weight is not None:
             weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
@@ -112,19 +120,22 @@ class ReconstructionDetector(
             if exposed is not None:
                 exposed_val = self._read_exposed(exposed_val, X_val, name="y_val")
                 exposed = np.concatenate([exposed, exposed_val])
-        z = self._scaled(scaling, events, len(events))
+        z = self._scaled(scaling, events, np.inf if more else len(events))
         tensors = {"z": z, **self._extra_tensors(events)}
         if exposed is not None:
             tensors["exposed"] = torch.from_numpy(exposed.astype(np.float32))
-        self._train(
-            continued,
-            scaling,
-            tensors,
-            weights=all_weight,
-            rows=rows,
-            valid_rows=valid_rows,
-            stratify=exposed,
-        )
+        if more:
+            self._train(continued, scaling, tensors, more=True, weights=all_weight)
+        else:
+            self._train(
+                continued,
+                scaling,
+                tensors,
+                weights=all_weight,
+                rows=rows,
+                valid_rows=valid_rows,
+                stratify=exposed,
+            )
         return X[background], background_weight
 
     def _fit_stored(self, events):
@@ -163,7 +174,7 @@ class ReconstructionDetector(
         self._n_latent = self.n_latent
         return new()
 
-    def _train(self, continued, scaling, tensors, **events):
+    def _train(self, continued, scaling, tensors, *, more=False, **events):
         previous = self.trained_ if continued else None
 
         def build(k):
@@ -172,7 +183,10 @@ class ReconstructionDetector(
             return self._build_network(copy.deepcopy(scaling), len(self.feature_indices_))
 
         objective, options = self._objective()
-        self.trained_ = self._trainer().fit(
+        train = self._trainer().fit
+        if more:
+            train, options = self._trainer().fit_more, {**options, "previous": previous}
+        self.trained_ = train(
             build,
             objective,
             tensors,

@@ -332,19 +332,25 @@ class VAEDetector(ReconstructionDetector):
         ValueError
             With `exposure`, a y that is not 0 and 1; an annealing that leaves no epoch.
         """
-        continued = self.warm_start and hasattr(self, "trained_")
+        return self._learn(X, y, sample_weight, X_val, y_val)
+
+    def _partial_fit(self, X, y, sample_weight):
+        return self._learn(X, y, sample_weight, more=True)
+
+    def _learn(self, X, y, sample_weight, X_val=None, y_val=None, more=False):
+        continued = (more or self.warm_start) and hasattr(self, "trained_")
         for part in (self.decorrelation, self.exposure):
             if part is not None:
                 part._validate_params()
         if self.exposure is None:
-            X, weight = self._fit(X, sample_weight, X_val)
+            X, weight = self._fit(X, sample_weight, X_val, more=more)
         else:
             if y is None or (X_val is not None and y_val is None):
                 raise ValueError(
                     "exposure requires y, and y_val with X_val, to be passed, but the target is "
                     "None; it is 0 for background, 1 for exposed outliers."
                 )
-            X, weight = self._fit(X, sample_weight, X_val, y, y_val)
+            X, weight = self._fit(X, sample_weight, X_val, y, y_val, more)
         if not continued:
             self._noise_seed = draw_seed(self.random_state)
         scores = self._scores(X)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from skad.nn._annealing import Annealed
 from skad.nn._device import resolve_device
 from skad.nn._loader import EventData, KeptRows, LabelWeights, StoredTensors
 from skad.nn._members import Objective
+from skad.nn._partial_fit import Progress
 from skad.nn._random import draw_from, draws_from, own_dropout
 from skad.nn._skorch import Record, Run
 from skad.nn._trained import TrainedMembers
@@ -161,15 +162,10 @@ class Trainer:
             rows, valid_rows = _split(rows, seeds, self.validation_fraction, stratify)
         one_batch = all(len(r) <= self.batch_size for r in rows)
         dtype = torch.float64 if one_batch and device.type != "mps" else torch.float32
-        modules = []
-        for k, seed in enumerate(seeds):
-            with draw_from(torch.Generator().manual_seed(seed)):
-                modules.append(own_dropout(build(k)).to(device))
-            if dtype == torch.float64:
-                modules[-1].double()
-        stack = [range(len(seeds))]
-        if not getattr(modules[0], "stackable", True):
-            stack = [range(k, k + 1) for k in range(len(seeds))]
+        modules, stack = _built(build, seeds, device)
+        if dtype == torch.float64:
+            for module in modules:
+                module.double()
 
         trained: dict[int, Record] = {}
         queue: list[Sequence[int]] = list(stack)
@@ -201,6 +197,84 @@ class Trainer:
                 break
         return _collect(trained, modules, device)
 
+    def fit_more(
+        self,
+        build: Callable[[int], nn.Module],
+        objective: Objective,
+        tensors: dict[str, torch.Tensor],
+        *,
+        seeds: Sequence[int],
+        previous: TrainedMembers | None,
+        weights: np.ndarray | None = None,
+        annealed: Sequence[Annealed] = (),
+        n_noise: int = 0,
+    ) -> TrainedMembers:
+        """Train one pass over events that come after others, in float32.
+
+        Parameters
+        ----------
+        build, objective, tensors, annealed, n_noise
+            As in `fit`; ``build(k)`` returns a copy of the last network of member `k`, if any.
+        seeds : sequence of int
+            For the first call.
+        previous : TrainedMembers or None
+            What the last call, or `fit`, returned.
+        weights : array of shape (n_events,), default=None
+
+        Returns
+        -------
+        trained : TrainedMembers
+
+        Raises
+        ------
+        DivergenceError
+            No finite loss was reached.
+        ValueError
+            Settings that hold events out.
+        """
+        for name, allowed in (("early_stopping", False), ("select", "last")):
+            if getattr(self, name) != allowed:
+                raise ValueError(
+                    f"partial_fit takes {name}={allowed!r} only, since it holds no events out; "
+                    f"got {getattr(self, name)!r}."
+                )
+        progress = Progress(list(seeds)) if previous is None else _progress(previous, seeds)
+        device = resolve_device(self.device)
+        n_events = len(next(iter(tensors.values())))
+        weights = progress.weigh(weights, n_events)
+        modules, stack = _built(build, progress.seeds, device)
+        trained: dict[int, Record] = {}
+        of_call, moments = progress.seeds_of_call(), []
+        for i, members in enumerate(stack):
+            own = None if weights is None else torch.from_numpy(weights).float()[None]
+            run = Run(
+                replace(self, max_epochs=1),
+                objective,
+                EventData(tensors, [np.arange(n_events)] * len(members), own, n_noise),
+                None,
+                [of_call[k] for k in members],
+                device,
+                annealed,
+                progress,
+                progress.moments[i] if progress.moments else None,
+            )
+            records = run.train([modules[k].float() for k in members])
+            trained |= dict(zip(members, records, strict=True))
+            moments.append(run.moments)
+            if run.interrupted:
+                raise KeyboardInterrupt
+        more = _collect(trained, modules, device)
+        progress.moments = moments
+        progress.n_calls += 1
+        progress.n_steps += max(1, round(n_events / min(self.batch_size, n_events)))
+        if previous is not None:
+            pairs = list(zip(previous.networks, more.networks, strict=True))
+            more.networks = [[*before, *now][-self.n_averaged :] for before, now in pairs]
+            of_both = zip(previous.histories, more.histories, strict=True)
+            more.histories = [[*before, *now] for before, now in of_both]
+        more.progress = progress
+        return more
+
     def _warn_of_interrupt(self, trained: dict[int, Record], n_members: int) -> None:
         epochs = max((len(record.history) for record in trained.values()), default=0)
         left_out = n_members - len(trained)
@@ -211,6 +285,25 @@ class Trainer:
             InterruptedFitWarning,
             stacklevel=4,
         )
+
+
+def _built(build, seeds, device):
+    """Return the networks of all members, and which of them are trained as one."""
+    modules = []
+    for k, seed in enumerate(seeds):
+        with draw_from(torch.Generator().manual_seed(seed)):
+            modules.append(own_dropout(build(k)).to(device))
+    if getattr(modules[0], "stackable", True):
+        return modules, [range(len(seeds))]
+    return modules, [range(k, k + 1) for k in range(len(seeds))]
+
+
+def _progress(previous, seeds):
+    """Return where the training of networks stands, to be moved on."""
+    if previous.progress is not None:
+        return replace(previous.progress)
+    n = len(previous.networks)
+    return Progress([*seeds, *range(n)][:n], previous.n_epochs)
 
 
 def _collect(trained: dict[int, Record], modules, device) -> TrainedMembers:

@@ -119,6 +119,7 @@ class FlowRecipe:
         random_state: Any,
         rows: Sequence[np.ndarray] | None = None,
         valid_rows: Sequence[np.ndarray] | None = None,
+        more: bool = False,
         **options: Any,
     ) -> TrainedMembers:
         """Train `n_estimators` networks, or as many for every fold.
@@ -133,8 +134,10 @@ class FlowRecipe:
         rows, valid_rows : sequence of int arrays, default=None
             Training and validation events of each fold. The networks of one fold are next to each
             other.
+        more : bool, default=False
+            Train by `Trainer.fit_more`.
         **options
-            Of `Trainer.fit`.
+            Of `Trainer.fit` or `Trainer.fit_more`.
 
         Returns
         -------
@@ -144,6 +147,9 @@ class FlowRecipe:
         tensors: Any = arrays
         if not isinstance(arrays, StoredTensors):
             tensors = {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in arrays.items()}
+        if more:
+            seeds = draw_seeds(random_state, self.n_estimators)
+            return self.trainer.fit_more(build, objective, tensors, seeds=seeds, **options)
         return self.trainer.fit(
             build,
             objective,

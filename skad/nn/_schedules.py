@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 
-__all__ = ["SCHEDULES", "schedule_of"]
+__all__ = ["SCHEDULES", "endless_schedule", "schedule_of"]
 
 # The rise of the one-cycle schedule, as in Smith and Topin, arXiv:1708.07120.
 _WARM_UP = 0.3
 _INITIAL = 1 / 25
 _FINAL = 1e-4
+# Steps in which an endless schedule rises, before it falls.
+_RISE = 200
 
 
 def _cosine_between(start: float, end: float, fraction: float) -> float:
@@ -77,3 +79,30 @@ def schedule_of(
         return next((factor for epoch, factor in reversed(steps) if epoch <= now), 1.0)
 
     return drops
+
+
+def endless_schedule(
+    schedule: str | Mapping[int, float], n_epochs: int
+) -> Callable[[float], float] | None:
+    """Return the factor of the learning rate after so many steps of a training without end.
+
+    Parameters
+    ----------
+    schedule : str or mapping of int to float
+        As in `schedule_of`. A named one becomes a rise and a fall with the square root of the
+        steps, but for "constant".
+    n_epochs : int
+        Epochs so far, by which drops are chosen.
+
+    Returns
+    -------
+    schedule : callable or None
+    """
+    if not isinstance(schedule, str):
+        drops = schedule_of(schedule, 1)
+        assert drops is not None
+        factor = drops(n_epochs)
+        return lambda step: factor
+    if schedule == "constant":
+        return None
+    return lambda step: min((step + 1) / _RISE, math.sqrt(_RISE / (step + 1)))

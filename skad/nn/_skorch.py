@@ -27,7 +27,8 @@ from tqdm import tqdm
 from skad.exceptions import DivergenceError
 from skad.nn._loader import EventLoader
 from skad.nn._members import Members
-from skad.nn._schedules import schedule_of
+from skad.nn._partial_fit import moments_of, restore_moments
+from skad.nn._schedules import endless_schedule, schedule_of
 
 __all__ = ["Record", "Run"]
 
@@ -61,9 +62,24 @@ class Record:
 
 
 class Run:
-    """The training of one stack of members."""
+    """The training of one stack of members.
 
-    def __init__(self, settings, objective, train, valid, seeds, device, annealed):
+    With the `Progress` of a training in calls it is the next one of them, and goes on from
+    `moments`, which it replaces.
+    """
+
+    def __init__(
+        self,
+        settings,
+        objective,
+        train,
+        valid,
+        seeds,
+        device,
+        annealed,
+        progress=None,
+        moments=None,
+    ):
         self.settings = settings
         self.objective = objective
         self.train_data = train
@@ -72,6 +88,8 @@ class Run:
         self.device = device
         self.annealed = annealed
         self.interrupted = False
+        self.progress = progress
+        self.moments = moments
 
     def train(self, modules: Sequence[nn.Module]) -> list[Record]:
         settings = self.settings
@@ -95,7 +113,11 @@ class Run:
             verbose=1,
         )
         net.initialize()
+        if self.moments is not None:
+            restore_moments(net.optimizer_, self.moments)
         net.partial_fit(self.train_data)
+        if self.progress is not None:
+            self.moments = moments_of(net.optimizer_)
         if settings.callbacks:
             keeper.add_what_was_recorded(net.history)
         return keeper.records
@@ -174,10 +196,14 @@ class _Net(NeuralNet):
         self.module_.draw_from(self._of_layers(device))
         batch_size = min(settings.batch_size, len(dataset))
         loader = EventLoader(dataset, batch_size, device, stacked, self.generators)
-        self.n_steps = len(loader) * settings.max_epochs
-        self.i_step = 0
+        self.steps_per_epoch = len(loader)
         # A constant rate is left alone: a callback may set it.
-        self.schedule = schedule_of(settings.schedule, settings.max_epochs)
+        if self.run.progress is None:
+            self.i_step, self.n_steps = 0, len(loader) * settings.max_epochs
+            self.schedule = schedule_of(settings.schedule, settings.max_epochs)
+        else:
+            self.i_step, self.n_steps = self.run.progress.n_steps, 1
+            self.schedule = endless_schedule(settings.schedule, self.run.progress.n_calls)
         self.lr_factor = 1.0
         self.epoch_loss = {}
         self.best_loss = {}
@@ -343,12 +369,16 @@ class _Keeper(Callback):
         self.best = np.full(n, np.inf)
         self.n_waited = np.zeros(n, dtype=int)
         self.good = None if net.module_.stacked else net.module_.state(0)
+        progress = self.run.progress
+        self.n_before = 0 if progress is None else progress.n_calls
 
     def on_epoch_begin(self, net, **kwargs):
-        epoch = len(net.history) - 1
+        epoch = self.n_before + len(net.history) - 1
         for coefficient in self.run.annealed:
             coefficient.move_to(epoch)
-        self.annealing = any(epoch < coefficient.n_epochs for coefficient in self.run.annealed)
+        self.annealing = self.run.progress is None and any(
+            epoch < coefficient.n_epochs for coefficient in self.run.annealed
+        )
         self.started = time.perf_counter()
 
     def on_epoch_end(self, net, **kwargs):
@@ -369,7 +399,7 @@ class _Keeper(Callback):
                     self.records[k] = Record([], [], evicted=True)
                     leaving.append(i)
                 continue
-            entry = {"epoch": len(net.history), "train_loss": float(train[i])}
+            entry = {"epoch": self.n_before + len(net.history), "train_loss": float(train[i])}
             if valid is not None:
                 entry["valid_loss"] = float(valid[i])
             entry["lr"] = net.optimizer_.param_groups[0]["lr"]
@@ -394,7 +424,7 @@ class _Keeper(Callback):
         """Add what callbacks recorded of an epoch to the histories of its members."""
         for record in self.records:
             for entry in record.history:
-                row = history[entry["epoch"] - 1]
+                row = history[entry["epoch"] - 1 - self.n_before]
                 names = row.keys() - entry.keys() - _OF_THE_ENGINE
                 entry.update({name: row[name] for name in sorted(names)})
 
@@ -433,8 +463,7 @@ class _Keeper(Callback):
         """Send a diverged single network back to its last good state; return if it is good."""
         record = self.records[0]
         record.n_skipped += net.n_skipped
-        steps = net.n_steps / self.settings.max_epochs
-        if finite and net.n_skipped <= _MAX_SKIPPED_FRACTION * steps:
+        if finite and net.n_skipped <= _MAX_SKIPPED_FRACTION * net.steps_per_epoch:
             self.good = net.module_.state(0)
             return np.array([True])
         if record.n_rescues == _MAX_RESCUES:

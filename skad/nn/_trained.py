@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 
 import skad
 from skad.exceptions import VersionWarning
+from skad.nn._partial_fit import Progress
 from skad.nn._stored import from_plain, to_plain
 
 __all__ = ["TrainedMembers", "log_mean_exp"]
@@ -35,6 +37,8 @@ class TrainedMembers:
         For every member one entry an epoch.
     device : torch.device
         Where the networks live.
+    progress : Progress, default=None
+        How far a training in calls has come.
 
     Notes
     -----
@@ -47,17 +51,22 @@ class TrainedMembers:
         networks: list[list[nn.Module]],
         histories: list[list[dict[str, float]]],
         device: torch.device,
+        progress: Progress | None = None,
     ) -> None:
         self.networks = networks
         self.histories = histories
         self.device = device
+        self.progress = progress
 
     def __getstate__(self):
-        return {
+        state = {
             "networks": [[to_plain(network) for network in kept] for kept in self.networks],
             "histories": self.histories,
             "versions": _versions(),
         }
+        if self.progress is not None:
+            state["progress"] = asdict(self.progress)
+        return state
 
     def __setstate__(self, state):
         # A model file has versions of its own.
@@ -65,6 +74,8 @@ class TrainedMembers:
         self.networks = [[from_plain(plain) for plain in kept] for kept in state["networks"]]
         self.histories = state["histories"]
         self.device = torch.device("cpu")
+        progress = state.get("progress")
+        self.progress = None if progress is None else Progress(**progress)
 
     def to(self, device: torch.device) -> TrainedMembers:
         """Move the networks to a device."""

@@ -18,6 +18,9 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils._param_validation import validate_params as _validate_params
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call as check_partial_fit_first_call,
+)
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight
 from sklearn.utils.validation import _num_samples as num_samples
@@ -38,6 +41,7 @@ __all__ = [
     "StrOptions",
     "boosted_trees",
     "check_feature_names_in",
+    "check_partial_fit_first_call",
     "check_sample_weight",
     "column_transformer_parts",
     "fit_context",
