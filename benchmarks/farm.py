@@ -1,4 +1,6 @@
-"""A thousand pseudo-experiments as tasks on four worker processes, two of them killed in flight.
+"""Pseudo-experiments as tasks on worker processes, half of them killed in flight.
+
+A thousand of milliseconds on four processes, and sixty of about a second on two.
 
 Run: OMP_NUM_THREADS=1 python benchmarks/farm.py
 Writes benchmarks/results/farm.md; ``--quick`` is small and writes nothing.
@@ -16,6 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 from fast_detectors import MixtureRatio
+from reporting import markdown
 
 from skad.datasets import make_resonance
 from skad.search import (
@@ -27,7 +30,8 @@ from skad.search import (
 )
 
 RESULTS = Path(__file__).parent / "results" / "farm.md"
-N_WORKERS = 4
+# Experiments, events of each, worker processes.
+CASES = ((1000, 1500, 4), (60, 160_000, 2))
 
 
 def seconds_of_children():
@@ -46,15 +50,8 @@ def start(plan, tasks):
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--experiments", type=int, default=1000)
-    parser.add_argument("--events", type=int, default=1500)
-    parser.add_argument("--quick", action="store_true")
-    options = parser.parse_args(arguments)
-    if options.quick:
-        options.experiments, options.events = 16, 1500
-    n = options.experiments
+def measure(n, n_events, n_workers, wanted):
+    """Return a row of the table; half the workers are killed when so many experiments are there."""
     hunt = BumpHunt(
         MixtureRatio(),
         [(3.3, 3.7)],
@@ -62,27 +59,24 @@ def main(arguments=None):
         n_folds=2,
         n_global_toys=1000,
         random_state=0,
-    ).fit(make_resonance(options.events, 0, random_state=0).data)
+    ).fit(make_resonance(n_events, 0, random_state=0).data)
     begin = time.process_time()
     serial = pseudo_experiments(hunt, n, random_state=1, verbose=0)
     alone = time.process_time() - begin
     print(f"serial: {alone:.1f} s", flush=True)
+    n_tasks, n_killed = 4 * n_workers, n_workers // 2
     with tempfile.TemporaryDirectory() as folder:
         begin, before = time.process_time(), seconds_of_children()
-        plan = plan_experiments(hunt, n, folder=folder, n_tasks=4 * N_WORKERS, random_state=1)
-        workers = [
-            start(plan, range(first, 4 * N_WORKERS, N_WORKERS)) for first in range(N_WORKERS)
-        ]
-        # Into the second of their tasks, or as soon as something is there.
-        wanted = 1 if options.quick else n // 3
+        plan = plan_experiments(hunt, n, folder=folder, n_tasks=n_tasks, random_state=1)
+        workers = [start(plan, range(first, n_tasks, n_workers)) for first in range(n_workers)]
         while len(list(Path(folder).glob("experiment_*.json"))) < wanted:
             time.sleep(0.05)
-        for worker in workers[:2]:
+        for worker in workers[:n_killed]:
             worker.send_signal(signal.SIGKILL)
         codes = [worker.wait() for worker in workers]
         left = missing_tasks(plan)
         print(f"exit codes {codes}, tasks left {left}", flush=True)
-        again = [start(plan, left[k::2]) for k in range(2) if left[k::2]]
+        again = [start(plan, tasks) for k in range(n_killed) if (tasks := left[k::n_killed])]
         codes += [worker.wait() for worker in again]
         merged = collect(plan)
         farm = time.process_time() - begin + seconds_of_children() - before
@@ -91,27 +85,49 @@ def main(arguments=None):
     subprocess.run([sys.executable, "-c", "import skad.search"], check=True)
     start_up = seconds_of_children() - before
     pd.testing.assert_frame_equal(merged, serial, check_exact=True)
-    n_processes = len(codes)
-    rest = farm - n_processes * start_up
+    started = len(codes) * start_up
+    return [
+        f"{n} of {n_events} events",
+        f"{len(codes)} ({', '.join(map(str, codes))})",
+        len(left),
+        f"{alone:.1f}",
+        f"{farm:.1f} ({farm / alone - 1:+.1%})",
+        f"{started:.1f}",
+        f"{(farm - started) / alone - 1:+.1%}",
+    ]
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        rows = [measure(16, 1500, 2, 1)]
+    else:
+        # Into the second of their tasks.
+        rows = [measure(*case, case[0] // 3) for case in CASES]
+    header = [
+        "experiments",
+        "processes (exit codes)",
+        "tasks left by those killed",
+        "one serial call, s",
+        "plan, processes, collecting, s",
+        "of which starting them, s",
+        "without it",
+    ]
     text = "\n".join(
         [
             "# Pseudo-experiments on a farm",
             "",
-            f"`OMP_NUM_THREADS=1 python benchmarks/farm.py --experiments {n} --events "
-            f"{options.events}`",
+            "`OMP_NUM_THREADS=1 python benchmarks/farm.py`",
             "",
-            f"{n} searches without signal of {options.events} events: one window, two folds, "
-            f"Gaussian mixtures. {4 * N_WORKERS} tasks on {N_WORKERS} worker processes by `skad "
-            "run`; two were killed when a third was done, and the tasks left were run by two more. "
-            f"Exit codes: {', '.join(map(str, codes))}. Tasks left after the first round: "
-            f"{len(left)}. The merged table is that of one serial call, to the bit.",
+            "Searches without signal: one window, two folds, Gaussian mixtures. Four tasks for "
+            "each worker process of `skad run`, half of which were killed when a third of the "
+            "experiments was done; the tasks left were run by as many more. Seconds of the "
+            "processor. The merged table is that of one serial call, to the bit. What starting "
+            "costs is the import of the libraries.",
             "",
-            "| | processor time, s |",
-            "| --- | --- |",
-            f"| one serial call | {alone:.1f} |",
-            f"| plan, {n_processes} processes, collecting | {farm:.1f} ({farm / alone - 1:+.1%}) |",
-            f"| of which the start of {n_processes} processes | {n_processes * start_up:.1f} |",
-            f"| without it | {rest:.1f} ({rest / alone - 1:+.1%}) |",
+            *markdown(rows, header),
             "",
         ]
     )

@@ -52,6 +52,27 @@ def test_torch_free_rooms(room):
     assert loaded.isdisjoint({"torch", "skorch", "nflows", "zuko"})
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import skad.search",
+        "from skad.resonant import Sidebands, TemplateDetector",
+        "from skad.detectors import CWoLaDetector, TreeEnsembleClassifier",
+    ],
+)
+def test_searches_with_trees_do_not_wait_for_torch(statement):
+    assert loaded_modules(statement).isdisjoint({"torch", "skorch", "nflows", "zuko"})
+
+
+def test_rooms_have_what_they_name_and_nothing_else():
+    from skad import detectors, resonant
+
+    for room in (detectors, resonant):
+        assert all(getattr(room, name).__name__ == name for name in room.__all__)
+        with pytest.raises(AttributeError, match=f"module '{room.__name__}' has no attribute 'Nn'"):
+            room.Nn  # noqa: B018
+
+
 @pytest.mark.parametrize("room", ["coordinates", "metrics", "datasets", "plotting", "inspection"])
 def test_matplotlib_is_lazy(room):
     assert "matplotlib" not in loaded_modules(f"import skad.{room}")

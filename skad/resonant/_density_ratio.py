@@ -55,6 +55,8 @@ class DensityRatioDetector(ConditionalMixin, ResonantMixin, DetectorMixin, BaseE
     returned and `fold_of` holds the fold of every event, None for scores in sample.
     """
 
+    # A search scores no training event.
+    _settings_in_search = {"cv": None}
     _ratio_constraints = {
         **ResonantMixin._region_constraints,  # type: ignore[dict-item]
         **ConditionalMixin._conditional_constraints,

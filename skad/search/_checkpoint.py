@@ -4,11 +4,11 @@ import hashlib
 import pickle
 import warnings
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import joblib
 import sklearn
-import torch
 
 import skad
 from skad.exceptions import CheckpointWarning
@@ -18,8 +18,8 @@ __all__ = ["VERSIONS", "Store", "open_store"]
 
 # In front of each file: the SHA-256 of the rest.
 _DIGEST = 32
-# Pickles are read by the versions that wrote them.
-VERSIONS = skad.__version__, sklearn.__version__, torch.__version__
+# Pickles are read by the versions that wrote them. A search with trees never imports torch.
+VERSIONS = skad.__version__, sklearn.__version__, version("torch")
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import numpy as np
 
 from skad.base import anomaly_score_of
 from skad.exceptions import RegionError
-from skad.resonant._density_ratio import DensityRatioDetector
 from skad.search._background import error_of_mean
 from skad.search._kept import keep
 from skad.utils._children import fit_child, rows_of, seeded_child
@@ -85,8 +84,7 @@ def _settings(detector, window):
 
     The window decides the edges; a width of the sidebands that the user gave a region stays.
     """
-    # The search scores no training event.
-    settings = {"cv": None} if isinstance(detector, DensityRatioDetector) else {}
+    settings = dict(getattr(detector, "_settings_in_search", {}))
     for name, value in detector.get_params(deep=True).items():
         last = name.rpartition("__")[2]
         if last == "resonance":
