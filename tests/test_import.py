@@ -69,6 +69,7 @@ def test_rooms_have_what_they_name_and_nothing_else():
 
     for room in (detectors, resonant):
         assert all(getattr(room, name).__name__ == name for name in room.__all__)
+        assert set(room.__all__) <= set(dir(room))
         with pytest.raises(AttributeError, match=f"module '{room.__name__}' has no attribute 'Nn'"):
             room.Nn  # noqa: B018
 

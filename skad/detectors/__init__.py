@@ -42,4 +42,4 @@ __all__ = [
     "match_mass",
 ]
 
-__getattr__ = imported_when_asked_for(__name__)
+__getattr__, __dir__ = imported_when_asked_for(__name__)

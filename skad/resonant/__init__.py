@@ -40,4 +40,4 @@ __all__ = [
     "ResidualANODE",
 ]
 
-__getattr__ = imported_when_asked_for(__name__)
+__getattr__, __dir__ = imported_when_asked_for(__name__)

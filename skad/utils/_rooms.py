@@ -8,7 +8,7 @@ __all__ = ["imported_when_asked_for"]
 
 
 def imported_when_asked_for(room):
-    """Return the `__getattr__` of a room, which imports what its ``if TYPE_CHECKING:`` names.
+    """Return `__getattr__` and `__dir__` of a room, which imports what its TYPE_CHECKING names.
 
     So a search with trees does not wait for torch, and type checkers see plain imports.
 
@@ -33,4 +33,7 @@ def imported_when_asked_for(room):
         setattr(importlib.import_module(room), name, value)
         return value
 
-    return __getattr__
+    def __dir__():
+        return sorted({*vars(importlib.import_module(room)), *homes})
+
+    return __getattr__, __dir__
