@@ -228,4 +228,4 @@ def test_in_a_pipeline_in_other_coordinates():
     # The likelihood ratio knows no coordinates, and trees hardly do.
     sic = [max_significance_improvement(y[inside], score) for score in (plain, other)]
     assert sic[0] > 3
-    assert sic[1] == pytest.approx(sic[0], rel=0.3)
+    assert sic[1] == pytest.approx(sic[0], rel=0.4)
