@@ -28,7 +28,6 @@ from sklearn.neighbors import LocalOutlierFactor
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
-from skad.density import FlowDensity
 from skad.detectors import (
     AutoencoderDetector,
     DensityDetector,
@@ -60,28 +59,30 @@ QUICK = ("TabularDetector", "NeighborsDetector", "IsolationForest", "ECOD-PyOD")
 
 
 def detectors():
-    """Return for each name a function of the seed and the number of columns."""
+    """Return for each name a function of the seed and the shape of the training events."""
     return {
-        "TabularDetector": lambda seed, d: TabularDetector(random_state=seed),
-        "NeighborsDetector": lambda seed, d: NeighborsDetector(),
-        "DensityDetector": lambda seed, d: DensityDetector(FlowDensity(random_state=seed)),
-        "AutoencoderDetector": lambda seed, d: AutoencoderDetector(random_state=seed),
-        "VAEDetector": lambda seed, d: VAEDetector(random_state=seed),
-        "IsolationForest": lambda seed, d: IsolationForest(random_state=seed),
-        "LocalOutlierFactor": lambda seed, d: LocalOutlierFactor(novelty=True),
-        "OneClassSVM": lambda seed, d: OneClassSVM(),
-        "GaussianMixture-5": lambda seed, d: GaussianMixture(5, random_state=seed),
-        "ECOD-PyOD": lambda seed, d: _pyod("ecod", "ECOD"),
-        "COPOD-PyOD": lambda seed, d: _pyod("copod", "COPOD"),
-        "HBOS-PyOD": lambda seed, d: _pyod("hbos", "HBOS"),
-        "KNN-PyOD": lambda seed, d: _pyod("knn", "KNN"),
-        "LUNAR-PyOD": lambda seed, d: _pyod("lunar", "LUNAR", random_state=seed),
-        "AutoEncoder-PyOD": lambda seed, d: _pyod(
+        "TabularDetector": lambda seed, shape: TabularDetector(random_state=seed),
+        "NeighborsDetector": lambda seed, shape: NeighborsDetector(),
+        "DensityDetector": lambda seed, shape: DensityDetector(
+            DensityDetector.default_density(shape[0]).set_params(random_state=seed)
+        ),
+        "AutoencoderDetector": lambda seed, shape: AutoencoderDetector(random_state=seed),
+        "VAEDetector": lambda seed, shape: VAEDetector(random_state=seed),
+        "IsolationForest": lambda seed, shape: IsolationForest(random_state=seed),
+        "LocalOutlierFactor": lambda seed, shape: LocalOutlierFactor(novelty=True),
+        "OneClassSVM": lambda seed, shape: OneClassSVM(),
+        "GaussianMixture-5": lambda seed, shape: GaussianMixture(5, random_state=seed),
+        "ECOD-PyOD": lambda seed, shape: _pyod("ecod", "ECOD"),
+        "COPOD-PyOD": lambda seed, shape: _pyod("copod", "COPOD"),
+        "HBOS-PyOD": lambda seed, shape: _pyod("hbos", "HBOS"),
+        "KNN-PyOD": lambda seed, shape: _pyod("knn", "KNN"),
+        "LUNAR-PyOD": lambda seed, shape: _pyod("lunar", "LUNAR", random_state=seed),
+        "AutoEncoder-PyOD": lambda seed, shape: _pyod(
             "auto_encoder", "AutoEncoder", random_state=seed, verbose=0
         ),
-        "VAE-PyOD": lambda seed, d: _pyod("vae", "VAE", random_state=seed, verbose=0),
-        "DeepSVDD-PyOD": lambda seed, d: _pyod(
-            "deep_svdd", "DeepSVDD", n_features=d, random_state=seed, verbose=0
+        "VAE-PyOD": lambda seed, shape: _pyod("vae", "VAE", random_state=seed, verbose=0),
+        "DeepSVDD-PyOD": lambda seed, shape: _pyod(
+            "deep_svdd", "DeepSVDD", n_features=shape[1], random_state=seed, verbose=0
         ),
     }
 
@@ -151,7 +152,7 @@ def measure(build, X, y, protocol, seed, n_rows):
     """Fit and score once; return the numbers of the table."""
     train, test, truth = split(X, y, protocol, seed, n_rows)
     start = time.process_time()
-    scores = scores_of(build(seed, X.shape[1]), train, test, protocol)
+    scores = scores_of(build(seed, train.shape), train, test, protocol)
     seconds = time.process_time() - start
     n_anomalies = int(truth.sum())
     found = np.argsort(-scores, kind="stable")[:n_anomalies]

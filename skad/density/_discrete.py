@@ -42,8 +42,8 @@ def warn_of_discrete_columns(X, names):
         warnings.warn(
             f"Of {len(X)} events, few have a value of their own in {shown}. Values that repeat "
             "have no density: the longer the fit, the higher it grows there, and log p says more "
-            "of such columns than of all others. Leave them out, make them conditions, add noise "
-            "as wide as their spacing, or take a detector without a density.",
+            "of such columns than of all others. Leave them out, make them conditions, "
+            "give noise= as wide as their spacing, or take a detector without a density.",
             DiscreteColumnWarning,
             stacklevel=outer_stacklevel(),
         )

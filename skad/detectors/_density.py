@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ __all__ = ["DensityDetector"]
 
 # Relative; a constant read back in float32 is the same.
 _ROUNDING = 1e-6
+# Events above which the default is the flow of `FlowDensity`, and steps and blur of the one below.
+_MANY, _STEPS, _BLUR = 20_000, 300, 0.3
 
 
 class DensityDetector(DetectorMixin, BaseEstimator):
@@ -41,8 +44,8 @@ class DensityDetector(DetectorMixin, BaseEstimator):
     Parameters
     ----------
     density : estimator, default=None
-        Density of skad or scikit-learn (`KernelDensity`, `GaussianMixture`); None is
-        ``FlowDensity()``. It is fitted to X.
+        Density of skad or scikit-learn (`KernelDensity`, `GaussianMixture`); None is that of
+        `default_density`. It is fitted to X.
     frame : transformer or None, default=None
         Invertible map of X, in whose coordinates rarity is judged, by its Jacobian alone. Fitted
         with the detector; conditions of the density are left out of it. None judges in the
@@ -150,7 +153,7 @@ class DensityDetector(DetectorMixin, BaseEstimator):
         DiscreteColumnWarning
             Constant columns are left out.
         """
-        density = FlowDensity() if self.density is None else self.density
+        density = self.default_density(len(X)) if self.density is None else self.density
         # FramedDensity bridges weights, conditions and data frames for any density.
         whole = FramedDensity(None, density)
         self.constant_indices_ = np.empty(0, dtype=np.intp)
@@ -172,6 +175,27 @@ class DensityDetector(DetectorMixin, BaseEstimator):
             self.frame_ = fit_child(self.frame, self._features(X))
         self._set_offset(self._raw_scores(X, self.frame_), sample_weight)
         return self
+
+    @staticmethod
+    def default_density(n_events: int) -> FlowDensity:
+        """Return the density that `fit` learns when none is given.
+
+        Parameters
+        ----------
+        n_events : int
+            Events of the fit.
+
+        Returns
+        -------
+        density : FlowDensity
+            Unfitted: for more than 20 000 events with its defaults; for fewer, as most tables
+            have, affine steps blurred by 0.3 standard deviations, trained for 300 steps or more
+            (``benchmarks/results/tables.md``).
+        """
+        if n_events > _MANY:
+            return FlowDensity()
+        flow = FlowDensity("maf", noise=_BLUR)
+        return flow.set_params(max_epochs=math.ceil(_STEPS / math.ceil(n_events / flow.batch_size)))
 
     def _find_constants(self, X, sample_weight, whole):
         """Find the constant features and warn of them; return whether others are left."""

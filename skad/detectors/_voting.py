@@ -53,9 +53,10 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
         - "probability": mean of ``1 / (1 + exp(score_samples))``, the output h of a classifier
           for detectors whose score is the log of h / (1 - h), as in [1]_;
         - "rank": mean of the fraction of training events that are less anomalous, for any units;
-        - "tail": mean of ``-log`` of the fraction of training events that are as anomalous, for
-          any units too; beyond the most anomalous tenth of the training events that fraction falls
-          exponentially, so that events far outside of them keep their order;
+        - "tail": root mean square of ``-log`` of the fraction of training events that are as
+          anomalous, for any units too; beyond the most anomalous tenth of the training events that
+          fraction falls exponentially, so that events far outside of them keep their order, and a
+          detector that is sure counts more than those that are not;
         - "max": largest of the fractions of "rank", so that one detector is enough.
     weights : None or array-like of shape (n_detectors,), default=None
         Weights of the mean, for all but "max".
@@ -232,6 +233,8 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
         ]
         if self.voting == "max":
             return np.max(ranks, axis=0)
+        if self.voting == "tail":
+            return np.sqrt(np.average(np.square(ranks), axis=0, weights=self.weights))
         return np.average(ranks, axis=0, weights=self.weights)
 
     def member_scores(self, X: ArrayLike) -> NDArray[np.float64]:

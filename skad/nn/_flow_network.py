@@ -13,7 +13,7 @@ from skad.nn._autoencoder import LARGEST_SCALED
 from skad.nn._flows import Flow
 from skad.nn._mlp import Standardize
 
-__all__ = ["FlowNetwork", "matching_loss", "negative_log_likelihood"]
+__all__ = ["FlowNetwork", "blurred_likelihood", "matching_loss", "negative_log_likelihood"]
 
 
 class FlowNetwork(nn.Module):
@@ -74,11 +74,14 @@ class FlowNetwork(nn.Module):
         x: torch.Tensor,
         m: torch.Tensor | None = None,
         noise: torch.Tensor | None = None,
+        blur: float | None = None,
     ) -> torch.Tensor:
-        """Return log p(x|m) in nats, or with noise the loss of flow matching."""
-        if noise is not None:
+        """Return log p(x|m) in nats, of x blurred by noise; without blur the loss of matching."""
+        if noise is not None and blur is None:
             inputs, context = self._inputs(x, m)
             return self.flow.matching_loss(inputs, context, self._cast(noise))
+        if noise is not None and blur is not None:
+            x = x + blur * self.features.scale * noise
         z, log_abs_det = self.latent(x, m)
         return log_abs_det - 0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
 
@@ -109,6 +112,11 @@ def negative_log_likelihood(network, batch: dict[str, torch.Tensor]) -> torch.Te
     if "m" in batch:
         return -network(batch["x"], batch["m"])
     return -network(batch["x"])
+
+
+def blurred_likelihood(network, batch: dict[str, torch.Tensor], *, blur: float) -> torch.Tensor:
+    """Objective of maximum likelihood of events with noise, `blur` standard deviations wide."""
+    return -network(batch["x"], batch.get("m"), batch["noise"], blur)
 
 
 def matching_loss(network, batch: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,12 @@ from torch import nn
 
 from skad.exceptions import ConstantColumnError
 from skad.nn._engine import Trainer
-from skad.nn._flow_network import FlowNetwork, matching_loss, negative_log_likelihood
+from skad.nn._flow_network import (
+    FlowNetwork,
+    blurred_likelihood,
+    matching_loss,
+    negative_log_likelihood,
+)
 from skad.nn._flows import Flow, build_flow
 from skad.nn._loader import StoredTensors
 from skad.nn._members import Objective
@@ -40,12 +46,15 @@ class FlowRecipe:
         Networks trained with different seeds.
     trainer : Trainer
         How they are trained.
+    noise : float, default=0.0
+        Width of the noise on training events, in standard deviations, see `FlowDensity`.
     """
 
     kind: str | Callable[..., object]
     options: dict[str, Any]
     n_estimators: int
     trainer: Trainer
+    noise: float = 0.0
 
     def flow(self, n_features: int, n_context: int = 0) -> Flow:
         """Build an untrained flow."""
@@ -64,12 +73,18 @@ class FlowRecipe:
     ) -> TrainedMembers:
         """Train networks of densities as `train` does, by the objective of their kind."""
         objective: Objective = negative_log_likelihood
-        if self.kind == "flow_matching":
+        matches = self.kind == "flow_matching"
+        if matches and self.noise:
+            raise ValueError(
+                "noise is for flows of maximum likelihood; flow='flow_matching' has none. Take "
+                "another flow, or noise=0."
+            )
+        if matches or self.noise:
             first = arrays
             if isinstance(arrays, StoredTensors):
                 first = arrays.take([np.array([0])])  # type: ignore[assignment]
-            objective = matching_loss
-            options["n_noise"] = first["x"].shape[1] + 1  # type: ignore[index]
+            objective = matching_loss if matches else partial(blurred_likelihood, blur=self.noise)
+            options["n_noise"] = first["x"].shape[1] + matches  # type: ignore[index]
         return self.train(build, objective, arrays, **options)
 
     def scaling(
@@ -143,6 +158,11 @@ class FlowRecipe:
         -------
         trained : TrainedMembers
         """
+        if self.noise and "n_noise" not in options:
+            raise ValueError(
+                f"noise={self.noise} is for flows that are fitted as densities; this estimator "
+                "trains them in another way. Take noise=0."
+            )
         n_folds = 1 if rows is None else len(rows)
         tensors: Any = arrays
         if not isinstance(arrays, StoredTensors):

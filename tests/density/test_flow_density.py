@@ -12,6 +12,7 @@ from skad.density import FlowDensity, FramedDensity
 from skad.exceptions import MissingColumnError
 from skad.nn import FLOW_KINDS
 from skad.nn._flow_network import negative_log_likelihood
+from skad.resonant import ResidualANODE, SignalRegion
 
 MEAN = np.array([3500.0, 0.2])
 COVARIANCE = np.array([[100.0**2, 0.6 * 100 * 0.05], [0.6 * 100 * 0.05, 0.05**2]])
@@ -267,3 +268,24 @@ def test_bad_conditions_are_named(fitted):
         density.sample(3, conditions=[0, np.nan, 1])
     with pytest.raises(ValueError, match="n_samples must be a positive integer"):
         density.sample(0)
+
+
+def test_noise_blurs_the_density_by_its_width():
+    """Values that repeat then have a density: here two of them, 1 apart, blurred by 0.2."""
+    rng = np.random.RandomState(0)
+    x, lumps = rng.normal(10, 2, 20_000), rng.choice([-0.5, 0.5], 20_000)
+    flow = FlowDensity(noise=0.4, max_epochs=10, random_state=0).fit(np.column_stack([x, lumps]))
+    tested = np.column_stack([rng.normal(10, 2, 300), rng.uniform(-0.8, 0.8, 300)])
+    in_x = norm(10, np.hypot(2, 0.4 * x.std())).logpdf(tested[:, 0])
+    centres = np.array([[-0.5], [0.5]])
+    in_lumps = np.log(norm(centres, 0.4 * lumps.std()).pdf(tested[:, 1]).mean(axis=0))
+    assert np.abs(flow.score_samples(tested) - in_x - in_lumps).mean() < 0.1
+
+
+def test_noise_is_refused_where_no_likelihood_is_trained():
+    X = gaussian(300)
+    with pytest.raises(ValueError, match="noise is for flows of maximum likelihood"):
+        FlowDensity("flow_matching", noise=0.1, max_epochs=1).fit(X)
+    own = ResidualANODE(FlowDensity(noise=0.1), region=SignalRegion(3450.0, 3550.0))
+    with pytest.raises(ValueError, match="noise=0.1 is for flows that are fitted as densities"):
+        own.fit(gaussian(3000))

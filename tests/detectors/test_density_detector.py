@@ -81,6 +81,27 @@ def test_conditional_density_in_a_frame():
     )
 
 
+@pytest.mark.parametrize("n_events", [20, 600, 20_000])
+def test_default_of_a_table_is_blurred_and_has_steps_enough(n_events):
+    flow = DensityDetector.default_density(n_events)
+    assert flow.flow == "maf" and flow.noise == 0.3
+    steps = -(-n_events // flow.batch_size)
+    assert 300 <= flow.max_epochs * steps < 300 + steps
+
+
+def test_default_of_many_events_is_that_of_flows():
+    assert DensityDetector.default_density(20_001).get_params() == FlowDensity().get_params()
+
+
+def test_default_is_fitted_to_what_it_is_asked_for(monkeypatch):
+    monkeypatch.setattr("skad.detectors._density._STEPS", 3)
+    X = np.random.RandomState(0).normal(size=(100, 2))
+    detector = DensityDetector().fit(X)
+    assert detector.density_.get_params() | {"random_state": None} == (
+        DensityDetector.default_density(100).get_params() | {"random_state": None}
+    )
+
+
 @pytest.fixture
 def with_constants():
     """Events of three columns, the first of which conditions the third, and two constants."""

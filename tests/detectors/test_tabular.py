@@ -14,13 +14,21 @@ def test_default_is_a_vote_of_its_visible_members():
     X = np.random.RandomState(0).normal(size=(300, 4))
     members = TabularDetector.default_detectors(*X.shape)
     assert {name for name, _ in members} == {
-        *("neighbors", "robust_neighbors", "sparse", "robust_sparse", "forest", "mixture")
+        *(
+            "nearest",
+            "neighbors",
+            "robust_neighbors",
+            "sparse",
+            "robust_sparse",
+            "forest",
+            "mixture",
+        )
     }
     default = TabularDetector(random_state=1).fit(X)
     by_hand = VotingDetector(members, voting="tail", random_state=1).fit(X)
     np.testing.assert_array_equal(default.anomaly_score(X), by_hand.anomaly_score(X))
     assert default.names_ == [name for name, _ in members]
-    assert isinstance(default.detectors_[4], IsolationForest)
+    assert isinstance(default.detectors_[5], IsolationForest)
 
 
 def test_members_are_replaced():
@@ -42,7 +50,8 @@ def test_the_mixture_grows_with_the_table(shape, n_components):
 
 def test_many_events_are_searched_in_part():
     members = dict(TabularDetector.default_detectors(30_000, 2))
-    for close in (members["neighbors"], members["robust_neighbors"]):
+    for name in ("nearest", "neighbors", "robust_neighbors"):
+        close = members[name]
         assert close.max_samples == 20_000 and close.n_estimators == 1
 
 

@@ -73,13 +73,14 @@ def test_tail_is_the_log_of_the_survival_function():
     np.testing.assert_allclose(voting.anomaly_score(tested), tested[:, 0], rtol=0.06, atol=0.01)
 
 
-def test_tail_of_two_detectors_is_the_mean_and_takes_any_unit(events):
+def test_tail_of_two_detectors_is_their_root_mean_square_in_any_unit(events):
     voting = VotingDetector([("forest", FOREST), ("mixture", MIXTURE)], voting="tail").fit(events)
     alone = [
         VotingDetector([("one", detector)], voting="tail").fit(events).anomaly_score(events)
         for detector in (FOREST, MIXTURE)
     ]
-    np.testing.assert_allclose(voting.anomaly_score(events), np.mean(alone, axis=0))
+    expected = np.sqrt(np.mean(np.square(alone), axis=0))
+    np.testing.assert_allclose(voting.anomaly_score(events), expected)
     far = voting.anomaly_score([[10.0, 0.0], [20.0, 0.0], [1e10, 0.0]])
     assert (np.diff(far) > 0).all()
 
