@@ -41,8 +41,7 @@ def seconds_of_children():
 
 def start(plan, tasks):
     command = [sys.executable, "-W", "ignore", "-m", "skad.cli", "-q", "run", str(plan)]
-    for task in tasks:
-        command += ["--task", str(task)]
+    command += ["--task", ",".join(map(str, tasks))]
     # The detector is one of a script here, which the workers must be able to import.
     here = str(Path(__file__).resolve().parent)
     path = os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])

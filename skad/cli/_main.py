@@ -38,6 +38,21 @@ _COLUMNS = 'Columns to read, with commas between them; "flat" means all that hol
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
+class _Tasks(click.ParamType):
+    """Numbers of tasks as batch systems write them: "3" or "3,17-20"."""
+
+    name = "tasks"
+
+    def convert(self, value, param, ctx):
+        tasks = []
+        for part in filter(None, value.split(",")):
+            first, _, last = part.partition("-")
+            if not (first.isdecimal() and (last or first).isdecimal()):
+                self.fail(f'must be numbers from 0 on, such as "3" or "3,17-20"; got {value!r}.')
+            tasks += range(int(first), int(last or first) + 1)
+        return tasks
+
+
 class _Group(click.Group):
     def list_commands(self, context):
         """In the order of an analysis, not of the alphabet."""
@@ -457,7 +472,14 @@ def plan(options, settings, output, n_tasks, as_json):
 
 @cli.command()
 @click.argument("plan", type=click.Path(exists=True))
-@click.option("--task", "tasks", type=int, multiple=True, required=True, help="From 0 on.")
+@click.option(
+    "--task",
+    "tasks",
+    type=_Tasks(),
+    multiple=True,
+    required=True,
+    help="From 0 on, or several, as in 3,17-20.",
+)
 @click.option("--n-jobs", type=int, default=1, show_default=True, help="-1 means all cores.")
 @json_option
 @click.pass_obj
@@ -469,7 +491,11 @@ def run(options, plan, tasks, n_jobs, as_json):
     """
     from skad.search import run_task
 
-    done = {task: run_task(plan, task, n_jobs=n_jobs, verbose=options["verbose"]) for task in tasks}
+    done = {
+        task: run_task(plan, task, n_jobs=n_jobs, verbose=options["verbose"])
+        for several in tasks
+        for task in several
+    }
     text = "\n".join(f"task {task}: {n_run} experiments run" for task, n_run in done.items())
     _print({"n_run": done}, as_json, text)
 

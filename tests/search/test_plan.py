@@ -156,7 +156,8 @@ def test_the_commands_feed_a_search(tmp_path, capsys):
     assert command("-q", "plan", settings, "--tasks", "3") == 0
     plan = tmp_path / "null" / "plan.json"
     assert f"{plan}: tasks 0 to 2" in capsys.readouterr().out
-    assert command("-q", "run", plan, "--task", "0", "--task", "2") == 0
+    assert command("-q", "run", plan, "--task", "0,2-2", "--task", "0") == 0
+    assert command("run", plan, "--task", "2-x") == 2
     assert "task 2: 7 experiments run" in capsys.readouterr().out
     assert command("collect", plan, "--missing") == 5
     assert capsys.readouterr().out == "1\n"
