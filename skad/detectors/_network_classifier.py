@@ -343,9 +343,9 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
                 f"{unknown[:5].tolist()} too."
             )
         y = np.searchsorted(self.classes_, y)
-        weight = np.ones(len(y))
         if sample_weight is not None:
-            weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
+            sample_weight = sk.check_sample_weight(sample_weight, X, dtype=np.float64)
+        weight = np.ones(len(y)) if sample_weight is None else sample_weight
         previous = None if first else self.trained_
         sums = np.bincount(y, weights=weight, minlength=2)
         if previous is not None and previous.progress is not None:
