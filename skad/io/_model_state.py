@@ -231,7 +231,7 @@ class Decoder:
         self._made[row] = value
         state = {key: self.decode(item) for key, item in entry["state"].items()}
         check_no_pickles(entry["class"], state, "")
-        state = with_added(entry["class"], state)
+        state = with_added(cls, entry["class"], state)
         if not hasattr(cls, "__setstate__"):
             vars(value).update(state)
         else:

@@ -20,6 +20,7 @@ import sklearn
 from estimator_checks import assert_same
 from joblib import Memory
 from model_cases import X, Y
+from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.metrics import DistanceMetric
@@ -149,6 +150,15 @@ def test_attributes_that_came_later_are_those_of_the_older_class(tmp_path):
     for name, added in _model_added.ADDED.items():
         assert _model_types.class_named(name), name
         assert all(key.endswith("_") for key in added), "a parameter has its default in __init__"
+
+
+def test_parameters_that_came_later_have_their_defaults():
+    old = load_model(DATA / "model_1.skad")
+    assert old.get_params()["density__density__density__noise"] == 0.0
+    table = json.loads((DATA / "model_1.json").read_text())["X"]
+    events = pd.DataFrame(table, columns=["m", "x", "y"])
+    again = clone(old.detectors[1][1]).set_params(density__density__max_epochs=1)
+    assert np.isfinite(again.fit(events).anomaly_score(events)).all()
 
 
 def test_shared_parts_stay_shared(tmp_path):
