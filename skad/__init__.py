@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from skad.report import cite, show_versions
     from skad.serving import to_onnx
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 __all__ = [
     "base",

@@ -1,6 +1,7 @@
 """The wheel holds the package, the sdist all the rest too; the README runs from the wheel."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from test_documentation import python_blocks
+
+import skad
 
 ROOT = Path(__file__).resolve().parents[1]
 # Written by tools, and not part of the project.
@@ -39,6 +42,17 @@ def files_of(folder):
         if path.is_file()
         and not {"__pycache__", "_build", "api", "gallery", "logs"} & {*path.parts}
     }
+
+
+def test_one_version_everywhere():
+    def found(path, pattern):
+        return re.search(pattern, (ROOT / path).read_text(), re.MULTILINE).group(1)
+
+    assert found("pyproject.toml", r'^version = "(.*)"$') == skad.__version__
+    assert found("CITATION.cff", r"^version: (.*)$") == skad.__version__
+    assert found("docs/_static/versions.json", r'"version": "(.*?)"') == skad.__version__
+    if "dev" not in skad.__version__:
+        assert found("CHANGELOG.md", r"^## (\d\S*) - \d{4}-\d\d-\d\d$") == skad.__version__
 
 
 @pytest.mark.xdist_group("package")
