@@ -60,11 +60,14 @@ numpydoc_xref_ignore = "all"
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skad"
+html_css_files = ["narrow.css"]
+# Pages without pages below them have nothing to list beside them.
+html_sidebars = dict.fromkeys(["index", "install", "performance", "papers", "faq", "references"], [])
 html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": False,
     "navigation_with_keys": False,
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 5,
     # The list of versions is one file for all of them, beside the newest.
     "switcher": {"json_url": "_static/versions.json", "version_match": version},
     "check_switcher": False,
