@@ -62,7 +62,9 @@ html_theme = "pydata_sphinx_theme"
 html_title = "skad"
 html_css_files = ["narrow.css"]
 # Pages without pages below them have nothing to list beside them.
-html_sidebars = dict.fromkeys(["index", "install", "performance", "papers", "faq", "references"], [])
+html_sidebars = {
+    page: [] for page in ("index", "install", "performance", "papers", "faq", "references")
+}
 html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": False,
