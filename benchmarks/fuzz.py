@@ -1,4 +1,4 @@
-"""The whole matrix of inputs, every public estimator, function and display, with counts.
+"""The whole matrix of inputs: every public estimator, function, display and command, with counts.
 
     OMP_NUM_THREADS=1 python benchmarks/fuzz.py > benchmarks/results/fuzz.md
 
@@ -20,22 +20,30 @@ def main():
     arguments = parser.parse_args()
     from fast_estimators import fast_estimators
     from fuzz import Judge
+    from fuzz_commands import COMMANDS, READS, fuzz_command, fuzz_settings
     from fuzz_estimators import fuzz_estimator
     from fuzz_functions import ALLOWED, CALLS, fuzz_function
 
     logging.disable()
-    print("# Every estimator, function and display against a matrix of inputs\n")
+    print("# Every estimator, function, display and command against a matrix of inputs\n")
     print("    OMP_NUM_THREADS=1 python benchmarks/fuzz.py > benchmarks/results/fuzz.md\n")
     print(
         "A call is right, or refused by an error that skad or scikit-learn wrote; what is neither"
     )
     print(f"is a finding. {len(ALLOWED)} kinds of calls are left out, which")
-    print("`tests/fuzz_functions.py` lists with the reason.\n")
+    print(
+        "`tests/fuzz_functions.py`, `tests/fuzz_files.py` and `tests/fuzz_studies.py` list with the"
+    )
+    print("reason. A command is refused by an exit code and a message, without a traceback.\n")
     print(
         "| name | calls | right | refused | findings | s |\n| --- | --- | --- | --- | --- | --- |"
     )
     kinds = [(fuzz_function, {name: (name,) for name in CALLS})]
     kinds.append((fuzz_estimator, {name: (name, e) for name, e in fast_estimators().items()}))
+    kinds += [
+        (fuzz_command, {f"skad {name}": (name,) for name in COMMANDS}),
+        (fuzz_settings, {f"settings of skad {name}": (name,) for name in READS}),
+    ]
     totals, findings = [0, 0, 0], []
     for fuzz, table in kinds:
         for name, given in table.items():

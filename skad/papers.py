@@ -37,6 +37,9 @@ from skad.resonant import (
     SignalRegion,
     TemplateDetector,
 )
+from skad.resonant._region import region_of
+from skad.utils import _sklearn as sk
+from skad.utils._arguments import checked
 
 if TYPE_CHECKING:
     from typing import Any, Literal
@@ -318,6 +321,7 @@ def vae_disco(
     )
 
 
+@checked(metric=[sk.StrOptions({"mse", "kl"})])
 def vae_outlier_exposure(
     metric: Literal["mse", "kl"] = "mse", *, random_state: Seed = None
 ) -> VAEDetector:
@@ -356,8 +360,6 @@ def vae_outlier_exposure(
     ('kl', 'kl', (10, 5, 3))
     """
     strength = {"mse": 500.0, "kl": 0.2}
-    if metric not in strength:
-        raise ValueError(f"metric must be 'mse' or 'kl'; got {metric!r}.")
     return vae(metric=metric, random_state=random_state).set_params(
         exposure=OutlierExposure(
             metric, strength=strength[metric], margin=10.0, annealing=(10, 5, 3)
@@ -853,6 +855,11 @@ def feta(
     return _interplay_detector(_feta_template(region, resonance), random_state)
 
 
+@checked(
+    method=[
+        sk.StrOptions({"salad", "cathode", "curtains", "feta", "samples", "scores", "idealised"})
+    ]
+)
 def interplay(
     method: Literal["salad", "cathode", "curtains", "feta", "samples", "scores", "idealised"],
     region: Floats | SignalRegion | None = None,
@@ -910,12 +917,8 @@ def interplay(
         template = CombinedTemplate(
             [(name, _interplay_template(name, region, resonance)) for name in four]
         )
-    elif method in (*four, "idealised"):
-        template = _interplay_template(method, region, resonance)
     else:
-        raise ValueError(
-            f"method must be one of {[*four, 'samples', 'scores', 'idealised']}; got {method!r}."
-        )
+        template = _interplay_template(method, region, resonance)
     return _interplay_detector(template, random_state)
 
 
@@ -1032,8 +1035,7 @@ def _with_sidebands(region, below, above):
     """Return the region with sidebands in units of its width, unless it has its own."""
     if region is None:
         region = SignalRegion(0.4, 0.6, quantile=True)
-    elif not isinstance(region, SignalRegion):
-        region = SignalRegion(*region)
+    region = region_of(region)
     if region.sideband_width is not None:
         return region
     return region.with_sidebands((below * region.width, above * region.width))

@@ -5,12 +5,16 @@ of the `raise` statements of skad or of scikit-learn's validation. What a librar
 accord, a NaN out of finite numbers, and a number made of NaN are findings.
 """
 
+import atexit
 import linecache
+import shutil
 import signal
+import tempfile
 import traceback
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,7 +23,17 @@ from scipy import sparse
 from sklearn.neighbors import KernelDensity
 from sklearn.preprocessing import LabelEncoder
 
-__all__ = ["ARRAYS", "OBJECTS", "SCALARS", "Finding", "Judge", "numbers_of"]
+__all__ = [
+    "ARRAYS",
+    "FOLDER",
+    "OBJECTS",
+    "SCALARS",
+    "WRITTEN",
+    "Finding",
+    "Judge",
+    "numbers_of",
+    "paths",
+]
 
 # A call that takes longer hangs.
 SECONDS = 20
@@ -128,10 +142,47 @@ OBJECTS = {
     "object": object(),
     "a table": pd.DataFrame({"a": [1.0, 2.0]}),
     "an empty table": pd.DataFrame(),
+    "nothing": [],
     "names": {"a": "abc"},
     "not fitted": KernelDensity(),
     "of another kind": LabelEncoder().fit([0, 1]),
 }
+
+
+# Files of ordinary calls, and what stands in their place.
+FOLDER = Path(tempfile.mkdtemp(prefix="skad-fuzz-"))
+WRITTEN = FOLDER / "written"
+WRITTEN.mkdir()
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+_NO_PATHS = {"None": None, "number": 3.7, "bytes": b"events", "dict": {}, "object": object()}
+
+
+def paths(path):
+    """Return what may stand in the place of a path to read, or to write if it is in `WRITTEN`."""
+    folder = FOLDER / f"a folder{path.suffix}"
+    folder.mkdir(exist_ok=True)
+    found = {
+        **_NO_PATHS,
+        "a folder": folder,
+        "in a folder that is missing": FOLDER / "missing" / path.name,
+        "too long": FOLDER / ("a" * 300 + path.suffix),
+        "no text": "",
+    }
+    if path.parent.name == WRITTEN.name:
+        return found
+    whole = path.read_bytes() if path.is_file() else b""
+    contents = {
+        "an empty file": b"",
+        "half a file": whole[: len(whole) // 2],
+        "another kind": b"what people write",
+        "zeros": bytes(1000),
+        "no encoding": b"\xff\xfe\xfa" * 100,
+        "JSON": b'{"schema": [1]}',
+    }
+    for case, content in contents.items():
+        found[case] = FOLDER / f"{case}{path.suffix}"
+        found[case].write_bytes(content)
+    return found | {"a missing file": FOLDER / f"missing{path.suffix}"}
 
 
 def numbers_of(result):
@@ -154,6 +205,10 @@ def numbers_of(result):
     if hasattr(result, "__dataclass_fields__"):
         return numbers_of([getattr(result, name) for name in result.__dataclass_fields__])
     return np.empty(0)
+
+
+class Refused(Exception):
+    """A command ended with an exit code and a message that say what is wrong."""
 
 
 class Hang(Exception):
@@ -179,6 +234,9 @@ def at_most(seconds):
 
 def _is_written(exc):
     """Whether a `raise` of skad or scikit-learn's made the error."""
+    if isinstance(exc, OSError) and exc.filename is not None:
+        # The system names the file.
+        return True
     frames = traceback.extract_tb(exc.__traceback__)
     frame = frames[-1]
     theirs = [f.filename for f in frames[-6:]]
@@ -205,7 +263,7 @@ class Judge:
                 warnings.simplefilter("ignore")
                 found = numbers_of(call())
         except Exception as exc:
-            if _is_written(exc):
+            if isinstance(exc, Refused) or _is_written(exc):
                 self.refused += 1
             else:
                 at = traceback.extract_tb(exc.__traceback__)

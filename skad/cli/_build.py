@@ -63,6 +63,13 @@ def check_parameters(settings, keys, owner, constraints, parameters):
     checked = {}
     for name, value in parameters.items():
         constraint = constraints.get(name, "no_validation")
+        if isinstance(value, bool) and isinstance(constraint, list):
+            # True is 1 in Python, and no number in a settings file.
+            others = [each for each in constraint if not isinstance(each, sk.Interval)]
+            if len(others) < len(constraint) and all(each is None for each in others):
+                raise settings.error(
+                    [*keys, name], f"{name} of {owner} must be a number; got {str(value).lower()}."
+                )
         candidates = [value]
         if value == "none":
             candidates.append(None)
@@ -99,7 +106,7 @@ class _Builder:
                 f'{_dotted(keys)} = {{name = "IsolationForest", n_estimators = 200}}.',
             )
         name = value["name"]
-        if name not in self.known:
+        if not isinstance(name, str) or name not in self.known:
             raise self.settings.error(
                 [*keys, "name"],
                 f"{_dotted(keys)} has the name {name!r}, which neither skad nor scikit-learn has."

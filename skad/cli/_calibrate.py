@@ -27,6 +27,11 @@ def experiment_options(settings):
         raise settings.error(
             ["calibration"], "calibration needs n_experiments, for example n_experiments = 100."
         )
+    if not isinstance(table.get("global", False), bool):
+        raise settings.error(
+            ["calibration", "global"],
+            f"calibration.global must be true or false; got {table['global']!r}.",
+        )
     known = inspect.signature(pseudo_experiments).parameters
     options = {name: value for name, value in table.items() if name in known}
     options = check_parameters(

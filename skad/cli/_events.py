@@ -86,6 +86,10 @@ def read_input(settings, *, truth=False, features=True):
         frame = pd.concat([frame, simulation], ignore_index=True)
         files = [*files, *more]
     taken = {name: _take(settings, frame, name, column) for name, column in own.items()}
+    if not names:
+        raise settings.error(
+            ["input", "columns"], "the input has no column beside label and weight to learn from."
+        )
     frame = frame[names]
     _refuse_truth(settings, frame)
     transformer = feature_transformer(settings) if features else None

@@ -103,11 +103,11 @@ def run_limit(
     ['figures', 'limit.json', 'limits.csv', 'report.html', 'results.csv', 'search.json',
      'settings.toml']
     """
-    from skad.cli._settings import read_settings
+    from skad.cli._settings import Settings, read_settings
     from skad.report._json import as_json
     from skad.search import upper_limit
 
-    settings = read_settings(path) if not hasattr(path, "values") else path
+    settings = path if isinstance(path, Settings) else read_settings(path)
     folder = results_folder(settings, output)
     if (folder / LIMIT_FILE).exists() and not overwrite:
         raise FileExistsError(

@@ -18,11 +18,11 @@ import numpy as np
 from skad.cli._build import build, check_parameters
 from skad.cli._calibrate import fit_calibrated
 from skad.cli._events import check_column, fingerprint, read_input
-from skad.cli._settings import read_settings, settings_from_text
-from skad.exceptions import SkadError
+from skad.cli._settings import Settings, read_settings, settings_from_text
+from skad.exceptions import DataFileError, SkadError
+from skad.utils._arguments import PATH, checked
 
 if TYPE_CHECKING:
-    from skad.cli._settings import Settings
     from skad.report._search_report import SearchReport
     from skad.utils._types import FilePath
 
@@ -170,7 +170,7 @@ def run_search(
     ...     print(sorted(each.name for each in (folder / "search-results").iterdir()))
     ['figures', 'report.html', 'results.csv', 'search.json', 'settings.toml']
     """
-    settings = read_settings(path) if not hasattr(path, "values") else path
+    settings = path if isinstance(path, Settings) else read_settings(path)
     folder = results_folder(settings, output)
     if (folder / SEARCH_FILE).exists() and not overwrite:
         raise FileExistsError(
@@ -216,6 +216,10 @@ def results_folder(settings, output=None):
         return Path(output)
     given = settings.table("output").get("folder")
     if given is not None:
+        if not isinstance(given, str) or not given:
+            raise settings.error(
+                ["output", "folder"], f"output.folder must be the path of a folder; got {given!r}."
+            )
         return Path(settings.path(given))
     return settings.folder / f"{Path(settings.name).stem.replace(' ', '-')}-results"
 
@@ -332,6 +336,7 @@ def _digest(hunt):
     return digest.hexdigest()
 
 
+@checked(folder=PATH)
 def load_search(folder: FilePath) -> tuple[SearchReport, Settings]:
     """Return the report and the settings that a folder of results holds.
 
@@ -363,7 +368,9 @@ def load_search(folder: FilePath) -> tuple[SearchReport, Settings]:
     if not path.exists():
         raise FileNotFoundError(f"{folder} holds no results of a search: {path} does not exist.")
     report = SearchReport.from_json(path)
-    record = report.content["record"]
+    record = report.content.get("record") or {}
+    if not {"folder", "settings"} <= set(record):
+        raise DataFileError(f"{path} does not say with which settings it was made.")
     start = Path(record["folder"])
     # Results that were moved together with their data lie beside them.
     start = start if start.is_dir() else folder.resolve().parent

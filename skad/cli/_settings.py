@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skad.exceptions import SettingsError
+from skad.utils._arguments import PATH, checked
 
 if TYPE_CHECKING:
     from typing import Any
@@ -79,7 +80,7 @@ class Settings:
         """Refuse keys of the table at `keys` that nobody reads."""
         table = self.values
         for key in keys:
-            table = table[key]
+            table = table.get(key, {}) if isinstance(table, dict) else table[key]
         for key in table:
             if key not in allowed:
                 raise self.error(
@@ -102,6 +103,7 @@ def nearest(name, allowed):
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
+@checked(path=PATH)
 def read_settings(path: FilePath) -> Settings:
     """Read a settings file and check its tables.
 
@@ -136,7 +138,11 @@ def read_settings(path: FilePath) -> Settings:
     if str(path) == "-":
         return settings_from_text(sys.stdin.read(), "standard input", Path.cwd())
     path = Path(path)
-    return settings_from_text(path.read_text(encoding="utf-8"), str(path), path.parent.resolve())
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as exc:
+        raise SettingsError(f"{path}: settings are text in UTF-8; {exc}.") from exc
+    return settings_from_text(text, str(path), path.parent.resolve())
 
 
 def settings_from_text(text, name, folder):

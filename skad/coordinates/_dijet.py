@@ -14,7 +14,7 @@ from skad.coordinates._jacobian import inverse_rule, log_det_rule
 from skad.exceptions import MissingColumnError, NoJacobianError
 from skad.kinematics._four_vectors import wrap_angle
 from skad.utils import _sklearn as sk
-from skad.utils._columns import resolve_columns
+from skad.utils._columns import resolve_column
 from skad.utils._documentation import LinkedMixin
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class DijetCoordinates(LinkedMixin, TransformerMixin, BaseEstimator):
             places = [given.get(name, name) for name in needed]
             self._check_names(needed, places, list(names))
         self.columns_ = {
-            name: int(resolve_columns(place, names, X.shape[1], parameter=f"columns[{name!r}]")[0])
+            name: resolve_column(place, names, X.shape[1], parameter=f"columns[{name!r}]")
             for name, place in zip(needed, places, strict=True)
         }
         self._check_values(X)

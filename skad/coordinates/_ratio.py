@@ -9,7 +9,7 @@ import numpy as np
 from skad.coordinates._base import CoordinateTransformer, feature_names
 from skad.exceptions import DomainError
 from skad.utils import _sklearn as sk
-from skad.utils._columns import column_name, resolve_columns
+from skad.utils._columns import column_name, resolve_column
 
 __all__ = ["RatioTransformer"]
 
@@ -78,7 +78,7 @@ class RatioTransformer(CoordinateTransformer):
                 f"RatioTransformer needs two columns; X has n_features = {n_features}."
             )
         self.numerator_index_, self.denominator_index_ = (
-            int(resolve_columns(column, names, n_features, parameter=parameter)[0])
+            resolve_column(column, names, n_features, parameter=parameter)
             for column, parameter in (
                 (self.numerator, "numerator"),
                 (self.denominator, "denominator"),

@@ -42,7 +42,7 @@ _SHA256 = "534bc76ad9ce4364c753a1da6c10338e6bea4b8c7285e24e4c17b9abc0108042"
 
 
 @sk.validate_params(
-    {"kinds": ["array-like", None], "return_X_y": ["boolean"], "as_frame": ["boolean"]},
+    {"kinds": [list, tuple, None], "return_X_y": ["boolean"], "as_frame": ["boolean"]},
     prefer_skip_nested_validation=True,
 )
 def load_jets(

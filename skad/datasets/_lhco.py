@@ -254,7 +254,10 @@ def fetch_lhco_herwig(
 
 @sk.validate_params(
     {
-        "box": [sk.Options(object, {1, 2, 3, "background"})],
+        "box": [
+            sk.Interval(numbers.Integral, 1, 3, closed="both"),
+            sk.StrOptions({"background"}),
+        ],
         "n_events": [sk.Interval(numbers.Integral, 1, None, closed="left"), None],
         **FETCH_CONSTRAINTS,
     },

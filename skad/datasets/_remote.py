@@ -87,6 +87,8 @@ def get_data_home(data_home: FilePath | None = None) -> Path:
         import pooch
 
         data_home = pooch.os_cache("skad")
+    if not isinstance(data_home, (str, os.PathLike)) or not os.fspath(data_home):
+        raise TypeError(f"data_home must be the path of a folder; got {data_home!r:.100}.")
     data_home = Path(data_home).expanduser()
     try:
         data_home.mkdir(parents=True, exist_ok=True)

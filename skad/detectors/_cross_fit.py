@@ -16,6 +16,17 @@ __all__ = ["balanced", "cross_fit", "held_out_log_odds", "log_odds", "log_odds_o
 _SMALLEST = np.finfo(np.float64).eps
 
 
+def probabilities_of(classifier, X):
+    """Return the probabilities of all classes by a fitted classifier, or refuse it by name."""
+    if not hasattr(classifier, "predict_proba"):
+        # Asked of the fitted one: a committee learns only then whether it has probabilities.
+        raise TypeError(
+            f"classifier must have predict_proba; {type(classifier).__name__} has none. Wrap it in "
+            "CalibratedClassifierCV, or give SVC probability=True."
+        )
+    return classifier.predict_proba(X)
+
+
 def log_odds(classifier, X):
     """Return the log odds of the second class, in float64.
 
@@ -24,13 +35,7 @@ def log_odds(classifier, X):
     """
     if type(classifier).__module__.startswith("skad."):
         return classifier.decision_function(X)
-    if not hasattr(classifier, "predict_proba"):
-        # Asked of the fitted one: a committee learns only then whether it has probabilities.
-        raise TypeError(
-            f"classifier must have predict_proba; {type(classifier).__name__} has none. Wrap it in "
-            "CalibratedClassifierCV, or give SVC probability=True."
-        )
-    probabilities = classifier.predict_proba(X)
+    probabilities = probabilities_of(classifier, X)
     if probabilities.shape[1] < 2:
         raise ValueError(
             f"{type(classifier).__name__} has seen events of one class only, in a fold or in all; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,8 @@ from sklearn.utils import check_random_state
 
 from skad.exceptions import LowStatisticsWarning
 from skad.inspection._agreement import BreakdownTest, agreement_test
-from skad.inspection._samples import check_count
+from skad.utils import _sklearn as sk
+from skad.utils._arguments import CLASSIFIER, COUNT, FRACTION, N_JOBS, checked
 from skad.utils._statistics import effective_size
 
 if TYPE_CHECKING:
@@ -28,6 +30,17 @@ __all__ = ["BreakdownTest", "breakdown_test"]
 _MIN_WORTH = 0.7
 
 
+@checked(
+    classifier=CLASSIFIER,
+    strategy=[sk.StrOptions({"seeds", "parts"})],
+    fraction=FRACTION,
+    n_trainings=COUNT,
+    n_null=COUNT,
+    alpha=[sk.Interval(Real, 0, 1, closed="neither")],
+    sequential=["boolean"],
+    n_jobs=N_JOBS,
+    random_state=["random_state"],
+)
 def breakdown_test(
     detector: TemplateDetector | CWoLaDetector,
     X: ArrayLike,
@@ -138,7 +151,7 @@ def breakdown_test(
     >>> test.trusted
     True
     """
-    _check_parameters(strategy, fraction, n_trainings, n_null, alpha)
+    _check_numbers(strategy, n_trainings, n_null, alpha)
     rng = check_random_state(random_state)
     if not hasattr(detector, "training_sample"):
         raise TypeError(
@@ -176,14 +189,12 @@ def breakdown_test(
     return test
 
 
-def _check_parameters(strategy, fraction, n_trainings, n_null, alpha):
-    if strategy not in ("seeds", "parts"):
-        raise ValueError(f"strategy must be 'seeds' or 'parts'; got {strategy!r}.")
-    if not 0 < fraction <= 1:
-        raise ValueError(f"fraction must lie in (0, 1]; got {fraction!r}.")
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must lie in (0, 1); got {alpha!r}.")
-    check_count(n_trainings, name="n_trainings", least=2 if strategy == "seeds" else 3)
+def _check_numbers(strategy, n_trainings, n_null, alpha):
+    least = 2 if strategy == "seeds" else 3
+    if n_trainings < least:
+        raise ValueError(
+            f"n_trainings must be at least {least} with strategy={strategy!r}; got {n_trainings}."
+        )
     # Rounded because 1 / 0.05 is no integer in every arithmetic.
     least = int(np.ceil(round(1 / alpha, 6))) - 1
     if n_null < least:
@@ -191,7 +202,6 @@ def _check_parameters(strategy, fraction, n_trainings, n_null, alpha):
             f"n_null must be at least {least} for alpha={alpha:g}, because the smallest p-value is "
             f"1 / (1 + n_null); got {n_null!r}."
         )
-    check_count(n_null, name="n_null")
 
 
 def _warn_of_weights(weight, alpha):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,9 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skad.detectors._cross_fit import cross_fit, log_odds
 from skad.inspection._classifier import default_classifier
-from skad.inspection._samples import SampleReader, WeightedSample, check_count
+from skad.inspection._samples import OF_TEMPLATES, SampleReader, WeightedSample
+from skad.utils import _sklearn as sk
+from skad.utils._arguments import checked
 from skad.utils._random import draw_seeds
 from skad.utils._readable import readable
 
@@ -52,6 +55,14 @@ class ClosureAUC:
     n_events: int
 
 
+@checked(
+    **OF_TEMPLATES,
+    cv=[
+        sk.Interval(Integral, 2, None, closed="left"),
+        sk.HasMethods(["split", "get_n_splits"]),
+    ],
+    n_null=[sk.Interval(Integral, 3, None, closed="left")],
+)
 def closure_auc(
     templates: Mapping[str, Estimator],
     X_true: ArrayLike,
@@ -139,8 +150,6 @@ def closure_auc(
     """
     import pandas as pd
 
-    check_count(n_seeds, name="n_seeds")
-    check_count(n_null, name="n_null", least=3)
     if classifier is None:
         classifier = default_classifier()
     reader = SampleReader(templates, X_true, features, sample_weight)
@@ -184,6 +193,12 @@ def closure_auc(
         values = np.array([found["null", owners[name], i] for i in range(n_null)])
         null += [(name, i, value) for i, value in enumerate(values)]
         mean, std = values.mean(), values.std(ddof=1)
+        if not std > 0:
+            raise ValueError(
+                f"classifier finds the same area, {mean:g}, in every one of the {n_null} samples "
+                "of truth against truth, so that nothing can be said of the templates; give more "
+                "events, scaled features, or another classifier."
+            )
         for number in range(len(draws[name])):
             area = found["template", name, number]
             t = (area - mean) / (std * np.sqrt(1 + 1 / n_null))

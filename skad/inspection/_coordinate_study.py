@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,11 @@ from skad.metrics import (
 )
 from skad.metrics._checks import read_truth
 from skad.utils import _sklearn as sk
+from skad.utils._arguments import COUNT, EVENTS, FRACTION, N_JOBS, NOT_NEGATIVE, POSITIVE, checked
 from skad.utils._children import fit_child, requires_y, rows_of
 from skad.utils._random import draw_seeds
 from skad.utils._tasks import progress
+from skad.utils._transformers import check_transformer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -32,9 +35,28 @@ if TYPE_CHECKING:
 
     from skad.utils._types import Estimator, Seed
 
-__all__ = ["coordinate_study", "named_estimators"]
+__all__ = ["MEASURED", "coordinate_study", "named_estimators"]
+
+# Arguments of studies that measure detectors.
+MEASURED: dict = {
+    "min_background_events": NOT_NEGATIVE,
+    "rejection": [*POSITIVE, None],
+    "keep_scores": ["boolean"],
+}
+# One of them says how anomalous an event is.
+_SCORES = ("anomaly_score", "score_samples", "decision_function", "predict_proba", "predict")
 
 
+@checked(
+    X=EVENTS,
+    y=EVENTS,
+    test_size=[sk.Interval(Real, 0, 1, closed="neither")],
+    n_seeds=COUNT,
+    random_state=["random_state"],
+    fraction=FRACTION,
+    n_jobs=N_JOBS,
+    **MEASURED,
+)
 def coordinate_study(
     detectors: Mapping[str, Estimator],
     frames: Mapping[str, Estimator],
@@ -147,8 +169,9 @@ def coordinate_study(
     """
     import pandas as pd
 
-    detectors, frames = named_estimators(detectors, "detectors"), named_estimators(frames, "frames")
-    _check_input(detectors, X, y, X_test, y_test, fit_y, fit_on, n_seeds)
+    detectors = named_estimators(detectors, "detectors", needs_scores=True)
+    frames = named_estimators(frames, "frames")
+    _check_input(detectors, X, y, X_test, y_test, fit_y, fit_on)
     labels = {"signal_label": signal_label, "background_label": background_label}
     weight = None if sample_weight is None else sk.check_sample_weight(sample_weight, X)
     on = np.ones(len(y), dtype=bool) if fit_on is None else np.asarray(fit_on)
@@ -182,19 +205,30 @@ def coordinate_study(
     return pd.DataFrame([row for rows in results for row in rows])
 
 
-def named_estimators(estimators, parameter):
-    """Return a dict of names and estimators, checked."""
+def named_estimators(estimators, parameter, *, needs_scores=False):
+    """Return a dict of names and transformers, or estimators with scores, checked."""
     if not isinstance(estimators, Mapping) or not estimators:
-        raise ValueError(f"{parameter} must be a dict of names and estimators, with at least one.")
+        raise ValueError(
+            f"{parameter} must be a dict of names and estimators, with at least one; got "
+            f"{estimators!r:.100}."
+        )
+    for name, estimator in estimators.items():
+        if not needs_scores:
+            check_transformer(estimator, f"{parameter}[{name!r}]")
+            continue
+        has_scores = any(hasattr(estimator, method) for method in _SCORES)
+        if isinstance(estimator, type) or not hasattr(estimator, "fit") or not has_scores:
+            raise TypeError(
+                f"{parameter}[{name!r}] must be a detector, density or classifier, with fit and "
+                f"one of {', '.join(_SCORES)}; got {estimator!r:.100}."
+            )
     return dict(estimators)
 
 
-def _check_input(detectors, X, y, X_test, y_test, fit_y, fit_on, n_seeds):
+def _check_input(detectors, X, y, X_test, y_test, fit_y, fit_on):
     check_consistent_length(X, y, fit_y, fit_on)
     if (X_test is None) != (y_test is None):
         raise ValueError("X_test and y_test must be given together.")
-    if n_seeds < 1:
-        raise ValueError(f"n_seeds must be at least 1; got {n_seeds!r}.")
     if fit_on is not None and np.asarray(fit_on).dtype.kind != "b":
         raise ValueError("fit_on must be boolean, one entry per event.")
     if fit_y is None:

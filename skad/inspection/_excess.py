@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_array
 
+from skad.inspection._samples import check_some
 from skad.utils import _sklearn as sk
-from skad.utils._arguments import COUNT, EVENTS, Made, Numbers, checked
+from skad.utils._arguments import COUNT, EVENTS, MOST, Made, Numbers, checked
 from skad.utils._columns import column_name, resolve_columns
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ __all__ = ["excess_features", "most_signal_like"]
 @checked(
     X=EVENTS,
     template=EVENTS,
-    signal_weight=Numbers(like="X"),
+    signal_weight=Numbers(lowest=-MOST, highest=MOST, like="X"),
     template_weight=Numbers(lowest=0.0, like="template"),
     background=Numbers((0, 1), lowest=0.0),
     bins=COUNT,
@@ -108,7 +110,9 @@ def excess_features(
     n_features = values.shape[1]
     wanted = range(n_features) if features is None else features
     tables = []
-    for position in resolve_columns(list(wanted), names, n_features, parameter="features"):
+    positions = resolve_columns(wanted, names, n_features, parameter="features")
+    check_some(positions)
+    for position in positions:
         column = values[:, position]
         edges = _edges(np.concatenate([column, other[:, position]]), bins)
         weight = np.ones(len(column)) if signal_weight is None else signal_weight
@@ -153,7 +157,12 @@ def _sums(values, edges, weight):
     return tuple(np.histogram(values, edges, weights=weight**power)[0] for power in (1, 2))
 
 
-@checked(hunt=Made("skad.search.BumpHunt(detector, windows).fit(X)", "skad.BumpHunt"), X=EVENTS)
+@checked(
+    n_events=COUNT,
+    row=[Integral, None],
+    hunt=Made("skad.search.BumpHunt(detector, windows).fit(X)", "skad.BumpHunt"),
+    X=EVENTS,
+)
 def most_signal_like(
     hunt: BumpHunt, X: ArrayLike, n_events: int = 10, *, row: int | None = None
 ) -> DataFrame:

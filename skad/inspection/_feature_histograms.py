@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.utils import check_array
 
-from skad.metrics._checks import check_weight, event_classes
+from skad.inspection._samples import check_some
+from skad.metrics._checks import check_bins, check_weight, event_classes
 from skad.resonant._region import check_region
+from skad.utils._arguments import EVENTS, Events, checked
 from skad.utils._children import rows_of
 from skad.utils._columns import column_name, resolve_columns
 from skad.utils._readable import readable
@@ -57,6 +59,7 @@ class FeatureHistograms:
     reference: str | None
 
 
+@checked(reference=[str, None])
 def feature_histograms(
     samples: Any,
     *,
@@ -121,16 +124,24 @@ def feature_histograms(
         raise ValueError(f"samples must have the same features; got their numbers {widths}.")
     n_features = next(iter(widths.values()))
     features = range(n_features) if features is None else features
-    positions = resolve_columns(list(features), names, n_features, parameter="features")
+    positions = resolve_columns(features, names, n_features, parameter="features")
+    check_some(positions)
+    bins = bins if isinstance(bins, Mapping) else check_bins(bins)
+    if not isinstance(bins, (int, Mapping)):
+        raise ValueError("bins must be a number, or a dict of names and edges; got edges for all.")
     result = FeatureHistograms({}, {}, {}, {}, {}, reference)
     base = next(iter(read)) if reference is None else reference
     for position in positions:
         label = column_name(position, names) if names is None else str(names[position])
         if isinstance(bins, Mapping):
-            edges = np.asarray(bins[label], dtype=np.float64)
+            if label not in bins:
+                raise ValueError(f"bins must hold edges of {label!r}; it has {list(bins)}.")
+            edges = check_bins(bins[label], name=f"bins[{label!r}]")
         else:
             low, high = np.percentile(read[base][0][:, position], [0.5, 99.5])
-            edges = np.linspace(low, high, bins + 1)
+            # A feature that does not vary is one bar, as in NumPy's own histograms.
+            spread = 0.0 if low < high else 0.5
+            edges = np.linspace(low - spread, high + spread, bins + 1)
         result.edges[label] = edges
         heights, errors = {}, {}
         for name, (X, weight) in read.items():
@@ -156,6 +167,7 @@ def _over(heights, errors, reference):
     return ratio, ratio_error
 
 
+@checked(X=EVENTS, y_true=Events(like="X"))
 def region_samples(
     y_true: ArrayLike | None,
     X: ArrayLike,

@@ -12,13 +12,14 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
 from skad.exceptions import LowStatisticsWarning
-from skad.inspection._coordinate_study import named_estimators
+from skad.inspection._coordinate_study import MEASURED, named_estimators
 from skad.metrics import (
     anomaly_response,
     max_significance_improvement,
     significance_improvement_at,
 )
 from skad.metrics._checks import read_truth
+from skad.utils._arguments import COUNT, N_JOBS, Numbers, checked
 from skad.utils._children import fit_child, requires_y
 from skad.utils._random import draw_seeds
 from skad.utils._tasks import progress
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["injection_study"]
 
 
+@checked(
+    injected=Numbers(), n_seeds=COUNT, n_jobs=N_JOBS, random_state=["random_state"], **MEASURED
+)
 def injection_study(
     detectors: Mapping[str, Estimator],
     background: ArrayLike,
@@ -135,15 +139,15 @@ def injection_study(
     """
     import pandas as pd
 
-    detectors = named_estimators(detectors, "detectors")
-    amounts = [int(n) for n in injected]
+    detectors = named_estimators(detectors, "detectors", needs_scores=True)
+    amounts = np.asarray(injected).astype(np.int64).tolist()
     background, signal = _events(background, "background"), _events(signal, "signal")
-    if not amounts or min(amounts) < 0 or max(amounts) > len(signal):
+    whole = np.array_equal(amounts, injected)
+    if not amounts or not whole or min(amounts) < 0 or max(amounts) > len(signal):
         raise ValueError(
-            f"injected must hold numbers from 0 to the {len(signal)} signal events; got {amounts}."
+            f"injected must hold whole numbers from 0 to the {len(signal)} signal events; got "
+            f"{np.asarray(injected).tolist()}."
         )
-    if n_seeds < 1:
-        raise ValueError(f"n_seeds must be at least 1; got {n_seeds!r}.")
     if simulation is not None and reference is not None:
         raise ValueError(
             "simulation and reference both mean y = 0: give one of them, and study the detectors "

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_array
 
 from skad.kinematics import azimuth, pseudorapidity, split_constituents, transverse_momentum
+from skad.utils import _sklearn as sk
+from skad.utils._arguments import checked
 from skad.utils._readable import readable
 
 if TYPE_CHECKING:
@@ -38,6 +41,11 @@ class JetImages:
     outside: dict
 
 
+@checked(
+    # More pixels than that are more memory than a picture is worth.
+    bins=[sk.Interval(Integral, 1, 10_000, closed="both")],
+    width=[sk.Interval(Real, 0, None, closed="neither")],
+)
 def jet_images(jets: Mapping[str, ArrayLike], *, bins: int = 40, width: float = 1.0) -> JetImages:
     """Average images of jets in pseudorapidity and azimuth.
 
@@ -78,8 +86,6 @@ def jet_images(jets: Mapping[str, ArrayLike], *, bins: int = 40, width: float = 
     """
     if not isinstance(jets, Mapping) or not jets:
         raise ValueError("jets must be a dict of names and samples, with at least one.")
-    if not width > 0:
-        raise ValueError(f"width must be positive; got {width!r}.")
     edges = np.linspace(-width, width, bins + 1)
     image, outside = {}, {}
     for name, sample in jets.items():

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.manifold import TSNE
 from sklearn.utils import check_consistent_length, check_random_state
 
+from skad.utils._arguments import COUNT, EVENTS, POSITIVE, Having, checked
 from skad.utils._random import draw_seed
 from skad.utils._readable import readable
 
@@ -43,6 +44,14 @@ class LatentEmbedding:
     embedded: bool
 
 
+@checked(
+    estimator=Having("a fitted estimator with a latent space", ("fit", "transform")),
+    X=EVENTS,
+    y=EVENTS,
+    n_events=COUNT,
+    perplexity=POSITIVE,
+    random_state=["random_state"],
+)
 def latent_embedding(
     estimator: Estimator,
     X: ArrayLike,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.parallel import Parallel, delayed
 
+from skad.detectors._cross_fit import probabilities_of
 from skad.inspection._classifier import default_classifier
-from skad.inspection._samples import SampleReader, check_count
+from skad.inspection._samples import OF_TEMPLATES, SampleReader
+from skad.utils import _sklearn as sk
+from skad.utils._arguments import checked
 from skad.utils._children import fit_child
 from skad.utils._random import draw_seeds
 
@@ -27,6 +31,11 @@ __all__ = ["log_posterior_test"]
 _SMALLEST = np.finfo(np.float64).tiny
 
 
+@checked(
+    **OF_TEMPLATES,
+    truth_as_class=["boolean"],
+    test_size=[sk.Interval(Real, 0, 1, closed="neither")],
+)
 def log_posterior_test(
     templates: Mapping[str, Estimator],
     X_true: ArrayLike,
@@ -125,9 +134,6 @@ def log_posterior_test(
     """
     import pandas as pd
 
-    check_count(n_seeds, name="n_seeds")
-    if not 0 < test_size < 1:
-        raise ValueError(f"test_size must lie in (0, 1); got {test_size!r}.")
     reader = SampleReader(templates, X_true, features, sample_weight)
     if "truth" in reader.template_names:
         raise ValueError("templates must not be called 'truth', the name of the true background.")
@@ -179,7 +185,7 @@ def _one_seed(reader, classifier, truth_as_class, test_size, n_samples, number, 
     rows = []
     for sample_name in [*reader.template_names, "truth"]:
         sample = tested[sample_name]
-        p = model.predict_proba(scaler.transform(sample.X)).astype(np.float64)
+        p = probabilities_of(model, scaler.transform(sample.X)).astype(np.float64)
         log_p = np.log(np.maximum(p, _SMALLEST))
         mean = np.average(log_p, axis=0, weights=sample.weight)
         error = np.sqrt(sample.weight**2 @ (log_p - mean) ** 2) / sample.weight.sum()

@@ -2,16 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 from sklearn.utils import check_array, check_random_state
 
 from skad.exceptions import MissingColumnError
 from skad.utils import _sklearn as sk
+from skad.utils._arguments import CLASSIFIER, COUNT, N_JOBS
 from skad.utils._columns import column_name, resolve_columns
 
-__all__ = ["SampleReader", "WeightedSample", "check_count"]
+__all__ = ["OF_TEMPLATES", "SampleReader", "WeightedSample", "check_some"]
+
+# Arguments that the studies of templates share.
+OF_TEMPLATES: dict = {
+    "classifier": CLASSIFIER,
+    "n_samples": [*COUNT, None],
+    "n_seeds": COUNT,
+    "n_jobs": N_JOBS,
+    "random_state": ["random_state"],
+}
 
 
 @dataclass(frozen=True)
@@ -82,8 +91,7 @@ class SampleReader:
             self.columns = resolve_columns(
                 features, self._names, self._n_columns, parameter="features"
             )
-        if not len(self.columns):
-            raise ValueError("features must hold at least one column; none is left.")
+        check_some(self.columns)
         self.true = _weighted(true.X[:, self.columns], true.weight)
 
     @property
@@ -149,10 +157,10 @@ class SampleReader:
         return resonant
 
 
-def check_count(value, *, name, least=1):
-    """Refuse what is not an integer of at least `least`."""
-    if not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}; got {value!r}.")
+def check_some(columns):
+    """Refuse features that are no column."""
+    if not len(columns):
+        raise ValueError("features must hold at least one column; none is left.")
 
 
 def _sources(value, name):

@@ -8,8 +8,9 @@ import numpy as np
 from scipy.stats import kstwobign
 from sklearn.utils.parallel import Parallel, delayed
 
-from skad.inspection._samples import SampleReader, check_count
+from skad.inspection._samples import OF_TEMPLATES, SampleReader
 from skad.metrics import ks_table
+from skad.utils._arguments import checked
 from skad.utils._random import draw_seeds
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["template_closure"]
 
 
+@checked(**{name: rule for name, rule in OF_TEMPLATES.items() if name != "classifier"})
 def template_closure(
     templates: Mapping[str, Estimator],
     X_true: ArrayLike,
@@ -102,7 +104,6 @@ def template_closure(
     """
     import pandas as pd
 
-    check_count(n_seeds, name="n_seeds")
     reader = SampleReader(templates, X_true, features, sample_weight)
     jobs = [
         (name, number)

@@ -11,8 +11,9 @@ from sklearn.model_selection import ShuffleSplit
 
 from skad.detectors._cross_fit import cross_fit, log_odds
 from skad.inspection._classifier import default_classifier
-from skad.inspection._samples import SampleReader, check_count
+from skad.inspection._samples import OF_TEMPLATES, SampleReader
 from skad.metrics import ks_table
+from skad.utils._arguments import checked
 from skad.utils._random import draw_seeds
 from skad.utils._readable import readable
 from skad.utils._tasks import run_tasks
@@ -52,6 +53,7 @@ class TemplateFitTest:
     n_data: int
 
 
+@checked(**OF_TEMPLATES)
 def template_fit_test(
     templates: Mapping[str, Estimator],
     X: ArrayLike,
@@ -141,7 +143,6 @@ def template_fit_test(
     """
     import pandas as pd
 
-    check_count(n_seeds, name="n_seeds")
     classifier = default_classifier() if classifier is None else classifier
     reader = SampleReader(templates, X, features, sample_weight)
     names = reader.feature_names
@@ -202,6 +203,11 @@ def _area_under_curve(positive, positive_weight, negative, negative_weight):
     area = np.average(above, weights=positive_weight)
     variance = _variance_of_mean(above, area, positive_weight)
     variance += _variance_of_mean(below, 1 - area, negative_weight)
+    if not np.isfinite(variance):
+        raise ValueError(
+            "sample_weight leaves no weight to the held-out events of one sample; a few events "
+            "hold nearly all of it, and there is no test."
+        )
     if variance == 0:
         # All scores are equal, or all of one sample lie above the other.
         return float(area), 0.0 if area > 0.5 else 1.0

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils import check_consistent_length
 
 from skad.metrics._checks import check_scores, read_truth
+from skad.utils._arguments import Made
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from skad.search._background import BackgroundEstimate
 
 __all__ = ["yield_closure"]
+
+_ESTIMATE = Made(
+    "skad.search.direct_background, importance_background or sideband_background",
+    "skad.BackgroundEstimate",
+)
 
 
 def yield_closure(
@@ -76,7 +82,8 @@ def yield_closure(
     """
     import pandas as pd
 
-    estimates = estimates if isinstance(estimates, Mapping) else {estimates.method: estimates}
+    if not isinstance(estimates, Mapping):
+        estimates = {_ESTIMATE.read(estimates, "estimates").method: estimates}
     if not estimates:
         raise ValueError("estimates must hold at least one BackgroundEstimate; it is empty.")
     scores = check_scores(scores)
@@ -89,6 +96,7 @@ def yield_closure(
         raise ValueError("y_true: no background event is among the events.")
     tables = []
     for name, estimate in estimates.items():
+        _ESTIMATE.read(estimate, f"estimates[{name!r}]")
         threshold = np.asarray(estimate.threshold, dtype=np.float64)
         passed = scores[:, None] > threshold
         n_true = passed[~signal].sum(axis=0)

@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from skad.exceptions import DataFileError
@@ -31,7 +32,13 @@ def expand_paths(path, key=None):
     DataFileError
         When a folder holds other things than files of events of one format.
     """
-    items = [path] if isinstance(path, (str, os.PathLike)) else list(path)
+    items = [path] if isinstance(path, (str, os.PathLike)) else path
+    if isinstance(items, (bytes, dict)) or not isinstance(items, Iterable):
+        raise TypeError(f"path must be a str, a path-like or a list of them; got {path!r:.100}.")
+    items = list(items)
+    wrong = [item for item in items if not isinstance(item, (str, os.PathLike))]
+    if wrong:
+        raise TypeError(f"path must hold str or path-likes; got {wrong[0]!r:.100}.")
     if not items:
         raise ValueError("path holds no file.")
     return [pair for item in items for pair in _expand(os.fspath(item), key)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -210,8 +211,15 @@ def _batches_of(events):
         _is_batch(item) and getattr(item, "ndim", 2) == 2 for item in events
     ):
         return events
+    if isinstance(events, memoryview):
+        return [np.asarray(events)]
     if _is_batch(events) or isinstance(events, (list, tuple, dict)):
         return [events]
+    if isinstance(events, (str, bytes)) or not isinstance(events, Iterable):
+        raise TypeError(
+            "events must be a DataFrame, an array, a table of Arrow or an iterable of them; got "
+            f"{type(events).__name__}."
+        )
     return events
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from skad.nn._flow_kinds import KINDS
 from skad.nn._nflows import Transform as NflowsTransform
 from skad.nn._random import DrawingTransform
 from skad.nn._zuko import ZukoFlow, ZukoTransform
+from skad.utils._arguments import COUNT, NUMBER, checked
 
 __all__ = ["FLOW_KINDS", "Flow", "build_flow"]
 
@@ -171,8 +173,14 @@ class Flow(nn.Module):
         DivergenceError
             When rows stay non-finite after ten redraws, as after a training that diverged.
         """
-        if context is not None and len(context) != n:
-            raise ValueError(f"context must have n={n} rows, one per sample; got {len(context)}.")
+        if not isinstance(n, Integral) or n < 0:
+            raise ValueError(f"n must be a whole number of samples; got {n!r:.100}.")
+        if context is not None and not isinstance(context, Tensor):
+            raise TypeError(f"The context must be a tensor; got {type(context).__name__}.")
+        if context is not None and (context.ndim != 2 or len(context) != n):
+            raise ValueError(
+                f"context must have n={n} rows, one per sample; got shape {tuple(context.shape)}."
+            )
         if generator is None:
             generator = torch.Generator()
             generator.seed()
@@ -235,6 +243,16 @@ class Flow(nn.Module):
 
     def _checked(self, x: Tensor, context: Tensor | None) -> Tensor | None:
         """Return the context as the transforms get it."""
+        own = next(self.parameters(), None)
+        for name, tensor in (("input", x), ("context", context)):
+            is_none = tensor is None and name == "context"
+            if not is_none and not isinstance(tensor, Tensor):
+                raise TypeError(f"The {name} must be a tensor; got {type(tensor).__name__}.")
+            if tensor is not None and own is not None and tensor.dtype != own.dtype:
+                raise TypeError(
+                    f"The flow is one of {own.dtype}, and the {name} of {tensor.dtype}; convert "
+                    "one of them by .to(dtype)."
+                )
         if x.ndim != 2 or x.shape[1] != self.n_features:
             raise ValueError(
                 f"The flow has {self.n_features} features; got an input of shape {tuple(x.shape)}."
@@ -250,6 +268,12 @@ class Flow(nn.Module):
         return torch.cat([context, *waves], dim=1)
 
 
+@checked(
+    kind=[str, callable],
+    n_features=COUNT,
+    n_context=NUMBER,
+    n_frequencies=NUMBER,
+)
 def build_flow(
     kind: str | Callable[..., object],
     n_features: int,
@@ -325,21 +349,28 @@ def build_flow(
     >>> own.log_prob(torch.zeros(5, 2)).shape
     torch.Size([5])
     """
-    if n_features < 1 or n_context < 0:
-        raise ValueError(
-            f"A flow needs n_features >= 1 and n_context >= 0; got {n_features} and {n_context}."
-        )
     if callable(kind):
         if n_frequencies:
             options["n_frequencies"] = n_frequencies
         return _own_flow(kind, n_features, n_context, options)
     if kind not in KINDS:
         raise ValueError(f"flow kind must be one of {FLOW_KINDS} or a function; got {kind!r}.")
+    _check_sizes(options)
     transforms = KINDS[kind](n_features, n_context * (1 + 2 * n_frequencies), **options)
     flow = Flow(transforms, n_features, n_context, n_frequencies)
     if n_frequencies:
         options["n_frequencies"] = n_frequencies
     return _with_settings(flow, kind, options)
+
+
+def _check_sizes(options):
+    """Refuse numbers of layers and units that are none, of any built-in kind."""
+    for name in ("n_transforms", "hidden_features"):
+        value = options.get(name, 1)
+        sizes = value if name == "hidden_features" and isinstance(value, (tuple, list)) else [value]
+        if not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+            also = ", or a tuple of them" if name == "hidden_features" else ""
+            raise ValueError(f"{name} must be an int of at least 1{also}; got {value!r:.100}.")
 
 
 def rebuild_flow(

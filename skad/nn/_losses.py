@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-__all__ = ["distance_correlation", "exposure_loss", "kl_to_standard_normal"]
+__all__ = ["check_tensors", "distance_correlation", "exposure_loss", "kl_to_standard_normal"]
 
 # Keeps square roots and quotients of variables without spread differentiable.
 _TINY = 1e-12
@@ -41,6 +41,13 @@ def distance_correlation(
     correlation : scalar tensor
         About 0, with zero gradient, where a variable is constant.
     """
+    check_tensors(1, x=x, y=y)
+    if weight is not None:
+        check_tensors(1, x=x, weight=weight)
+    if len(x) != len(y) or (weight is not None and len(weight) != len(y)):
+        raise ValueError("x, y and weight must hold one number for each event, and are unequal.")
+    if isinstance(power, bool) or not isinstance(power, int) or power not in (1, 2):
+        raise ValueError(f"power must be 1 (R) or 2 (R squared); got {power!r:.100}.")
     if weight is None:
         weight = torch.ones_like(y)
     weight = weight / weight.sum().clamp(min=_TINY)
@@ -51,6 +58,24 @@ def distance_correlation(
     squared = covariance / (x_variance * y_variance + _TINY**2).sqrt()
     # The slope of the root is infinite at zero.
     return squared if power == 2 else squared.clamp(min=_TINY).sqrt()
+
+
+def check_tensors(ndim: int, **tensors: torch.Tensor) -> None:
+    """Refuse by name what is no tensor of `ndim` axes, or of another dtype than the first.
+
+    Numbers are not looked at: a check would wait for the GPU in every step of a training.
+    """
+    first = next(iter(tensors.values()))
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise TypeError(f"{name} must be a tensor; got {type(tensor).__name__}.")
+        if tensor.ndim != ndim or not tensor.is_floating_point():
+            raise ValueError(
+                f"{name} must be a tensor of floats with {ndim} dimensions; got {tensor.dtype} of "
+                f"shape {tuple(tensor.shape)}."
+            )
+        if tensor.dtype != first.dtype:
+            raise TypeError(f"{name} is of {tensor.dtype}, others of {first.dtype}; convert it.")
 
 
 def _centred_distances(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

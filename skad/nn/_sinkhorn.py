@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Integral, Real
+
 import torch
+
+from skad.nn._losses import check_tensors
+from skad.utils import _sklearn as sk
+from skad.utils._arguments import checked
 
 __all__ = ["sinkhorn_divergence"]
 
 
+@checked(
+    # A smaller blur than that is lost in the sums, and takes more steps than anybody waits for.
+    blur=[sk.Interval(Real, 1e-12, None, closed="left")],
+    scaling=[sk.Interval(Real, 0, 0.999, closed="both")],
+    n_final=[sk.Interval(Integral, 1, 10_000, closed="both")],
+)
 def sinkhorn_divergence(
     x: torch.Tensor,
     y: torch.Tensor,
@@ -54,6 +67,20 @@ def sinkhorn_divergence(
     >>> float(sinkhorn_divergence(x, x)), round(float(sinkhorn_divergence(x, x + 1)), 2)
     (0.0, 1.0)
     """
+    check_tensors(2, x=x, y=y)
+    for name, points, weight in (("x_weight", x, x_weight), ("y_weight", y, y_weight)):
+        if weight is not None:
+            check_tensors(1, **{name: weight})
+            if len(weight) != len(points):
+                raise ValueError(
+                    f"{name} must hold one number for each of {len(points)} points; got "
+                    f"{len(weight)}."
+                )
+    if x.shape[1] != y.shape[1] or not len(x) or not len(y):
+        raise ValueError(
+            "x and y must hold points of as many coordinates; got the shapes "
+            f"{tuple(x.shape)} and {tuple(y.shape)}."
+        )
     log_a, log_b = _log_weight(x, x_weight), _log_weight(y, y_weight)
     xy, xx, yy = _cost(x, y.detach()), _cost(x, x.detach()), _cost(y, y.detach())
     yx = _cost(y, x.detach())
@@ -97,7 +124,8 @@ def _softmin(epsilon, cost, log_weight):
 
 def _epsilons(largest: float, blur: float, scaling: float, n_final: int) -> list[float]:
     epsilons, smallest = [], blur**2
-    while largest > smallest:
+    # Points that are not finite have no distance, and no end of steps.
+    while smallest < largest < math.inf:
         epsilons.append(largest)
         largest *= scaling**2
     return [*epsilons, *[smallest] * n_final]

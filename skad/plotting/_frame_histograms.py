@@ -11,7 +11,7 @@ from skad.metrics._checks import event_classes
 from skad.plotting._axes import grid_of_axes
 from skad.plotting._histograms import draw_histograms
 from skad.plotting._labels import axis_label
-from skad.utils._arguments import COUNT, EVENTS, Events, Having, Made, Numbers, checked
+from skad.utils._arguments import COUNT, EVENTS, Events, Made, Numbers, checked
 from skad.utils._columns import resolve_columns
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from skad.utils._types import Estimator
 
 __all__ = ["FrameHistogramDisplay"]
-
-_TRANSFORMER = Having("None or a transformer, as those of skad.coordinates", ("fit", "transform"))
 
 
 class FrameHistogramDisplay:
@@ -228,7 +226,7 @@ class FrameHistogramDisplay:
         -------
         display : FrameHistogramDisplay
         """
-        from skad.utils._transformers import fitted_on
+        from skad.utils._transformers import check_transformer, fitted_on
 
         classes = {"events": np.ones(len(X), dtype=bool)}
         if y_true is not None:
@@ -241,9 +239,7 @@ class FrameHistogramDisplay:
                 f"{{'log': LogTransformer()}}; got {frames!r:.60}."
             )
         for frame, transformer in frames.items():
-            is_name = isinstance(transformer, str) and transformer == "passthrough"
-            if transformer is not None and not is_name:
-                _TRANSFORMER.read(transformer, f"frames[{frame!r}]")
+            check_transformer(transformer, f"frames[{frame!r}]")
             transformer = fitted_on(transformer, X)
             moved = transformer is not None and not isinstance(transformer, str)
             events = transformer.transform(X) if moved else X

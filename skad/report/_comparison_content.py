@@ -28,6 +28,7 @@ from skad.report._cite import papers_of
 from skad.report._json import plain
 from skad.report._versions import versions
 from skad.utils._children import fit_child, requires_y, rows_of
+from skad.utils._labels import read_labels
 from skad.utils._random import draw_seeds
 from skad.utils._tasks import run_tasks
 
@@ -131,17 +132,19 @@ def _splits(cv, X, truth, random_state):
     elif isinstance(cv, Integral):
         kind = KFold if truth is None else StratifiedKFold
         cv = kind(cv, shuffle=True, random_state=seed)
+    elif not hasattr(cv, "split"):
+        cv = list(cv)
+        if not cv or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in cv):
+            raise ValueError(
+                "cv, as an iterable, must hold pairs of events to fit and events to test; got "
+                f"{cv!r:.100}."
+            )
     return list(check_cv(cv).split(np.zeros(len(X)), truth))
 
 
 def _truth(y, n_events):
-    y = np.asarray(y)
-    if y.shape != (n_events,) or not np.isin(y, [0, 1]).all() or len(np.unique(y)) < 2:
-        raise ValueError(
-            "y must be the truth, 1 for signal and 0 for background, with events of both, one for "
-            f"each of {n_events} events; got shape {y.shape} and {np.unique(y)[:10]}."
-        )
-    return y.astype(int)
+    read = {"owner": "compare_detectors", "one": "signal", "zero": "background"}
+    return read_labels(y, n_events, **read).astype(int)
 
 
 def _fit_and_score(detector, X, truth, train, test, seed):

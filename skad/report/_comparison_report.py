@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skad.inspection._coordinate_study import named_estimators
 from skad.plotting._axes import get_axes
 from skad.report._comparison_content import COMPARISON_SCHEMA, MEASURES, comparison_content
-from skad.report._document import Document, Report, Section, Table
+from skad.report._document import Document, Report, Section, Table, check_schema
 from skad.report._figures import Figure, new_figure
 from skad.report._record import record_sections
 from skad.utils import _sklearn as sk
 from skad.utils._arguments import EVENTS, checked
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Literal
 
     from matplotlib.axes import Axes
@@ -113,14 +114,7 @@ def compare_detectors(
     >>> report.table["auc"].round(1).to_dict()
     {'forest': 0.8, 'LOF': 0.7}
     """
-    if not isinstance(detectors, Mapping) or not detectors:
-        raise TypeError(
-            "detectors must be a dict of names to unfitted detectors, with at least one; got "
-            f"{detectors!r:.100}."
-        )
-    for name, detector in detectors.items():
-        if not hasattr(detector, "fit") or isinstance(detector, type):
-            raise TypeError(f"detectors[{name!r}] must be an estimator; got {detector!r:.100}.")
+    detectors = named_estimators(detectors, "detectors", needs_scores=True)
     return ComparisonReport(
         comparison_content(
             detectors,
@@ -177,11 +171,7 @@ class ComparisonReport(Report):
     """
 
     def __init__(self, content: dict[Any, Any]) -> None:
-        if content.get("schema") != COMPARISON_SCHEMA:
-            raise ValueError(
-                f"content must be of the schema {COMPARISON_SCHEMA!r}; got "
-                f"{content.get('schema')!r}. Read it with the version of skad that wrote it."
-            )
+        check_schema(content, COMPARISON_SCHEMA)
         super().__init__(content)
 
     @property

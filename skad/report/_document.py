@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from skad.utils._types import FilePath
 
-__all__ = ["Document", "Report", "Section", "Table"]
+__all__ = ["Document", "Report", "Section", "Table", "check_schema"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,16 @@ class Document:
     answer: str
     cautions: list
     sections: list
+
+
+def check_schema(content, schema):
+    """Refuse what is no content of a report of this schema."""
+    found = content.get("schema") if isinstance(content, dict) else content
+    if not isinstance(found, str) or found != schema:
+        raise ValueError(
+            f"content must be a dict of the schema {schema!r}; got {found!r:.100}. "
+            "Read it with the version of skad that wrote it."
+        )
 
 
 class Report:

@@ -2,10 +2,13 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 
-__all__ = ["as_json", "plain"]
+from skad.exceptions import DataFileError
+
+__all__ = ["as_json", "plain", "read_json"]
 
 
 def plain(value):
@@ -21,6 +24,17 @@ def plain(value):
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def read_json(path):
+    """Return the object that a JSON file holds, or refuse the file by name."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as exc:
+        raise DataFileError(f"{path} is no JSON, or damaged: {exc}.") from exc
+    if not isinstance(content, dict):
+        raise DataFileError(f"{path} holds {type(content).__name__} and no report.")
+    return content
 
 
 def as_json(content):

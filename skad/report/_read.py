@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from skad.exceptions import DataFileError
 from skad.report._comparison_content import COMPARISON_SCHEMA
 from skad.report._comparison_report import ComparisonReport
+from skad.report._json import read_json
 from skad.report._search_content import SCHEMA
 from skad.report._search_report import SearchReport
+from skad.utils._arguments import PATH, checked
 
 if TYPE_CHECKING:
     from typing import Any
@@ -21,6 +22,7 @@ __all__ = ["read_report"]
 _REPORTS = {SCHEMA: SearchReport, COMPARISON_SCHEMA: ComparisonReport}
 
 
+@checked(path=PATH)
 def read_report(path: FilePath) -> Any:
     """Read the JSON that a report wrote.
 
@@ -34,7 +36,7 @@ def read_report(path: FilePath) -> Any:
 
     Raises
     ------
-    ValueError
+    DataFileError
         The file holds no report, or one of a schema that this version does not know.
 
     Examples
@@ -46,13 +48,12 @@ def read_report(path: FilePath) -> Any:
     ...     _ = path.write_text('{"schema": "of tomorrow"}')
     ...     read_report(path)
     Traceback (most recent call last):
-    ValueError: ... holds the schema 'of tomorrow', ...
+    skad.exceptions.DataFileError: ... holds the schema 'of tomorrow', ...
     """
-    path = Path(path)
-    content = json.loads(path.read_text(encoding="utf-8"))
-    schema = content.get("schema") if isinstance(content, dict) else None
-    if schema not in _REPORTS:
-        raise ValueError(
+    content = read_json(path)
+    schema = content.get("schema")
+    if not isinstance(schema, str) or schema not in _REPORTS:
+        raise DataFileError(
             f"{path} holds the schema {schema!r}, which is none of {sorted(_REPORTS)}; read it "
             "with the version of skad that wrote it."
         )

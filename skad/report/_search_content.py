@@ -12,6 +12,7 @@ from skad.report._cite import papers_of
 from skad.report._json import plain
 from skad.report._versions import versions
 from skad.search import SignificanceCalibration, sideband_sculpting_test
+from skad.utils._arguments import Numbers
 
 __all__ = ["SCHEMA", "search_content"]
 
@@ -29,7 +30,7 @@ def search_content(
 ):
     """Return the numbers of the report as a dict that JSON holds, see `SearchReport`."""
     names = _names(hunt)
-    values = np.asarray(X, dtype=np.float64)
+    values = Numbers(2).read(X, "X")
     m = values[:, hunt.regions_[0].feature]
     label = mass_label(hunt, unit, labels)
     mass = names[hunt.regions_[0].feature]

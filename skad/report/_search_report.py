@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from skad.report._document import Document, Report, Section, Table
+from skad.report._document import Document, Report, Section, Table, check_schema
 from skad.report._figures import search_figures
+from skad.report._json import read_json
 from skad.report._limit import limit_content, limit_figure, limit_section
 from skad.report._record import record_sections
 from skad.report._search_content import SCHEMA, search_content
+from skad.utils._arguments import EVENTS, NUMBER, PATH, Made, Numbers, checked
 from skad.utils._children import requires_y, rows_of
 from skad.utils._labels import read_labels
 
@@ -104,14 +103,21 @@ class SearchReport(Report):
     """
 
     def __init__(self, content: dict[Any, Any]) -> None:
-        if content.get("schema") != SCHEMA:
-            raise ValueError(
-                f"content must be of the schema {SCHEMA!r}; got {content.get('schema')!r}. Read it "
-                "with the version of skad that wrote it."
-            )
+        check_schema(content, SCHEMA)
         super().__init__(content)
 
     @classmethod
+    @checked(
+        hunt=Made("skad.search.BumpHunt(detector, windows).fit(X)", "skad.BumpHunt"),
+        X=EVENTS,
+        y=EVENTS,
+        sample_weight=Numbers(),
+        title=[str, None],
+        labels=[dict, None],
+        unit=[str, None],
+        n_events=NUMBER,
+        record=[dict, None],
+    )
     def from_hunt(
         cls,
         hunt: BumpHunt,
@@ -158,8 +164,7 @@ class SearchReport(Report):
         ValueError
             X has another number of events than the fit.
         """
-        check_is_fitted(hunt)
-        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        weight = sample_weight
         if y is not None and requires_y(hunt.detector):
             data = read_labels(y, len(np.asarray(y)), owner="SearchReport").astype(bool)
             X = rows_of(X, data)
@@ -183,6 +188,7 @@ class SearchReport(Report):
         )
 
     @classmethod
+    @checked(path=PATH)
     def from_json(cls, path: FilePath) -> SearchReport:
         """Read what `json` wrote.
 
@@ -193,9 +199,20 @@ class SearchReport(Report):
         Returns
         -------
         report : SearchReport
-        """
-        return cls(json.loads(Path(path).read_text(encoding="utf-8")))
 
+        Raises
+        ------
+        DataFileError
+            The file is no JSON.
+        ValueError
+            It holds something else than such a report.
+        """
+        return cls(read_json(path))
+
+    @checked(
+        limit=Made("skad.search.upper_limit", "skad.SearchLimit"),
+        signal=[str, None],
+    )
     def with_limit(self, limit: SearchLimit, *, signal: str | None = None) -> SearchReport:
         """Return the report with a section on upper limits.
 

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import skad
+from skad.utils._arguments import Having, checked
 
 if TYPE_CHECKING:
     from typing import Any, TextIO
@@ -103,6 +104,7 @@ def environment() -> dict[Any, Any]:
     }
 
 
+@checked(file=Having("a text stream", ("write",)))
 def show_versions(file: TextIO | None = None) -> None:
     """Print what a bug report needs, as the command ``skad info`` does.
 

@@ -12,14 +12,14 @@ import numpy as np
 from skad.exceptions import RegionError
 from skad.utils import _sklearn as sk
 from skad.utils._arguments import COUNT, Numbers, checked
-from skad.utils._columns import column_name, resolve_columns
+from skad.utils._columns import column_name, resolve_column
 
 if TYPE_CHECKING:
     from typing import Any, Literal
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["RegionCounts", "SignalRegion", "check_region"]
+__all__ = ["RegionCounts", "SignalRegion", "check_region", "region_of"]
 
 _SIDES = ("low", "high")
 _MOST_REGIONS = 100_000
@@ -173,7 +173,7 @@ class SignalRegion:
         position = None
         if m.ndim == 2:
             column = 0 if self.feature is None else self.feature
-            position = resolve_columns(column, names, m.shape[1], parameter="feature")[0]
+            position = resolve_column(column, names, m.shape[1], parameter="feature")
             m = m[:, position]
         elif m.ndim != 1:
             raise ValueError(f"X must have one or two dimensions; got shape {m.shape}.")
@@ -447,6 +447,16 @@ def _edge(m, weight, q, side):
     return float(m[order[min(np.searchsorted(cumulative, target, side=side), len(m) - 1)]])
 
 
+def region_of(region):
+    """Return a `SignalRegion`, or the one of a pair of edges."""
+    if isinstance(region, SignalRegion):
+        return region
+    if not isinstance(region, (tuple, list, np.ndarray)) or len(region) != 2:
+        raise RegionError(f"region must be a SignalRegion or (low, high); got {region!r:.100}.")
+    low, high = region
+    return SignalRegion(low, high)
+
+
 def check_region(region, X, *, resonance=0, feature_names=None, sidebands=True, sample_weight=None):
     """Resolve the region of an estimator on its training events.
 
@@ -479,17 +489,16 @@ def check_region(region, X, *, resonance=0, feature_names=None, sidebands=True, 
     """
     if region is None:
         region = SignalRegion(0.4, 0.6, quantile=True)
-    elif not isinstance(region, SignalRegion):
-        region = SignalRegion(*region)
+    region = region_of(region)
     n_features = X.shape[1]
     if len(X) < 3:
         raise RegionError(
             f"Found array with {len(X)} sample(s) while a minimum of 3 is required: a signal "
             "region and two sidebands."
         )
-    position = int(resolve_columns(resonance, feature_names, n_features, parameter="resonance")[0])
+    position = resolve_column(resonance, feature_names, n_features, parameter="resonance")
     if region.feature is not None:
-        own = resolve_columns(region.feature, feature_names, n_features, parameter="feature")[0]
+        own = resolve_column(region.feature, feature_names, n_features, parameter="feature")
         if own != position:
             raise RegionError(
                 f"the region is on {column_name(own, feature_names)}, but resonance={resonance!r} "

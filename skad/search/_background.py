@@ -595,7 +595,13 @@ def combine_seeds(estimates: Sequence[BackgroundEstimate]) -> BackgroundEstimate
     >>> combine_seeds([one, other]).background
     array([1.375])
     """
-    estimates = list(estimates)
+    if not isinstance(estimates, (list, tuple)) or not all(
+        isinstance(estimate, BackgroundEstimate) for estimate in estimates
+    ):
+        raise TypeError(
+            "estimates must be a list of BackgroundEstimate, as direct_background and "
+            f"importance_background return them; got {estimates!r:.100}."
+        )
     if len(estimates) < 2:
         raise ValueError(f"a spread over seeds needs at least 2 estimates; got {len(estimates)}.")
     if len({(estimate.method, estimate.background.shape) for estimate in estimates}) > 1:

@@ -52,6 +52,7 @@ from skad.search._selection import SelectionMixin
 from skad.search._trust import FIT_ALPHA, why_untrusted
 from skad.search._weights import effective_events, mean_weight, weighted_scale
 from skad.utils import _sklearn as sk
+from skad.utils._arguments import Numbers
 from skad.utils._children import requires_y, shared_parameters
 from skad.utils._documentation import LinkedMixin
 from skad.utils._labels import read_labels
@@ -485,7 +486,8 @@ class BumpHunt(LinkedMixin, SelectionMixin, BaseEstimator):
         )
 
     def _check_efficiencies(self):
-        efficiencies = [float(efficiency) for efficiency in np.atleast_1d(self.efficiencies)]
+        efficiencies = np.atleast_1d(Numbers((0, 1)).read(self.efficiencies, "efficiencies"))
+        efficiencies = efficiencies.tolist()
         if not efficiencies or not all(0 < efficiency <= 1 for efficiency in efficiencies):
             raise ValueError(
                 f"efficiencies must hold fractions in (0, 1]; got {self.efficiencies!r}."

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skad.search._limits import BANDS, CountingLimit
-from skad.utils._arguments import Made, Numbers, checked
+from skad.search._limits import BANDS
+from skad.utils._arguments import PATH, POSITIVE, Made, Numbers, checked
 from skad.utils._optional import import_optional
 from skad.utils._replacing import replacing
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from pandas import DataFrame
 
+    from skad.search._limits import CountingLimit
     from skad.utils._types import FilePath
 
 __all__ = ["limit_table", "pyhf_workspace", "write_limits"]
@@ -31,6 +32,7 @@ _SUFFIXES = (".csv", ".tex", ".yaml")
 _DIGITS = 3
 
 
+@checked(name=[str])
 def limit_table(
     limits: Sequence[CountingLimit], values: ArrayLike | None = None, *, name: str = "mass"
 ) -> DataFrame:
@@ -61,7 +63,7 @@ def limit_table(
     """
     import pandas as pd
 
-    if isinstance(limits, CountingLimit) or not hasattr(limits, "__len__") or not len(limits):
+    if not isinstance(limits, (list, tuple)) or not limits:
         raise TypeError(
             "limits must be a list of what counting_limit returns, at least one; got an object of "
             f"type {type(limits).__name__}."
@@ -81,7 +83,12 @@ def limit_table(
     )
 
 
-@checked(limit=Made("skad.search.counting_limit", "skad.CountingLimit"))
+@checked(
+    limit=Made("skad.search.counting_limit", "skad.CountingLimit"),
+    channels=[list, tuple, None],
+    strength=[*POSITIVE, None],
+    path=[*PATH, None],
+)
 def pyhf_workspace(
     limit: CountingLimit,
     *,
@@ -136,7 +143,7 @@ def pyhf_workspace(
     pyhf = import_optional("pyhf", extra="limits", purpose="pyhf_workspace")
     n_channels = len(limit.n_observed)
     names = [f"channel_{i}" for i in range(n_channels)] if channels is None else list(channels)
-    if len(set(names)) != n_channels or not all(isinstance(name, str) for name in names):
+    if not all(isinstance(name, str) for name in names) or len(set(names)) != n_channels:
         raise ValueError(
             f"channels must hold {n_channels} different names, one for each channel of the limit; "
             f"got {channels!r}."
@@ -191,7 +198,7 @@ def _samples(limit, i, signal, name):
     ]
 
 
-@checked(table=_TABLE)
+@checked(table=_TABLE, path=PATH, unit=[str], quantity=[str], quantity_unit=[str])
 def write_limits(
     table: DataFrame,
     path: FilePath,

@@ -17,6 +17,7 @@ from skad.exceptions import DataFileError, MissingTasksError
 from skad.search._archive import Archive, open_archive
 from skad.search._checkpoint import VERSIONS
 from skad.search._pseudo_experiments import experiments_of, merged, run_experiments
+from skad.utils._arguments import PATH, checked
 from skad.utils._replacing import replacing
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ def plan_experiments(
     return path
 
 
+@checked(plan=PATH)
 def run_task(plan: FilePath, task: int, *, n_jobs: int | None = None, verbose: int = 0) -> int:
     """Run what is missing of a task of a plan.
 
@@ -174,6 +176,7 @@ def run_task(plan: FilePath, task: int, *, n_jobs: int | None = None, verbose: i
     return len(missing)
 
 
+@checked(plan=PATH)
 def missing_tasks(plan: FilePath) -> list[int]:
     """Return the tasks of a plan that are not finished.
 
@@ -199,6 +202,7 @@ def missing_tasks(plan: FilePath) -> list[int]:
     return plan.missing(plan.load())
 
 
+@checked(plan=PATH)
 def collect(plan: FilePath) -> DataFrame:
     """Merge the results of all tasks of a plan.
 

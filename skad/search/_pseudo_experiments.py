@@ -180,7 +180,8 @@ class Experiments:
 
 def experiments_of(hunt, n_experiments, generate, random_state):
     """Return the `Experiments` of the arguments of `pseudo_experiments`."""
-    if not isinstance(n_experiments, Integral) or n_experiments < 1:
+    is_whole = isinstance(n_experiments, Integral) and not isinstance(n_experiments, bool)
+    if not is_whole or n_experiments < 1:
         raise ValueError(f"n_experiments must be a whole number of 1 or more; got {n_experiments}.")
     made = "given"
     if not callable(generate):

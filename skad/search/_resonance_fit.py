@@ -12,7 +12,7 @@ from scipy import optimize, stats
 from scipy.special import xlogy
 
 from skad.exceptions import RegionError, SpectrumFitWarning
-from skad.resonant._region import SignalRegion
+from skad.resonant._region import SignalRegion, region_of
 from skad.search._fit_range import restrict_sidebands
 from skad.search._peaks import SHAPES, check_tails, peak_cumulative, peak_density
 from skad.search._spectrum import SpectrumFit, fit_spectrum
@@ -288,11 +288,7 @@ def fit_resonance(
     3.50 +- 0.01, width 0.05
     """
     tails = check_tails(tails)
-    if not isinstance(region, SignalRegion):
-        if len(region) != 2:
-            raise ValueError(f"region must be a SignalRegion or (low, high); got {region!r}.")
-        region = SignalRegion(*region)
-    region = region.resolve(m)
+    region = region_of(region).resolve(m)
     if mass is not None and not region.low <= mass < region.high:
         raise ValueError(
             f"mass must lie in the region [{region.low:g}, {region.high:g}); got {mass:g}."

@@ -405,7 +405,7 @@ def _candidates(n_parameters, function, counts, fitted):
     if n_parameters is None:
         n_parameters = FUNCTIONS[function].orders
     orders = np.atleast_1d(n_parameters).tolist()
-    if not all(isinstance(order, Integral) for order in orders):
+    if not orders or not all(isinstance(order, Integral) for order in orders):
         raise ValueError(f"n_parameters must be whole numbers; got {n_parameters!r}.")
     lowest, highest = FUNCTIONS[function].fewest, FUNCTIONS[function].most
     if orders != sorted(set(orders)) or orders[0] < lowest or orders[-1] > highest:

@@ -7,6 +7,7 @@ functions through `Made`, which also says which function makes the right one.
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -14,6 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 from scipy import sparse
+from sklearn import get_config
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
@@ -22,10 +24,15 @@ from skad.utils import _sklearn as sk
 from skad.utils._types import Function
 
 __all__ = [
+    "CLASSIFIER",
     "COUNT",
     "EVENTS",
+    "FRACTION",
     "MOST",
     "NOT_NEGATIVE",
+    "NUMBER",
+    "N_JOBS",
+    "PATH",
     "POSITIVE",
     "PROBABILITY",
     "SEED",
@@ -40,9 +47,15 @@ __all__ = [
 MOST = 1e15
 # Constraints that many functions share.
 COUNT = [sk.Interval(Integral, 1, 100_000_000, closed="both")]
+NUMBER = [sk.Interval(Integral, 0, 100_000_000, closed="both")]
 POSITIVE = [sk.Interval(Real, 0, None, closed="neither")]
 NOT_NEGATIVE = [sk.Interval(Real, 0, None, closed="left")]
 PROBABILITY = [sk.Interval(Real, 0, 1, closed="both")]
+FRACTION = [sk.Interval(Real, 0, 1, closed="right")]
+# Whether a committee has probabilities is known only when it is fitted.
+CLASSIFIER = [sk.HasMethods(["fit", "predict"]), None]
+N_JOBS = [Integral, None]
+PATH = [str, os.PathLike]
 SEED = [sk.Interval(Integral, 0, None, closed="left"), None]
 
 
@@ -237,12 +250,6 @@ def checked(**rules: Any) -> Callable[[Function], Function]:
 
     def decorate(function: Function) -> Function:
         signature = inspect.signature(function)
-        checks_options = function
-        if options:
-            # What the function calls checks arguments of its own, as estimators of users do.
-            checks_options = sk.validate_params(options, prefer_skip_nested_validation=False)(
-                function
-            )
 
         @functools.wraps(function)
         def wrapper(*args, **kwargs):
@@ -257,8 +264,17 @@ def checked(**rules: Any) -> Callable[[Function], Function]:
             for name, other in lengths.items():
                 if values.get(name) is not None:
                     _check_length(values, name, other)
-            return checks_options(*given.args, **given.kwargs)
+            if options and not get_config()["skip_parameter_validation"]:
+                # Not by scikit-learn's decorator, which puts the name of this function into the
+                # errors of every estimator that the function fits.
+                sk.validate_parameter_constraints(
+                    options,
+                    {name: values[name] for name in options if name in values},
+                    caller_name=function.__qualname__,
+                )
+            return function(*given.args, **given.kwargs)
 
+        sk.set_function_constraints(wrapper, options)
         return cast(Function, wrapper)
 
     return decorate

@@ -6,7 +6,7 @@ import numpy as np
 
 from skad.exceptions import MissingColumnError
 
-__all__ = ["column_name", "resolve_columns"]
+__all__ = ["column_name", "resolve_column", "resolve_columns"]
 
 
 def resolve_columns(columns, feature_names, n_features, *, parameter):
@@ -71,6 +71,15 @@ def resolve_columns(columns, feature_names, n_features, *, parameter):
     if len(set(positions)) != len(positions):
         raise ValueError(f"{parameter}={columns!r} names a column twice.")
     return np.asarray(positions, dtype=np.intp)
+
+
+def resolve_column(column, feature_names, n_features, *, parameter):
+    """Return the position of one column, as `resolve_columns` does of several."""
+    if not isinstance(column, (str, int, np.integer)):
+        raise TypeError(
+            f"{parameter} must be a column name (str) or a position (int); got {column!r:.100}."
+        )
+    return int(resolve_columns(column, feature_names, n_features, parameter=parameter)[0])
 
 
 def column_name(position, feature_names):

@@ -1,5 +1,7 @@
 """The one reader of labels that say which events are data: 1 and 0, or booleans."""
 
+import contextlib
+
 import numpy as np
 from sklearn.utils import column_or_1d
 
@@ -44,7 +46,10 @@ def read_labels(
         raise ValueError(
             f"{name} must have shape ({n_events},), one label per event; got ({len(y)},)."
         )
-    labels = list(dict.fromkeys(np.asarray(y).tolist()))
+    labels = np.asarray(y).tolist()
+    # Objects that no dict takes are refused below.
+    with contextlib.suppress(TypeError):
+        labels = list(dict.fromkeys(labels))
     if any(isinstance(label, float) and not np.isfinite(label) for label in labels):
         raise ValueError(f"Input {name} contains NaN or infinity; it must hold 1 and 0.")
     numbers = all(isinstance(label, (bool, int, float)) for label in labels)

@@ -54,6 +54,7 @@ __all__ = [
     "routing_enabled",
     "tree_class",
     "tree_nodes",
+    "set_function_constraints",
     "validate_parameter_constraints",
     "validate_params",
 ]
@@ -213,8 +214,13 @@ def column_transformer_parts(transformer):
 
 
 def function_constraints(function):
-    """Return the constraints that `validate_params` gave a function; none for others."""
+    """Return the constraints of a function's options; none for others."""
     return getattr(function, "_skl_parameter_constraints", {})
+
+
+def set_function_constraints(function, constraints):
+    """Let `function_constraints` return these."""
+    function._skl_parameter_constraints = constraints
 
 
 def power_transformer_scaler(transformer):

@@ -4,7 +4,20 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["fitted_on"]
+from skad.utils._arguments import Having
+
+__all__ = ["check_transformer", "fitted_on"]
+
+_TRANSFORMER = Having("None or a transformer, as those of skad.coordinates", ("fit", "transform"))
+
+
+def check_transformer(transformer, name):
+    """Refuse by name what is no transformer, None or "passthrough"."""
+    is_identity = transformer is None or (
+        isinstance(transformer, str) and transformer == "passthrough"
+    )
+    if not is_identity:
+        _TRANSFORMER.read(transformer, name)
 
 
 def fitted_on(transformer, X):

@@ -215,11 +215,11 @@ class TestBreakdown:
     @pytest.mark.parametrize(
         ("kwargs", "message"),
         [
-            ({"strategy": "folds"}, "strategy must be"),
-            ({"fraction": 0}, "fraction must lie"),
-            ({"alpha": 1.0}, "alpha must lie"),
+            ({"strategy": "folds"}, "strategy.* must be a str among"),
+            ({"fraction": 0}, "fraction.* must be a float in the range"),
+            ({"alpha": 1.0}, "alpha.* must be a float in the range"),
             ({"n_null": 18}, "n_null must be at least 19 for alpha=0.05"),
-            ({"n_trainings": 1}, "n_trainings must be an integer of at least 2"),
+            ({"n_trainings": 1}, "n_trainings must be at least 2"),
             ({"strategy": "parts", "n_trainings": 2}, "at least 3"),
             ({"y": None}, "CWoLaDetector requires y"),
         ],

@@ -273,7 +273,7 @@ def test_failures_say_where(events):
         ({"detectors": [GaussianMixture()]}, "detectors must be a dict"),
         ({"frames": {}}, "frames must be a dict"),
         ({"X_test": np.zeros((3, 2))}, "given together"),
-        ({"n_seeds": 0}, "n_seeds must be at least 1"),
+        ({"n_seeds": 0}, "n_seeds.* must be an int in the range"),
         ({"fit_on": np.arange(3300)}, "fit_on must be boolean"),
         ({"detectors": {"c": LogisticRegression()}}, "pass fit_y"),
         ({"y": np.tile([-1, 1], 1650)}, "read both ways"),

@@ -200,7 +200,7 @@ class TestLogPosterior:
         ({"templates": {"a": []}}, ValueError, "empty list"),
         ({"templates": {"a": np.zeros((9, 3))}}, ValueError, "has 3 columns and X_true has 2"),
         ({"templates": {"a": np.zeros((9, 2))}, "n_samples": 10}, ValueError, "more than the 9"),
-        ({"n_seeds": 0}, ValueError, "n_seeds must be an integer of at least 1"),
+        ({"n_seeds": 0}, ValueError, "n_seeds.* must be an int in the range"),
         ({"features": [5]}, MissingColumnError, "features=5 is not a column"),
     ],
 )

@@ -232,7 +232,7 @@ def test_no_warnings(kind):
 
 @every_kind
 def test_wrong_arguments(kind):
-    with pytest.raises(ValueError, match=r"features >= 1 .* got 0"):
+    with pytest.raises(ValueError, match=r"n_features.* Got 0"):
         build_flow(kind, 0)
     with pytest.raises(ValueError, match=r"activation must be one of .*'sine'"):
         build_flow(kind, 2, activation="sine")
@@ -241,7 +241,7 @@ def test_wrong_arguments(kind):
         flow.log_prob(torch.zeros(4, 3), torch.zeros(4, 1))
     with pytest.raises(ValueError, match=r"must have shape \(4, 1\); got None"):
         flow.log_prob(torch.zeros(4, 2))
-    with pytest.raises(ValueError, match="n=5 rows, one per sample; got 4"):
+    with pytest.raises(ValueError, match="n=5 rows, one per sample; got shape"):
         flow.sample(5, torch.zeros(4, 1))
 
 

@@ -217,7 +217,7 @@ def test_json_round_trip_gives_the_same_page(report, limited, comparison, tmp_pa
     with pytest.raises(ValueError, match="holds the schema None"):
         path.write_text("{}")
         read_report(path)
-    with pytest.raises(ValueError, match="must be of the schema"):
+    with pytest.raises(ValueError, match="must be a dict of the schema"):
         SearchReport({"schema": "other"})
 
 
@@ -382,7 +382,7 @@ def test_comparison_fits_see_no_truth_and_scores_are_held_out():
     for name, values in found.items():
         assert one.table.loc["ellipse", name] == pytest.approx(np.median(values))
     assert f"area under the ROC curve, {np.median(found['auc']):.3g}" in one.markdown()
-    with pytest.raises(ValueError, match="y must be the truth, 1 for signal and 0"):
+    with pytest.raises(ValueError, match="y must be 1 for signal and 0 for background"):
         compare_detectors(detectors, X, y + 1)
 
 

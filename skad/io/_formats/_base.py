@@ -93,6 +93,8 @@ class Source(ABC):
                 raise DataFileError(f"{self.path}: has no column of numbers.")
         else:
             columns = [self._name_of(column) for column in columns]
+            if not columns:
+                raise ValueError("columns must hold at least one column; it is empty.")
             self._require(columns)
             self._refuse_unless_numbers(columns, flat=False)
         repeated = sorted({name for name in columns if self.names.count(name) > 1})
