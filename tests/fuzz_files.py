@@ -257,6 +257,10 @@ ALLOWED = {
     ("save_model", "units", frozenset({"names"})): "documented: names that the model may not know",
     ("compare_detectors", "detectors", frozenset({"first is not fitted"})): "the one it is",
     **{
+        (name, "region", frozenset({"nothing"})): "a list, whose edges the fit reads"
+        for name in _PAPERS
+    },
+    **{
         (name, argument, frozenset({"text"})): "documented: name of a column"
         for name in _PAPERS
         for argument in ("resonance", "column")
