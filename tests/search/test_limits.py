@@ -202,7 +202,7 @@ def test_workspace_of_a_bent_signal_gives_the_same_cls_at_the_limit(tmp_path):
     assert pyhf_cls(one, one.observed)[0] == pytest.approx(0.05, abs=1e-4)
     with pytest.raises(ValueError, match="2 different names"):
         pyhf_workspace(limit, channels=["a", "a"])
-    with pytest.raises(ValueError, match="strength must be positive"):
+    with pytest.raises(ValueError, match="'strength' parameter of pyhf_workspace"):
         pyhf_workspace(limit, strength=0.0)
 
 
