@@ -1,6 +1,6 @@
 """Pseudo-experiments as tasks on worker processes, half of them killed in flight.
 
-A thousand of milliseconds on four processes, and sixty of about a second on two.
+A thousand of milliseconds on four processes, and sixty of half a second on two.
 
 Run: OMP_NUM_THREADS=1 python benchmarks/farm.py
 Writes benchmarks/results/farm.md; ``--quick`` is small and writes nothing.
