@@ -111,6 +111,8 @@ def mass_volume_curve(
     uniform = np.sort(check_scores(uniform_scores, name="uniform_scores"))
     weight = check_weight(sample_weight, scores)
     masses = _MASSES if masses is None else np.atleast_1d(check_fraction(masses, name="masses"))
+    if masses.ndim != 1 or not len(masses):
+        raise ValueError(f"masses must be a list of fractions; got shape {masses.shape}.")
     cuts = [weighted_quantile(scores, mass, weight) for mass in masses]
     inside = np.searchsorted(uniform, cuts, side="right")
     if inside.min() < _FEWEST:
