@@ -31,10 +31,15 @@ def classifiers(seed, quick):
     }
 
 
-def events(folder, n_noise, seed, quick):
-    """Return mixed, reference and test events, background and signal, with noise in new columns."""
+def events(folder, n_noise, seed, quick, signal=1.0):
+    """Return mixed, reference and test events, background and signal, with noise in new columns.
+
+    `signal` is the part of the mixed signal events that stays.
+    """
     train, valid, extra = read_region(folder)
     rng = np.random.RandomState(seed)
+    if signal < 1:
+        train = train[(train["label"] == 0) | (rng.uniform(size=len(train)) < signal)]
     background = valid[valid["label"] == 0][FEATURES].to_numpy(np.float64)
     background = background[rng.permutation(len(background))]
     n_reference = min(N_REFERENCE, 2 * len(background) // 3)

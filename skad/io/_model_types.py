@@ -29,6 +29,7 @@ _OWN = {
     "skad.Spline": "skad.coordinates._empirical:_Spline",
     "skad.TrainedMembers": "skad.nn._trained:TrainedMembers",
     "skad.VotingReference": "skad.detectors._voting:_Reference",
+    "skad.Tilt": "skad.detectors._tilt:TiltClassifier",
     "skad.TwoStages": "skad.detectors._cascade:_TwoStages",
 }
 _PLACES = {**_OWN, **sk.PARTS_OF_ESTIMATORS}

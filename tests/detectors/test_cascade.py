@@ -6,9 +6,12 @@ from scipy.stats import multivariate_normal
 from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
+from skad.datasets import make_gaussian_anomaly
 from skad.detectors import CascadeClassifier, CWoLaDetector, TreeEnsembleClassifier
+from skad.detectors._tilt import TiltClassifier, combined
 from skad.metrics import significance_improvement_at
 
 CENTRE, WIDTH = 1.5, 0.7
@@ -130,3 +133,58 @@ def test_inside_the_detector():
     detector = CWoLaDetector(cascade, cv=2, random_state=0).fit(X, y)
     sic = significance_improvement_at(truth[y == 1], detector.training_scores_[y == 1], fpr=0.01)
     assert sic > 5
+
+
+def smooth_problem(coordinates):
+    """Mixed events with a tenth of signal, reference, test events and their truth."""
+    mixed = make_gaussian_anomaly(10_000, 1000, coordinates=coordinates, random_state=0)
+    reference = make_gaussian_anomaly(10_000, 1, coordinates=coordinates, random_state=1)
+    test = make_gaussian_anomaly(20_000, 20_000, coordinates=coordinates, random_state=2)
+    X = np.concatenate([reference.data[:-1], mixed.data])
+    return X, np.repeat([0, 1], [10_000, 11_000]), test
+
+
+def test_a_smooth_signal_is_seen_as_the_likelihood_ratio_does_in_every_frame():
+    areas = []
+    for coordinates in ("identity", "cdf", "tanh"):
+        X, y, test = smooth_problem(coordinates)
+        cascade = CascadeClassifier(random_state=0).fit(X, y)
+        areas.append(roc_auc_score(test.target, cascade.decision_function(test.data)))
+    assert test.auc_likelihood_ratio == pytest.approx(0.841, abs=1e-3)
+    np.testing.assert_allclose(areas, test.auc_likelihood_ratio, atol=0.015)
+    assert np.ptp(areas) < 0.002
+    trees = CascadeClassifier(TreeEnsembleClassifier(3, n_forest_trees=15), random_state=0)
+    alone = trees.fit(X, y).decision_function(test.data)
+    assert roc_auc_score(test.target, alone) < areas[-1] - 0.03
+
+
+def test_a_narrow_signal_is_left_to_the_trees():
+    """To the bit: a smooth classifier that is of no use leaves no trace, not in the seeds."""
+    rng = np.random.RandomState(0)
+    X, y, _ = draw(10_000, 0, seed=0, n_features=3)
+    X[10_000:10_300] = 0.5 + 0.1 * rng.normal(size=(300, 3))
+    default = CascadeClassifier(random_state=0).fit(X, y)
+    first = TreeEnsembleClassifier(3, n_forest_trees=15, min_samples_leaf=40)
+    final = TreeEnsembleClassifier(20, n_forest_trees=100, min_samples_leaf=40)
+    trees = CascadeClassifier(first, final, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(default.decision_function(X), trees.decision_function(X))
+
+
+def test_tilt_is_the_ratio_of_a_mixture():
+    X, y, test = smooth_problem("identity")
+    weight = np.where(y == 1, 10 / 11, 1.0)
+    tilt = TiltClassifier(2).fit(X, y, sample_weight=weight)
+    exact = np.log(10 / 11 + np.exp(test.log_likelihood_ratio(X)) / 11)
+    assert np.sqrt(np.mean((tilt.decision_function(X) - exact) ** 2)) < 0.03
+
+
+def test_what_joins_the_trees_must_be_clearly_better():
+    rng = np.random.RandomState(0)
+    ratio, other, noise = rng.normal(size=(3, 20_000))
+    y = (rng.uniform(size=20_000) < 1 / (1 + np.exp(-ratio - other))).astype(int)
+    weight = np.ones(20_000)
+    assert combined(ratio, noise, y, weight) is None
+    np.testing.assert_allclose(combined(ratio, other, y, weight), 1, atol=0.05)
+    # Trees that add nothing are left out.
+    dropped = combined(noise, ratio + other, y, weight)
+    assert dropped[0] == 0 and dropped[1] == pytest.approx(1, abs=0.05)
