@@ -102,9 +102,10 @@ class CascadeClassifier(TwoClassMixin, BaseEstimator):
 
     Trees are at their best for narrow signals. Without `classifier`, each fold also fits a ratio
     ``c + log(1 + exp(q))``, with q a quadratic polynomial of the features brought to normal margins
-    (linear beyond ten features): a smooth signal on a background of any shape, a few numbers in
-    all. It joins the first stage only if it lowers the log loss of the held-out events by more than
-    two standard errors, with factors that minimise that loss; trees that then do not lower it as
+    (linear beyond ten features or twenty million terms): a smooth signal on a background of any
+    shape, a few numbers in all. It joins the first stage only if it lowers the log loss of the
+    held-out events, and that of the two per cent that the trees rank highest, by more than two
+    standard errors, with factors that minimise that loss; trees that then do not lower it as
     clearly are left out (``benchmarks/results/smooth_signal.md``).
 
     On simulated dijets against true background the second stage gains little where the signal is

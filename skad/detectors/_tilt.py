@@ -16,6 +16,7 @@ __all__ = ["TiltClassifier", "combined", "smooth_terms"]
 _PENALTY, _PENALTY_OF_PRODUCTS = 0.1, 10.0
 # The number of products grows with the square of that of the columns.
 _MOST_COLUMNS_WITH_PRODUCTS = 10
+_MOST_NUMBERS = 20_000_000
 _MOST_QUANTILES, _MOST_RANKED = 1000, 100_000
 _MOST_STEPS = 100
 # A weak signal at the start, tilted along the best plane.
@@ -28,7 +29,9 @@ _TOP = 0.02
 
 def smooth_terms(n_events, n_features):
     """Return a transformer to Gaussian margins, their squares and products, of unit variance."""
-    degree = 2 if n_features <= _MOST_COLUMNS_WITH_PRODUCTS else 1
+    n_terms = n_features * (n_features + 3) // 2
+    few = n_features <= _MOST_COLUMNS_WITH_PRODUCTS and n_events * n_terms <= _MOST_NUMBERS
+    degree = 2 if few else 1
     margins = QuantileTransformer(
         n_quantiles=min(_MOST_QUANTILES, n_events),
         output_distribution="normal",

@@ -13,6 +13,7 @@ __all__ = ["ADDED", "with_added"]
 # Parameters that came later are in no need of an entry where their default changes nothing.
 ADDED: dict[str, dict[str, Callable[[], Any]]] = {
     "skad.detectors.DensityDetector": {"constant_indices_": lambda: np.empty(0, dtype=np.intp)},
+    "skad.TwoStages": {"smooth": list, "with_smooth": lambda: False},
 }
 
 
