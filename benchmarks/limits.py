@@ -53,7 +53,7 @@ def covered(model, size, n_data, rng):
     b, sigma, delta, constraint = model
     n, measured, signal, _ = thrown(model, size, n_data, rng)
     likelihood = CountingModel(
-        *np.array([[b], [sigma]]), np.ones(1), np.array([[signal]]), np.array([delta]), constraint
+        *np.array([[b], [sigma]]), np.ones(1), np.array([[signal]]), np.array([[delta]]), constraint
     )
     data = CountingData(n[:, None], measured[:, None], np.zeros(n_data))
     return np.mean(asymptotic_cls(likelihood, data, np.ones(n_data))[0] >= 0.05)

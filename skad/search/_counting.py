@@ -58,8 +58,8 @@ class CountingModel:
         Increasing, not 0.
     signal : ndarray, shape (n_points, n_channels)
         Signal events at these strengths; none at 0, linear between.
-    signal_uncertainty : ndarray, shape (n_channels,)
-        Relative; k is one more.
+    signal_uncertainty : ndarray, shape (n_points, n_channels)
+        Relative; k is one more. Linear in ln k between strengths, constant below the first.
     constraint : {"gamma", "gaussian"}
     """
 
@@ -69,10 +69,6 @@ class CountingModel:
     signal: np.ndarray
     signal_uncertainty: np.ndarray
     constraint: str
-
-    @property
-    def _log_k(self):
-        return np.log1p(self.signal_uncertainty)
 
     @property
     def _tau(self):
@@ -85,9 +81,22 @@ class CountingModel:
 
     def expected_signal(self, strength):
         """Return signal events at each strength, and their derivative by it."""
+        return self._between(strength, np.zeros_like(self.signal[:1]), self.signal)
+
+    def log_k(self, strength):
+        """Return ln k at each strength, and its derivative by it."""
+        values = np.log1p(self.signal_uncertainty)
+        if (values == values[:1]).all():
+            # Not beyond the last strength either.
+            constant = np.broadcast_to(values[:1], (np.size(strength), values.shape[1]))
+            return constant, np.zeros_like(constant)
+        return self._between(strength, values[:1], values)
+
+    def _between(self, strength, at_zero, values):
+        """Interpolate between the strengths, and return the slopes."""
         strength = np.atleast_1d(strength)
         knots = np.concatenate([[0.0], self.strengths])
-        values = np.concatenate([np.zeros_like(self.signal[:1]), self.signal])
+        values = np.concatenate([at_zero, values])
         piece = np.clip(np.searchsorted(knots, strength, side="right") - 1, 0, len(knots) - 2)
         slope = (values[piece + 1] - values[piece]) / (knots[piece + 1] - knots[piece])[:, None]
         return values[piece] + (strength - knots[piece])[:, None] * slope, slope
@@ -99,7 +108,7 @@ class CountingModel:
     def profile(self, strength, data):
         """Maximise the likelihood over the nuisance parameters at fixed strengths."""
         signal, _ = self.expected_signal(strength)
-        shift = self._best_shift(signal, data)
+        shift = self._best_shift(signal, self.log_k(strength)[0], data)
         return self._at(strength, shift, data)
 
     def best(self, data):
@@ -153,7 +162,8 @@ class CountingModel:
         rng : RandomState
         """
         fit = self.profile(np.array([strength]), data)
-        signal = self.expected_signal(strength)[0] * np.exp(fit.shift[:, None] * self._log_k)
+        log_k, _ = self.log_k(strength)
+        signal = self.expected_signal(strength)[0] * np.exp(fit.shift[:, None] * log_k)
         background, shape = fit.background[0], (n_toys, len(self.background))
         if self.constraint == "gamma":
             tau = np.where(np.isinf(self._tau), 1.0, self._tau)
@@ -164,17 +174,16 @@ class CountingModel:
         return CountingData(
             rng.poisson(signal[0] + background, shape).astype(np.float64),
             measured,
-            rng.normal(fit.shift[0], 1.0, n_toys) if self._log_k.any() else np.zeros(n_toys),
+            rng.normal(fit.shift[0], 1.0, n_toys) if log_k.any() else np.zeros(n_toys),
         )
 
-    def _best_shift(self, signal, data):
-        log_k = self._log_k
+    def _best_shift(self, signal, log_k, data):
         start = np.broadcast_to(data.shift, len(signal))
         if not log_k.any():
             return start
 
         def slope(shift):
-            moved, push, curvature = self._forces(signal, shift, data)
+            moved, push, curvature = self._forces(signal, log_k, shift, data)
             value = (push * moved * log_k).sum(axis=1) + shift - data.shift
             return value, (curvature * (moved * log_k) ** 2).sum(axis=1) + 1
 
@@ -183,9 +192,9 @@ class CountingModel:
         high = start + (data.counts * log_k).sum(axis=1)
         return _root(slope, start, low - 1e-6, high + 1e-6)
 
-    def _forces(self, signal, shift, data):
+    def _forces(self, signal, log_k, shift, data):
         """Return the shifted signal, and first and second derivatives by it of the profile."""
-        moved = signal * np.exp(np.minimum(shift[:, None] * self._log_k, _LARGEST_SHIFT))
+        moved = signal * np.exp(np.minimum(shift[:, None] * log_k, _LARGEST_SHIFT))
         background, stiffness = self._best_background(moved, data)
         total = moved + background
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -225,8 +234,8 @@ class CountingModel:
 
     def _at(self, strength, shift, data):
         signal, growth = self.expected_signal(strength)
-        log_k = self._log_k
-        moved, push, curvature = self._forces(signal, shift, data)
+        log_k, log_k_growth = self.log_k(strength)
+        moved, push, curvature = self._forces(signal, log_k, shift, data)
         background, _ = self._best_background(moved, data)
         total, n, b0 = moved + background, data.counts, data.background
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -242,6 +251,7 @@ class CountingModel:
                 deviance += np.where(np.isinf(tau), 0.0, off)
             deviance = 2 * deviance.sum(axis=1) + (shift - data.shift) ** 2
             growth = growth * np.exp(np.minimum(shift[:, None] * log_k, _LARGEST_SHIFT))
+            growth = growth + moved * shift[:, None] * log_k_growth
             slope = (push * growth).sum(axis=1)
             direct = (curvature * growth**2).sum(axis=1)
             crossed = (curvature * growth * moved * log_k).sum(axis=1)

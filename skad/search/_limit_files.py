@@ -149,7 +149,7 @@ def pyhf_workspace(
             f"got {channels!r}."
         )
     if limit.is_linear:
-        signal = limit.signal[0]
+        signal, relative = limit.signal[0], limit.signal_uncertainty[0]
     else:
         if strength is None:
             candidates = [limit.observed, limit.expected[len(BANDS) // 2]]
@@ -160,9 +160,10 @@ def pyhf_workspace(
                 f"with it; got {strength!r}."
             )
         signal = limit.expected_signal(strength) / strength
+        relative = limit.relative_uncertainty(strength)
     workspace = {
         "channels": [
-            {"name": name, "samples": _samples(limit, i, signal[i], name)}
+            {"name": name, "samples": _samples(limit, i, signal[i], relative[i], name)}
             for i, name in enumerate(names)
         ],
         "observations": [
@@ -178,10 +179,10 @@ def pyhf_workspace(
     return workspace
 
 
-def _samples(limit, i, signal, name):
+def _samples(limit, i, signal, relative, name):
     of_signal = [{"name": "mu", "type": "normfactor", "data": None}]
-    if limit.signal_uncertainty[i]:
-        high = 1 + float(limit.signal_uncertainty[i])
+    if relative:
+        high = 1 + float(relative)
         of_signal.append(
             {"name": "signal", "type": "normsys", "data": {"hi": high, "lo": 1 / high}}
         )

@@ -65,12 +65,12 @@ class CountingLimit:
         Observed CLs there.
     scan_expected : ndarray, shape (n_scan, 5)
         Its values without signal, in the order of `expected`.
-    n_observed, background, uncertainty, signal_uncertainty : ndarray, shape (n_channels,)
+    n_observed, background, uncertainty : ndarray, shape (n_channels,)
         As given.
     strengths : ndarray, shape (n_points,)
         Where the signal was given; 1 where it was given per unit strength.
-    signal : ndarray, shape (n_points, n_channels)
-        Signal events there.
+    signal, signal_uncertainty : ndarray, shape (n_points, n_channels)
+        Signal events there, and their relative standard deviation.
     constraint : {"gamma", "gaussian"}
     is_linear : bool
         Whether the signal was given per unit strength and so has no largest strength.
@@ -114,6 +114,19 @@ class CountingLimit:
         """
         return self._model().expected_signal(strength)[0][0]
 
+    def relative_uncertainty(self, strength: float) -> NDArray[Any]:
+        """Relative standard deviation of the signal of each channel at a strength.
+
+        Parameters
+        ----------
+        strength : float
+
+        Returns
+        -------
+        signal_uncertainty : ndarray, shape (n_channels,)
+        """
+        return np.expm1(self._model().log_k(strength)[0][0])
+
     def best_strength(self) -> float:
         """Strength of the largest likelihood, none below 0.
 
@@ -140,7 +153,7 @@ class CountingLimit:
     background=Numbers((0, 1), lowest=0.0, highest=MOST),
     signal=Numbers((0, 1, 2), lowest=0.0, highest=MOST),
     uncertainty=Numbers((0, 1), lowest=0.0, highest=MOST),
-    signal_uncertainty=Numbers((0, 1), lowest=0.0, highest=10.0),
+    signal_uncertainty=Numbers((0, 1, 2), lowest=0.0, highest=10.0),
     strengths=Numbers(1),
     constraint=[sk.StrOptions({"gamma", "gaussian"})],
     method=[sk.StrOptions({"asymptotic", "toys"})],
@@ -184,9 +197,11 @@ def counting_limit(
         passes grows faster than the strength. Of one channel shape (n_points,) will do.
     uncertainty : float or array-like of shape (n_channels,), default=0.0
         Standard deviation of b0, statistical and systematic, independent between channels.
-    signal_uncertainty : float or array-like of shape (n_channels,), default=0.0
+    signal_uncertainty : float, array-like of shape (n_channels,) or (n_points, n_channels), \
+default=0.0
         Relative standard deviation delta of the signal (efficiency, luminosity), one shift of all
-        channels together; log-normal.
+        channels together; log-normal. One number, one for each channel, or one row for each of
+        `strengths`, as what a detector learns of a weak signal is less certain.
     strengths : array-like of shape (n_points,), default=None
         Increasing, above 0: strengths at which `signal` was measured. Between them, and to 0 at
         strength 0, events are interpolated linearly. None means proportional to the strength.
@@ -294,7 +309,6 @@ def counting_limit(
 def _channels(n_observed, background, uncertainty, signal_uncertainty, strengths, signal, kind):
     """Return the checked numbers, one for each channel."""
     per_channel = [np.atleast_1d(v) for v in (n_observed, background, uncertainty)]
-    per_channel.append(np.atleast_1d(signal_uncertainty))
     if strengths is None:
         points, events = np.ones(1), np.atleast_1d(signal)[None]
         if signal.ndim == 2:
@@ -318,14 +332,18 @@ def _channels(n_observed, background, uncertainty, signal_uncertainty, strengths
                 f"means nothing; got {events.tolist()}. Measure it with more signal events or "
                 "refits, or leave the strengths out between which it falls."
             )
-    shape = events.shape[1:]
+    shape, given = events.shape[1:], np.asarray(signal_uncertainty)
+    if strengths is not None and signal.ndim == given.ndim == 1:
+        given = given[:, None]
     try:
-        n, b0, sigma, delta = (np.broadcast_to(v, shape) for v in per_channel)
+        n, b0, sigma = (np.broadcast_to(v, shape) for v in per_channel)
+        delta = np.broadcast_to(given, events.shape)
     except ValueError as exc:
         raise ValueError(
             "n_observed, background, uncertainty and signal_uncertainty must hold one number, or "
-            f"one for each of the {shape[0]} channels of signal; got shapes "
-            f"{[v.shape for v in per_channel]}."
+            f"one for each of the {shape[0]} channels of signal, signal_uncertainty also one for "
+            f"each of {len(points)} strengths and channel; got shapes "
+            f"{[v.shape for v in [*per_channel, given]]}."
         ) from exc
     if not np.all(events[-1:].sum(axis=1) > 0):
         raise ValueError("signal must be above 0 in some channel; there is nothing to limit.")

@@ -54,8 +54,8 @@ class SearchLimit:
     table : DataFrame
         One row for each trusted row of the search in the window of the signal: `row` of
         `results_`, `low`, `high`, `efficiency`; `n_observed`, `background` and its `uncertainty`,
-        `signal_uncertainty` (relative), and the limits `observed`, `expected_-2` to `expected_+2`
-        with their `level`, all in numbers of signal events.
+        `signal_uncertainty` (relative, at the observed limit), and the limits `observed`,
+        `expected_-2` to `expected_+2` with their `level`, all in numbers of signal events.
     limits : tuple of CountingLimit
         One for each row of `table`.
     best : int
@@ -213,10 +213,10 @@ def upper_limit(
     Notes
     -----
     The signal of a row is strength x (`signal_efficiency` - `absorbed`), the mean over refits, made
-    to rise with the strength (isotonic regression). Its relative uncertainty, the standard
-    deviation over refits and the statistical error in quadrature, is taken at the expected
-    limit. Without enough training the efficiency is that of chance, so that a search sets limits
-    about where it would have found the signal.
+    to rise with the strength (isotonic regression). Its relative uncertainty at each strength is
+    the standard deviation over refits and the statistical error in quadrature. Without enough
+    training the efficiency is that of chance, so that a search sets limits about where it would
+    have found the signal.
 
     References
     ----------
@@ -307,17 +307,22 @@ def limits_of(hunt, rows, measured_rows, efficiencies, *, level=0.95, random_sta
             "background": result["background"] / result["scale"],
             "uncertainty": float(np.hypot(result["stat"], result["syst"])) / result["scale"],
         }
-        limit = partial(counting_limit, **counts, signal=signal, strengths=strengths, level=level)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SkadWarning)
-            rough = limit(signal_uncertainty=float(relative[-1])).expected[2]
-        delta = float(np.interp(min(rough, strengths[-1]), strengths, relative))
-        limits.append(limit(signal_uncertainty=delta, random_state=rng, **options))
+        limit = counting_limit(
+            **counts,
+            signal=signal,
+            signal_uncertainty=relative[:, None],
+            strengths=strengths,
+            level=level,
+            random_state=rng,
+            **options,
+        )
+        limits.append(limit)
+        at = limit.observed if np.isfinite(limit.observed) else strengths[-1]
         lines.append(
             {"row": int(row)}
             | {name: result[name] for name in ("low", "high", "efficiency")}
             | counts
-            | {"signal_uncertainty": delta}
+            | {"signal_uncertainty": float(limit.relative_uncertainty(at)[0])}
         )
     if not limits:
         raise ValueError(

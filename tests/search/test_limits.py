@@ -119,6 +119,27 @@ def test_more_uncertainty_weakens_the_limit():
     assert np.all(np.diff(limits) > 0.01)
 
 
+def test_a_signal_whose_uncertainty_depends_on_its_strength():
+    points, events = [20.0, 40.0, 80.0], [10.0, 25.0, 60.0]
+    options = {"uncertainty": 6.0, "strengths": points}
+    limit = counting_limit(85, 60.0, events, signal_uncertainty=[0.5, 0.2, 0.1], **options)
+    assert limit.relative_uncertainty(10.0) == pytest.approx(0.5)
+    assert limit.relative_uncertainty(60.0) == pytest.approx(np.sqrt(1.2 * 1.1) - 1)
+    # A linear ln(1 + delta) may also be constant, and then it is one number.
+    same = counting_limit(85, 60.0, events, signal_uncertainty=[0.2] * 3, **options)
+    plain = counting_limit(85, 60.0, events, signal_uncertainty=0.2, **options)
+    assert same.observed == plain.observed
+    certain = counting_limit(85, 60.0, events, signal_uncertainty=0.1, **options)
+    assert certain.observed < limit.observed < plain.observed
+    assert limit.expected[2] > certain.expected[2]
+    # The slope of the profiled likelihood, by differences.
+    model = limit._model()
+    data, strength, step = model.observed(limit.n_observed), np.array([55.0]), 1e-4
+    high, low = (model.profile(strength + d, data).deviance[0] for d in (step, -step))
+    slope = model.profile(strength, data).slope[0]
+    assert slope == pytest.approx((high - low) / (4 * step), rel=1e-5)
+
+
 @pytest.mark.parametrize("constraint", ["gamma", "gaussian"])
 def test_limits_cover(constraint):
     """95 % of the limits on data with a visible signal lie above its strength."""
@@ -131,7 +152,7 @@ def test_limits_cover(constraint):
         measured = np.maximum(rng.normal(b, sigma, n_data), 0.0)
     n = rng.poisson(b + s * (1 + delta) ** rng.normal(size=n_data)).astype(float)
     model = CountingModel(
-        *np.array([[b], [sigma]]), np.ones(1), np.array([[s]]), np.array([delta]), constraint
+        *np.array([[b], [sigma]]), np.ones(1), np.array([[s]]), np.array([[delta]]), constraint
     )
     data = CountingData(n[:, None], measured[:, None], np.zeros(n_data))
     covered = asymptotic_cls(model, data, np.ones(n_data))[0] >= 0.05
