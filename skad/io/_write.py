@@ -319,7 +319,8 @@ def _columns_of_array(batch, column_names, path):
         return {name: array[name] for name in array.dtype.names}
     if array.ndim != 2:
         raise DataFileError(f"{path}: events must have two dimensions; got {array.shape}.")
-    names = list(column_names or (f"x{i}" for i in range(array.shape[1])))
+    numbered = (f"x{i}" for i in range(array.shape[1]))
+    names = list(numbered if column_names is None else column_names)
     if len(names) != array.shape[1]:
         raise DataFileError(
             f"{path}: events have {array.shape[1]} columns, column_names has {len(names)}."

@@ -116,6 +116,8 @@ def fold_estimators(cv_results):
             f"returns with return_estimator=True; got an object of type "
             f"{type(estimators).__name__}."
         )
+    if not len(estimators):
+        raise ValueError("cv_results['estimator'] must hold at least one estimator; it is empty.")
     return estimators
 
 
@@ -123,6 +125,12 @@ def score_folds(cv_results, X, *others, signal_label=None):
     """Yield the scores of the test part of every fold, with its rows of `others`."""
     train, test = cv_results["indices"]["train"][0], cv_results["indices"]["test"][0]
     estimators = fold_estimators(cv_results)
+    n_folds = len(cv_results["indices"]["test"])
+    if len(estimators) != n_folds:
+        raise ValueError(
+            f"cv_results['estimator'] must hold one estimator for each of the {n_folds} folds in "
+            f"cv_results['indices']; it holds {len(estimators)}."
+        )
     largest = max(np.max(train), np.max(test))
     if largest >= len(X):
         raise ValueError(

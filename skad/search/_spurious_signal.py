@@ -86,6 +86,8 @@ def spurious_signal(
     check_function(function)
     if not isinstance(windows, (list, tuple, np.ndarray)):
         raise TypeError(f"windows must be a list of regions; got {windows!r}.")
+    if not len(windows):
+        raise ValueError("windows must hold at least one region; it is empty.")
     weight = np.ones(len(m))
     if sample_weight is not None:
         weight = sk.check_sample_weight(sample_weight, m, dtype=np.float64)
