@@ -96,12 +96,13 @@ def main(arguments=None):
         for name, runs in found.items():
             auc, sic, seconds = np.transpose(runs)
             rows.append([problem, name, band(auc, 3), band(sic, 1), f"{np.median(seconds):.0f}"])
+    only = f" --only '{options.only}'" if options.only else ""
     text = "\n".join(
         [
             "# A smooth signal and a narrow one",
             "",
             "`OMP_NUM_THREADS=1 python benchmarks/smooth_signal.py --data FOLDER "
-            f"--seeds {len(seeds)} --events {n} --only '{options.only}'`",
+            f"--seeds {len(seeds)} --events {n}{only}`",
             "",
             f"Gaussian: N(0,1)^2 and N(1,1)^2 in three frames, {n} reference events against as "
             f"many and {n // 10} of signal, three cascades; exact likelihood ratio 0.841. Dijets: "

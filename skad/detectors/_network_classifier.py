@@ -218,7 +218,7 @@ class NetworkClassifier(TrainingMixin, TwoClassMixin, BaseEstimator):
     def fit_file(
         self,
         path: Sequence[FilePath] | FilePath,
-        label: int | str,
+        label: str | int,
         columns: Sequence[int | str] | None = None,
         **reader: Any,
     ) -> Self:

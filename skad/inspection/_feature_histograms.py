@@ -167,7 +167,7 @@ def _over(heights, errors, reference):
     return ratio, ratio_error
 
 
-@checked(X=EVENTS, y_true=Events(like="X"))
+@checked(X=EVENTS, y_true=Events(like="X", or_none=True))
 def region_samples(
     y_true: ArrayLike | None,
     X: ArrayLike,

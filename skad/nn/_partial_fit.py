@@ -11,7 +11,7 @@ import torch
 from skad.utils import _sklearn as sk
 
 if TYPE_CHECKING:
-    from typing import Any, Self
+    from typing import Self
 
     from numpy.typing import ArrayLike
 
@@ -90,7 +90,7 @@ class PartialFitMixin:
 
     @sk.fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
         """Learn from some events of a stream, in one pass over them.
 

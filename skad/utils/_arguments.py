@@ -193,12 +193,17 @@ class Events:
     ----------
     like : str, default=None
         Name of another parameter of as many events.
+    or_none : bool, default=False
+        Whether None is a value of a parameter that has no default.
     """
 
     like: str | None = None
+    or_none: bool = False
 
     def read(self, value, name):
         """Return the value, or raise an error that names the parameter."""
+        if value is None and self.or_none:
+            return None
         is_other = isinstance(value, (str, bytes, dict, set, type)) or sparse.issparse(value)
         if is_other or not hasattr(value, "__len__") or getattr(value, "shape", None) == ():
             raise TypeError(

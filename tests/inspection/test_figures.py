@@ -188,5 +188,5 @@ def test_jet_images_by_hand():
         assert np.count_nonzero(image) == 2
     small = jet_images({"a": p4.reshape(1, -1)}, bins=4, width=0.2)
     assert small.outside["a"] == pytest.approx(1 / 3)
-    with pytest.raises(ValueError, match="width must be positive"):
+    with pytest.raises(ValueError, match="'width' parameter of jet_images must be a float"):
         jet_images({"a": p4.reshape(1, -1)}, width=0.0)
