@@ -32,6 +32,8 @@ __all__ = ["VotingDetector"]
 # Part of the training events, the most anomalous ones, beyond which fractions are extrapolated.
 _TAIL = 0.1
 _SIDES = "left", "right"
+# The square of a larger number may overflow, of an event that has no density for example.
+_LARGEST_ROOT = 1e150
 # Of sums of weights, relative.
 _ROUNDING = 1e-12
 
@@ -234,7 +236,8 @@ class VotingDetector(DetectorMixin, sk.BaseComposition):
         if self.voting == "max":
             return np.max(ranks, axis=0)
         if self.voting == "tail":
-            return np.sqrt(np.average(np.square(ranks), axis=0, weights=self.weights))
+            squares = np.square(np.minimum(ranks, _LARGEST_ROOT))
+            return np.sqrt(np.average(squares, axis=0, weights=self.weights))
         return np.average(ranks, axis=0, weights=self.weights)
 
     def member_scores(self, X: ArrayLike) -> NDArray[np.float64]:

@@ -1,5 +1,7 @@
 """Combination of detectors by their scores."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, OutlierMixin
@@ -83,6 +85,15 @@ def test_tail_of_two_detectors_is_their_root_mean_square_in_any_unit(events):
     np.testing.assert_allclose(voting.anomaly_score(events), expected)
     far = voting.anomaly_score([[10.0, 0.0], [20.0, 0.0], [1e10, 0.0]])
     assert (np.diff(far) > 0).all()
+
+
+def test_tail_of_scores_as_large_as_numbers_go():
+    training = np.random.RandomState(0).exponential(size=(1000, 1))
+    voting = VotingDetector([("first", FirstColumn())], voting="tail").fit(training)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores = voting.anomaly_score([[10.0], [1e100], [1e308]])
+    assert np.isfinite(scores).all() and (np.diff(scores) > 0).all()
 
 
 def test_tail_of_scores_that_are_all_the_same():
