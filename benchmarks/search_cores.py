@@ -15,6 +15,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 from dijet_search import make_search
+from joblib.externals.loky import get_reusable_executor
 from reporting import markdown
 from samples import add_data_option
 from threadpoolctl import threadpool_info
@@ -81,6 +82,8 @@ def main(arguments=None):
     )
     with tempfile.TemporaryDirectory() as folder:
         os.environ[FOLDER] = folder
+        # Workers that were started before do not know the folder.
+        get_reusable_executor().shutdown()
         # Workers that are there: their start is not a search.
         tasks = [joblib.delayed(own_number)() for _ in range(4 * n_jobs)]
         pids = {os.getpid(), *joblib.Parallel(n_jobs=n_jobs)(tasks)}
