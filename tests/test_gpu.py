@@ -12,7 +12,11 @@ from sklearn.utils import get_tags
 from skad.datasets import make_resonance
 from skad.density import FlowDensity
 from skad.detectors import AutoencoderDetector, NetworkClassifier, VAEDetector
+from skad.exceptions import DivergenceWarning
 from skad.io import load_model, save_model
+from skad.nn._captured import CapturedStep
+from skad.nn._engine import Trainer
+from skad.nn._mlp import MLP
 from skad.resonant import ANODE, CATHODE, CURTAINS, FETA, SALAD, LaCATHODE, ResidualANODE
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
@@ -64,6 +68,64 @@ def test_trains_as_on_the_cpu(events, name):
     # Same initial weights, same batches; sums are rounded in another order.
     assert np.median(np.abs(one - other)) < 0.03 * np.ptp(np.quantile(one, [0.05, 0.95]))
     assert np.corrcoef(one, other)[0, 1] > 0.99
+
+
+RECORDED = {
+    **NETWORKS,
+    "one cycle, clipped": flow(schedule="one_cycle", clip_norm=1.0),
+    "stack, clipped": flow(n_estimators=2, clip_norm=1.0),
+    "batch norm": flow("maf", flow_options={"batch_norm": True}),
+    "fixed steps": FlowDensity(
+        "cnf",
+        hidden_layer_sizes=(16,),
+        flow_options={"solver": "rk4", "n_steps": 4},
+        max_epochs=2,
+        random_state=0,
+    ),
+    "matching": FlowDensity("flow_matching", hidden_layer_sizes=(16,), max_epochs=3),
+    "dropout": NetworkClassifier((16,), dropout=0.2, n_estimators=3, max_epochs=3),
+    "annealed": VAEDetector(n_latent=2, max_epochs=6, beta_annealing=(1, 2, 1)),
+    "members leave": NetworkClassifier(
+        (16,), n_estimators=3, early_stopping=True, n_iter_no_change=2, max_epochs=8
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_recorded_steps_are_those_taken_one_by_one(events, name, monkeypatch):
+    X, y = events
+    estimator = on("cuda", RECORDED[name]).set_params(random_state=0)
+    replayed = scores(clone(estimator).fit(X, y), X)
+    np.testing.assert_array_equal(scores(clone(estimator).fit(X, y), X), replayed)
+    monkeypatch.setattr(CapturedStep, "records", staticmethod(lambda members: False))
+    one_by_one = scores(clone(estimator).fit(X, y), X)
+    spread = np.ptp(np.quantile(one_by_one, [0.05, 0.95]))
+    assert np.median(np.abs(one_by_one - replayed)) < 1e-3 * spread
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_steps_without_a_number_are_left_out(n_members):
+    rng = np.random.RandomState(0)
+    x = rng.normal(size=(4000, 2)).astype(np.float32)
+    y = (x.sum(axis=1) > 0).astype(np.float32)
+
+    def objective(network, batch):
+        loss = (network(batch["x"])[..., 0] - batch["y"]).square()
+        # One batch of every epoch.
+        return torch.where((batch["x"] == x[7, 0]).any(), torch.nan, loss.mean())
+
+    losses = []
+    for device in ("cpu", "cuda"):
+        trainer = Trainer(max_epochs=4, batch_size=100, device=device, clip_norm=1.0)
+        with pytest.warns(DivergenceWarning):
+            trained = trainer.fit(
+                lambda k: MLP(2, (8,)),
+                objective,
+                {"x": torch.from_numpy(x), "y": torch.from_numpy(y)},
+                seeds=range(n_members),
+            )
+        losses.append([[entry["train_loss"] for entry in h] for h in trained.histories])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-2)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -19,6 +19,9 @@ Batch = dict[str, torch.Tensor]
 # Batches gathered at once: one fancy index per block and tensor instead of one per step.
 _BLOCK = 32
 
+# Share of the free memory of a GPU that events in memory may take, to be gathered there.
+_SHARE_OF_GPU = 0.25
+
 
 class StoredTensors:
     """Tensors over events that stay in a file, in place of a dict of tensors.
@@ -171,6 +174,18 @@ class EventData:
             return self.tensors.take([np.array([i])])
         return {name: tensor[i] for name, tensor in self.tensors.items()}
 
+    def to(self, device: torch.device) -> EventData:
+        """Return the events on a GPU, where there is room for them, else these."""
+        if device.type != "cuda" or isinstance(self.tensors, StoredTensors):
+            return self
+        size = sum(tensor.nbytes for tensor in self.tensors.values())
+        size += 0 if self.weights is None else self.weights.nbytes
+        if size > _SHARE_OF_GPU * torch.cuda.mem_get_info(device)[0]:
+            return self
+        tensors = {name: tensor.to(device) for name, tensor in self.tensors.items()}
+        weights = None if self.weights is None else self.weights.to(device)
+        return EventData(tensors, self.rows, weights, self.n_noise, self.weigh_labels)
+
     def select(self, members: Sequence[int]) -> None:
         """Keep only these members."""
         if self.weights is not None and len(self.weights) > 1:
@@ -256,7 +271,8 @@ class EventLoader:
         return _Stretch(hi, tensors, index, rows, real if padded else None)
 
     def _gather(self, stretch: _Stretch, part: slice) -> tuple[Batch, torch.Tensor | None]:
-        index, rows = stretch.index[:, part], stretch.rows[:, part]
+        where = next(iter(stretch.tensors.values())).device
+        index, rows = stretch.index[:, part].to(where), stretch.rows[:, part]
         flat = index.reshape(-1)
         # index_select takes a fraction of the time of fancy indexing.
         block = {
@@ -268,7 +284,8 @@ class EventLoader:
         if weights is not None:
             if self.dataset.weigh_labels:
                 # Which of the numbers of a member an event has, in place of its row.
-                rows = block["y"].to(weights.device, torch.long)
+                rows = block["y"].long()
+            rows = rows.to(weights.device)
             if len(weights) == 1:
                 weight = weights[0][rows.reshape(-1)].reshape(rows.shape)
             else:

@@ -25,6 +25,8 @@ from torch import nn
 from tqdm import tqdm
 
 from skad.exceptions import DivergenceError
+from skad.nn._captured import CapturedStep
+from skad.nn._clipping import clip_members, clip_one
 from skad.nn._loader import EventLoader
 from skad.nn._members import Members
 from skad.nn._partial_fit import moments_of, restore_moments
@@ -82,8 +84,8 @@ class Run:
     ):
         self.settings = settings
         self.objective = objective
-        self.train_data = train
-        self.valid_data = valid
+        self.train_data = train.to(device)
+        self.valid_data = None if valid is None else valid.to(device)
         self.seeds = seeds
         self.device = device
         self.annealed = annealed
@@ -193,7 +195,14 @@ class _Net(NeuralNet):
         if not training:
             return EventLoader(dataset, max(settings.batch_size, 4096), device, stacked)
         self.generators = [torch.Generator().manual_seed(seed) for seed in self.run.seeds]
-        self.module_.draw_from(self._of_layers(device))
+        of_layers = self._of_layers(device)
+        self.module_.draw_from(of_layers)
+        self.captured = None
+        if device.type == "cuda" and CapturedStep.records(self.module_):
+            criterion, clip_norm = self.criterion_.objective, settings.clip_norm
+            self.captured = CapturedStep(
+                self.module_, criterion, self.optimizer_, clip_norm, of_layers
+            )
         batch_size = min(settings.batch_size, len(dataset))
         loader = EventLoader(dataset, batch_size, device, stacked, self.generators)
         self.steps_per_epoch = len(loader)
@@ -255,6 +264,8 @@ class _Net(NeuralNet):
         n_seen: int | torch.Tensor = 0
         self.skipped = torch.zeros(members.n_members, dtype=torch.bool)
         self.n_skipped = 0
+        if training and self.captured is not None:
+            self.captured.start_counting()
         for batch, n_rows in iterator:
             losses = step(members, objective, batch, n_rows)
             if isinstance(n_rows, int):
@@ -262,6 +273,9 @@ class _Net(NeuralNet):
             else:
                 total += losses * n_rows
             n_seen = n_seen + n_rows
+        if training and self.captured is not None:
+            failed = self.captured.failed.cpu()
+            self.skipped, self.n_skipped = failed > 0, int(failed.sum())
         if training and not members.stacked and hasattr(members.network, "end_epoch"):
             members.network.end_epoch(batch for batch, _ in iterator)
         mean = total / torch.as_tensor(n_seen).clamp(min=1)
@@ -286,14 +300,38 @@ class _Net(NeuralNet):
             # The solver of a continuous flow gives up on a stiff field instead of returning NaN.
             return torch.tensor(torch.nan, device=self.run.device, requires_grad=True)
 
+    @property
+    def rate(self):
+        """Learning rate of the next step."""
+        return float(self.optimizer_.param_groups[0]["lr"])
+
+    def _set_rate(self, rate):
+        group = self.optimizer_.param_groups[0]
+        if self.captured is None:
+            group["lr"] = rate
+        else:
+            group["lr"].fill_(rate)
+
+    def lower_rate(self, factor):
+        """Divide the learning rate of all steps to come."""
+        self.lr_factor /= factor
+        self._set_rate(self.rate / factor)
+
+    def start_afresh(self):
+        """Record anew what a GPU repeats, after a change of anything but the values of weights."""
+        if self.captured is not None:
+            self.captured.start_afresh()
+
     def _step(self, members, objective, batch, n_rows):
         """Take one optimizer step; members with a non-finite loss or gradient sit it out."""
         settings = self.run.settings
         group = self.optimizer_.param_groups[0]
         if self.schedule is not None:
             lr = settings.learning_rate * self.lr_factor
-            group["lr"] = lr * self.schedule(self.i_step / self.n_steps)
+            self._set_rate(lr * self.schedule(self.i_step / self.n_steps))
             self.i_step += 1
+        if self.captured is not None:
+            return self.captured(batch, n_rows)
         # By hand: the bookkeeping of zero_grad costs as much as a layer of a small network.
         for p in group["params"]:
             p.grad = None
@@ -305,13 +343,9 @@ class _Net(NeuralNet):
         checked = losses
         if settings.clip_norm is not None and finite:
             gradients = [p.grad for p in group["params"] if p.grad is not None]
-            if members.stacked:
-                checked = losses + _clip_members(gradients, settings.clip_norm)
-                finite = math.isfinite(checked.sum().item())
-            else:
-                norm = _clip(gradients, settings.clip_norm)
-                finite = math.isfinite(norm)
-                checked = losses if finite else losses * torch.nan
+            clip = clip_members if members.stacked else clip_one
+            checked = losses + clip(gradients, settings.clip_norm)
+            finite = math.isfinite(checked.sum().item())
         if finite:
             self.optimizer_.step()
             return losses
@@ -334,26 +368,6 @@ class _AllStopped(Exception):
     """Every member has stopped early."""
 
 
-def _clip(gradients: list[torch.Tensor], clip_norm: float) -> float:
-    """Scale gradients down to a joint norm of `clip_norm`; return the norm before."""
-    # A product of one long vector; torch's own clipping takes four times as long.
-    flat = torch.cat([g.flatten() for g in gradients])
-    norm = math.sqrt(torch.dot(flat, flat).item())
-    if norm > clip_norm:
-        torch._foreach_mul_(gradients, clip_norm / (norm + 1e-6))
-    return norm
-
-
-def _clip_members(gradients: list[torch.Tensor], clip_norm: float) -> torch.Tensor:
-    """Scale the gradient of every member of a stack down to `clip_norm`; return the norms."""
-    squares = [g.flatten(1).square().sum(1) for g in gradients]
-    norms = torch.stack(squares).sum(0).sqrt()
-    scale = (clip_norm / (norms + 1e-6)).clamp(max=1.0)
-    for g in gradients:
-        g.mul_(scale.reshape(-1, *[1] * (g.ndim - 1)))
-    return norms
-
-
 class _Keeper(Callback):
     """Keep the states of every member, stop members early and rescue a diverging one."""
 
@@ -374,8 +388,11 @@ class _Keeper(Callback):
 
     def on_epoch_begin(self, net, **kwargs):
         epoch = self.n_before + len(net.history) - 1
+        before = [coefficient.value for coefficient in self.run.annealed]
         for coefficient in self.run.annealed:
             coefficient.move_to(epoch)
+        if before != [coefficient.value for coefficient in self.run.annealed]:
+            net.start_afresh()
         self.annealing = self.run.progress is None and any(
             epoch < coefficient.n_epochs for coefficient in self.run.annealed
         )
@@ -402,7 +419,7 @@ class _Keeper(Callback):
             entry = {"epoch": self.n_before + len(net.history), "train_loss": float(train[i])}
             if valid is not None:
                 entry["valid_loss"] = float(valid[i])
-            entry["lr"] = net.optimizer_.param_groups[0]["lr"]
+            entry["lr"] = net.rate
             entry["seconds"] = time.perf_counter() - self.started
             self.records[k].history.append(entry)
             if self.annealing:
@@ -454,6 +471,7 @@ class _Keeper(Callback):
             return
         net.module_.select(staying, net.optimizer_)
         net.generators[:] = [net.generators[i] for i in staying]
+        net.start_afresh()
         self.run.train_data.select(staying)
         if self.run.valid_data is not None:
             self.run.valid_data.select(staying)
@@ -472,8 +490,8 @@ class _Keeper(Callback):
         record.n_rescues += 1
         net.module_.network.load_state_dict(self.good)
         net.optimizer_.state.clear()
-        net.lr_factor /= _RESCUE_FACTOR
-        net.optimizer_.param_groups[0]["lr"] /= _RESCUE_FACTOR
+        net.lower_rate(_RESCUE_FACTOR)
+        net.start_afresh()
         return np.array([False])
 
 

@@ -373,7 +373,7 @@ def test_members_with_fewer_rows_are_padded_by_weight_zero():
     assert sorted(seen[1]) == list(range(3, 9))
 
 
-def test_evaluation_does_not_depend_on_the_chunk_and_survives_a_pickle(tensors):
+def test_evaluation_does_not_depend_on_the_chunk_and_survives_a_pickle(tensors, monkeypatch):
     trained = Trainer(max_epochs=1, n_averaged=1).fit(build, squared_error, tensors, seeds=[0, 1])
     arrays = {"x": tensors["x"].numpy()}
 
@@ -384,7 +384,9 @@ def test_evaluation_does_not_depend_on_the_chunk_and_survives_a_pickle(tensors):
         return stacked.mean(0)
 
     whole = trained.evaluate(output, arrays, reduce=mean)
-    parts = trained.evaluate(output, arrays, reduce=mean, chunk=7)
+    with monkeypatch.context() as small:
+        small.setattr("skad.nn._trained._CHUNK", 7)
+        parts = trained.evaluate(output, arrays, reduce=mean)
     by_hand = np.mean(
         [kept[0](tensors["x"]).squeeze(-1).numpy() for kept in trained.networks], axis=0
     )

@@ -265,7 +265,8 @@ def _runge_kutta(velocity, state, start, stop, n_steps):
         return tuple(value + step * rate for value, rate in zip(state, slope, strict=True))
 
     h = (stop - start) / n_steps
-    times = torch.linspace(start, stop, 2 * n_steps + 1).to(state[0])
+    kind = {"dtype": state[0].dtype, "device": state[0].device}
+    times = torch.linspace(start, stop, 2 * n_steps + 1, **kind)
     for i in range(n_steps):
         t0, t_half, t1 = times[2 * i : 2 * i + 3]
         k1 = velocity(t0, *state)
