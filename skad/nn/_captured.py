@@ -54,7 +54,7 @@ class CapturedStep:
         group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=self.device)
         # Where it is one, fused optimizers leave the weights and their own state as they are.
         optimizer.found_inf = torch.zeros((), device=self.device)
-        self.stream = torch.cuda.Stream(self.device)
+        self.stream: torch.cuda.Stream | None = None
         self.start_afresh()
 
     @staticmethod
@@ -94,6 +94,8 @@ class CapturedStep:
     def _beside(self, run):
         """Run on a stream of its own, as a recording needs it."""
         current = torch.cuda.current_stream(self.device)
+        if self.stream is None:
+            self.stream = torch.cuda.Stream(self.device)
         self.stream.wait_stream(current)
         with torch.cuda.stream(self.stream):
             result = run()
