@@ -26,12 +26,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
 from sklearn.frozen import FrozenEstimator
 
 from skad.density import FlowDensity
-from skad.detectors import CWoLaDetector
+from skad.detectors import CWoLaDetector, VotingDetector
 from skad.exceptions import SkadWarning
 from skad.resonant import (
     ANODE,
     CATHODE,
+    SIGMA,
     LaCATHODE,
+    QuantileMorphing,
     ResidualANODE,
     Sidebands,
     SignalRegion,
@@ -45,8 +47,8 @@ WEIGHTED = {"weighting": "excess", "efficiencies": (0.3, 0.1, 0.03)}
 WANTED = (3.0, 5.0)
 
 
-def flow(epochs):
-    return FlowDensity(max_epochs=epochs, batch_size=2048)
+def flow(epochs, **options):
+    return FlowDensity(max_epochs=epochs, batch_size=2048, **options)
 
 
 def supervised(search, seed):
@@ -66,6 +68,10 @@ def methods():
         return TemplateDetector(each, HistGradientBoostingClassifier(), cv=None)
 
     forest = IsolationForest()
+    of_templates = [
+        ("lacathode", template(LaCATHODE(flow(5)))),
+        ("morphing", template(QuantileMorphing())),
+    ]
     around = SignalRegion(3.3, 3.7, sideband_width=0.2)
     return {
         "no cut": {"detector": forest, "efficiencies": (1.0,)},
@@ -73,8 +79,10 @@ def methods():
         "CWoLa hunting": {"detector": template(Sidebands(around))},
         "CWoLa hunting, weights": {"detector": template(Sidebands(around)), **WEIGHTED},
         "CATHODE": {"detector": template(CATHODE(flow(5)))},
+        "SIGMA": {"detector": template(SIGMA(flow(5, flow_options={"n_frequencies": 4})))},
         "LaCATHODE": {"detector": template(LaCATHODE(flow(5)))},
         "LaCATHODE, weights": {"detector": template(LaCATHODE(flow(5))), **WEIGHTED},
+        "combined scores": {"detector": VotingDetector(of_templates)},
         "ANODE": {"detector": ANODE(flow(8), flow(5), cv=None)},
         "ResidualANODE": {
             "detector": ResidualANODE(background_density=flow(5), n_folds=3, cv=None)
