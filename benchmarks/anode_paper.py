@@ -119,6 +119,7 @@ class Detectors:
                 self.flows["background"],
                 region=REGION,
                 threshold=1.0,
+                cv=None,
                 random_state=self.seed,
             ).fit(self.search.X)
         return self.anode
@@ -147,7 +148,8 @@ class Detectors:
         if variant == "paper":
             options = {"data_density__max_epochs": 1, "background_density__max_epochs": 1}
             detector = papers.anode(REGION, random_state=self.seed)
-            detector.set_params(threshold=1.0, **(options if self.quick else {}))
+            # The events that are scored are others than those of the training.
+            detector.set_params(threshold=1.0, cv=None, **(options if self.quick else {}))
             detector.fit(self.search.X)
         events, truth = self.search.test
         facts = self._closure(detector, halves)
@@ -208,6 +210,7 @@ def residual_anode(X, background, densities, seed):
         background,
         region=REGION,
         threshold=1.0,
+        cv=None,
         random_state=seed,
     ).fit(X)
 

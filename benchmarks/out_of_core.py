@@ -26,7 +26,9 @@ from skad.detectors import AutoencoderDetector, NetworkClassifier
 from skad.io import read_events
 
 RESULTS = Path(__file__).parent / "results" / "out_of_core.json"
-SIZES = (100_000, 1_000_000, 10_000_000)
+SIZES = (100_000, 1_000_000, 10_000_000, 100_000_000)
+# More are fitted from a file only: in memory they need tens of GB.
+_MOST_IN_MEMORY = 10_000_000
 KINDS = ("FlowDensity", "AutoencoderDetector", "NetworkClassifier")
 N_FEATURES = 5
 
@@ -93,19 +95,17 @@ def report(known):
     rows = []
     for n_events, found in sorted(known.items(), key=lambda item: int(item[0])):
         for kind, ways in found.items():
-            seconds, training, peak, loss = zip(ways["memory"], ways["file"], strict=True)
+            both = [ways.get(way) for way in ("memory", "file")]
+            seconds, training, peak, loss = zip(*(one or [np.nan] * 4 for one in both), strict=True)
             rates = [2 * int(n_events) / each for each in training]
-            rows.append(
-                [
-                    kind,
-                    n_events,
-                    *(f"{rate:.0f}" for rate in rates),
-                    f"{rates[1] / rates[0]:.2f}",
-                    *(f"{each:.1f}" for each in seconds),
-                    *(f"{mb:.0f}" for mb in peak),
-                    loss[0] == loss[1],
-                ]
-            )
+            row = [
+                *(f"{rate:.0f}" for rate in rates),
+                f"{rates[1] / rates[0]:.2f}",
+                *(f"{each:.1f}" for each in seconds),
+                *(f"{mb:.0f}" for mb in peak),
+                loss[0] == loss[1] if both[0] else "-",
+            ]
+            rows.append([kind, n_events, *("-" if cell == "nan" else cell for cell in row)])
     header = ["estimator", "events", "events/s of an epoch: in memory", "from a file", "ratio"]
     for what in ("whole fit, s", "peak memory, MB"):
         header += [f"{what}: in memory", "from a file"]
@@ -150,6 +150,7 @@ def main(arguments=None):
                 found[kind] = {
                     way: (measure if options.quick else measure_alone)(path, kind, way)
                     for way in ("memory", "file")
+                    if way == "file" or n_events <= _MOST_IN_MEMORY
                 }
                 print(n_events, kind, found[kind], flush=True)
                 if not options.quick:
