@@ -61,8 +61,8 @@ class SearchReport(Report):
         - `title`, `question`;
         - `answer`: `verdict` ("significant excess" from 5 global standard deviations, "hint of an
           excess" from 3, "no excess", "no excess in the trusted tests" where an untrusted one
-          claims more than three, or "no statement" without a trusted test), `text`, and where there is a
-          trusted test `low`, `high`, `efficiency`, `z_local`, `z_global`, `p_global`;
+          claims more than three, or "no statement" without a trusted test), `text`, and where
+          there is a trusted test `low`, `high`, `efficiency`, `z_local`, `z_global`, `p_global`;
           `n_trusted`, `n_tests`;
         - `cautions`: list of sentences;
         - `mass`: `name`, `label`, `unit` of the resonant feature;
