@@ -159,7 +159,8 @@ def summary(rows):
         line["trusted"] = f"{table['trusted'].mean():.0%}"
         line["CPU s"] = f"{table['cpu_s'].median():.0f}"
         lines.append(line)
-    return pd.DataFrame(lines)
+    # Not every strength was searched for with every method.
+    return pd.DataFrame(lines).fillna("-")
 
 
 def main(arguments=None):
