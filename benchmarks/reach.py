@@ -146,21 +146,23 @@ def reach(table, wanted):
 
 def summary(rows):
     """One line a method."""
-    lines = []
-    for name, table in pd.DataFrame(rows).groupby("method", sort=False):
+    lines, rows = [], pd.DataFrame(rows)
+    for name, table in rows.groupby("method", sort=False):
         null = table[table["strength"] == 0]
         line = {"method": name}
         for wanted in WANTED:
             line[f"{wanted:g} sigma"] = reach(table, wanted)
-        for strength, group in table.groupby("strength"):
-            low, middle, high = np.quantile(group["z_global"], [0.16, 0.5, 0.84])
-            line[f"z at {strength:g}"] = f"{middle:.1f} ({low:.1f} to {high:.1f})"
+        for strength in sorted(rows["strength"].unique()):
+            found = table.loc[table["strength"] == strength, "z_global"]
+            line[f"z at {strength:g}"] = "-"
+            if len(found):
+                low, middle, high = np.quantile(found, [0.16, 0.5, 0.84])
+                line[f"z at {strength:g}"] = f"{middle:.1f} ({low:.1f} to {high:.1f})"
         line["null above 2"] = f"{(null['z_global'] > 2).sum()} of {len(null)}"
         line["trusted"] = f"{table['trusted'].mean():.0%}"
         line["CPU s"] = f"{table['cpu_s'].median():.0f}"
         lines.append(line)
-    # Not every strength was searched for with every method.
-    return pd.DataFrame(lines).fillna("-")
+    return pd.DataFrame(lines)
 
 
 def main(arguments=None):
