@@ -459,7 +459,7 @@ def main(arguments=None):
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.seeds, options.jobs = 1, 1
+        options.seeds, options.jobs, options.events = 1, 1, None
         options.fractions, options.shifts = options.fractions[:1], options.shifts[:1]
     warnings.simplefilter("ignore", SkadWarning)
     memory = joblib.Memory(options.cache, verbose=0)
