@@ -70,7 +70,7 @@ def gaussian(options):
     T, test_truth = make_gaussian_anomaly(n, n, random_state=1, return_X_y=True)
     quick = {"max_epochs": 2} if options.quick else {}
     cnf_epochs = 2 if options.quick else options.cnf_epochs
-    # The paper's network; its 500 epochs of batches of 10 000 take an hour of a core a fit.
+    # The paper's network; its 500 epochs of batches of 10 000 take half an hour of a core a fit.
     cnf = papers.coordinate_flow().density.set_params(
         max_epochs=cnf_epochs or 1,
         batch_size=2048,

@@ -201,7 +201,8 @@ def main(arguments=None):
     print(table)
     if not options.quick:
         command = f"python benchmarks/reach.py --data FOLDER --events {options.events} "
-        command += f"--windows {options.windows} --folds {options.folds}"
+        command += f"--windows {options.windows} --folds {options.folds} --strengths "
+        command += " ".join(f"{s:g}" for s in sorted({row["strength"] for row in rows}))
         about = __doc__.partition("FOLDER")[2].partition("``--quick``")[0].strip()
         text = f"# Discovery reach\n\n    {command}\n\n{about}\n\n{table}\n"
         RESULTS.with_suffix(".md").write_text(text)
