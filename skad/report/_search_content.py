@@ -106,7 +106,7 @@ def _answer(hunt, unit):
             "verdict": "no statement",
             "text": (
                 f"None of the {n_tests} tests can be trusted, so the search says nothing. Most "
-                f"frequent reason: {reasons.index[0]}.{_untrusted_claim(results, 1.0, unit)}"
+                f"frequent reason: {reasons.index[0]}.{_untrusted_claim(results, None, unit)}"
             ),
             "n_trusted": 0,
             "n_tests": n_tests,
@@ -143,17 +143,24 @@ def _answer(hunt, unit):
 
 
 def _untrusted_claim(results, p_trusted, unit):
-    """Name the untrusted test that claims more than the best trusted one, and how to decide."""
-    claims = results[~results["trusted"] & (results["p_local"] < p_trusted)]
-    claims = claims[claims["z_local"] > _LOUD]
+    """Name the untrusted test that claims more than the best trusted one, and how to decide.
+
+    `p_trusted` is None where no test is trusted.
+    """
+    claims = results[~results["trusted"] & (results["z_local"] > _LOUD)]
+    if p_trusted is not None:
+        claims = claims[claims["p_local"] < p_trusted]
     if claims.empty:
         return ""
     row = claims.loc[claims["p_local"].idxmin()]
+    claimant = "A test that is not trusted claims more,"
+    if p_trusted is None:
+        claimant = "The strongest claim among them is"
     decide = ""
     if "sculpts" in row["reason"]:
         decide = " A detector whose cut moves less with the mass, such as LaCATHODE, can decide."
     return (
-        f" A test that is not trusted claims more, {row['z_local']:.1f} standard deviations from "
+        f" {claimant} {row['z_local']:.1f} standard deviations from "
         f"{row['low']:.4g} to {_with_unit(row['high'], unit)} at an efficiency of "
         f"{row['efficiency']:g}: {row['reason']}.{decide}"
     )

@@ -343,7 +343,7 @@ def test_answer_names_an_untrusted_test_that_claims_more(hunted):
     hunt.results_["trusted"], hunt.best_ = False, None
     answer = SearchReport.from_hunt(hunt, X).content["answer"]
     assert answer["verdict"] == "no statement"
-    assert "claims more, 9.0 standard deviations" in answer["text"]
+    assert "The strongest claim among them is 9.0 standard deviations" in answer["text"]
 
 
 def test_one_window_without_a_cut():
