@@ -242,18 +242,29 @@ def part_performance(options):
                      for shifted in options.shifts for seed in range(options.seeds)], 0)]
         for name in TEMPLATES
     ]  # fmt: skip
+    kind = "that of the paper" if options.paper else "10 boosted and 60 random trees"
     lines += ["", "## Processor seconds of fitting a template", ""]
     lines += markdown(costs, ["template", "CPU s"])
     return [
         f"Median and 68 % band over {options.seeds} seeds, each with its own partition, injected "
-        "signal, template and classifier. Of 500 000 simulated dijets 300 000 are data, about "
-        "41 500 in the region; tested on 27 700 background and 12 500 signal events, max SIC with "
-        ">= 25 background events. "
+        f"signal, template and classifier. {size_of(options)}, max SIC with >= 25 background "
+        "events. "
         "The templates are learned with an injected signal of 0.6 % and used for all injections. "
-        "Classifier: 10 boosted and 60 random trees, no cross-fitting.",
+        f"Classifier: {kind}, "
+        "no cross-fitting.",
         "",
         *lines,
     ]
+
+
+def size_of(options):
+    """Say how many events are data, and how many are for the test."""
+    search = search_of(options, 0, 0.0, options.shifts[0])
+    return (
+        f"{len(search.X)} simulated dijets are data, {REGION.mask(search.X).sum()} of them in the "
+        f"region; tested on {len(search.background)} background and {len(search.signal)} signal "
+        "events"
+    )
 
 
 def part_closure(options):
