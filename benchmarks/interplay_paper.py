@@ -250,8 +250,7 @@ def part_performance(options):
         f"signal, template and classifier. {size_of(options)}, max SIC with >= 25 background "
         "events. "
         "The templates are learned with an injected signal of 0.6 % and used for all injections. "
-        f"Classifier: {kind}, "
-        "no cross-fitting.",
+        f"Classifier: {kind}, no cross-fitting.",
         "",
         *lines,
     ]
