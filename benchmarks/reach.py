@@ -7,8 +7,9 @@ global significance over what it trusts itself (nothing trusted counts as 0). Cl
 boosted trees with default settings, flows the default for five epochs. Strengths are those of
 the signal region without a cut; 0 is the null. "supervised" is trained on simulated signal and
 background that are not searched: what a dedicated search would reach.
-Searches are recorded one by one in benchmarks/results/reach.json; the same command computes what is
-missing there and writes reach.md. ``--quick`` is small and writes nothing.
+Searches are recorded one by one in benchmarks/results, in a file for each number of events; the same
+command computes what is missing there and writes the table beside it. ``--quick`` is small and
+writes nothing.
 """
 
 import argparse
@@ -41,7 +42,7 @@ from skad.resonant import (
 )
 from skad.search import BumpHunt
 
-RESULTS = Path(__file__).parent / "results" / "reach.json"
+RESULTS = Path(__file__).parent / "results"
 CUTS = (1e-2, 1e-3)
 WEIGHTED = {"weighting": "excess", "efficiencies": (0.3, 0.1, 0.03)}
 WANTED = (3.0, 5.0)
@@ -180,11 +181,11 @@ def main(arguments=None):
         options.searches, options.strengths, options.events = 1, [0.0, 3.0], 5000
         options.methods, options.windows, options.folds = ["no cut", "IsolationForest"], 2, 2
     size = {"events": options.events, "windows": options.windows, "folds": options.folds}
-    rows = []
-    if not options.quick and RESULTS.exists():
-        stored = json.loads(RESULTS.read_text())
+    rows, recorded = [], RESULTS / f"reach_{options.events // 1000}k.json"
+    if not options.quick and recorded.exists():
+        stored = json.loads(recorded.read_text())
         if stored["size"] != size:
-            raise SystemExit(f"{RESULTS} holds searches of {stored['size']}, not of {size}.")
+            raise SystemExit(f"{recorded} holds searches of {stored['size']}, not of {size}.")
         rows = stored["searches"]
     known = {(row["method"], row["strength"], row["seed"]) for row in rows}
     for seed in range(options.searches):
@@ -195,7 +196,7 @@ def main(arguments=None):
                 rows.append(one_search(name, strength, seed, options))
                 print(rows[-1], flush=True)
                 if not options.quick:
-                    RESULTS.write_text(json.dumps({"size": size, "searches": rows}, indent=1))
+                    recorded.write_text(json.dumps({"size": size, "searches": rows}, indent=1))
     lines = summary(rows)
     table = "\n".join(markdown(lines.to_numpy(), lines.columns))
     print(table)
@@ -205,7 +206,7 @@ def main(arguments=None):
         command += " ".join(f"{s:g}" for s in sorted({row["strength"] for row in rows}))
         about = __doc__.partition("FOLDER")[2].partition("``--quick``")[0].strip()
         text = f"# Discovery reach\n\n    {command}\n\n{about}\n\n{table}\n"
-        RESULTS.with_suffix(".md").write_text(text)
+        recorded.with_suffix(".md").write_text(text)
 
 
 if __name__ == "__main__":
