@@ -20,6 +20,7 @@ from fast_detectors import MixtureRatio
 from reporting import markdown
 from sklearn.ensemble import ExtraTreesClassifier, IsolationForest
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from skad.datasets import make_resonance
 from skad.density import FlowDensity
@@ -33,6 +34,7 @@ from skad.resonant import (
     CombinedTemplate,
     GivenReference,
     LaCATHODE,
+    QuantileDecorrelator,
     QuantileMorphing,
     ResidualANODE,
     Sidebands,
@@ -67,8 +69,8 @@ def by_heart():
 def detectors():
     """Return the detectors: whether they are light, and an unfitted instance."""
 
-    def of(template):
-        return TemplateDetector(template, by_heart(), cv=None)
+    def of(template, decorrelator=None):
+        return TemplateDetector(template, by_heart(), cv=None, decorrelator=decorrelator)
 
     narrow = Sidebands(SignalRegion(3.3, 3.7, sideband_width=0.4))
     transport = FlowDensity(
@@ -78,11 +80,26 @@ def detectors():
         "IsolationForest": ("light", IsolationForest(n_estimators=20)),
         "MixtureRatio": ("light", MixtureRatio()),
         "Sidebands": ("light", of(narrow)),
+        "Sidebands, decorrelated": ("light", of(narrow, QuantileDecorrelator())),
+        "IsolationForest, decorrelated": (
+            "light",
+            make_pipeline(
+                QuantileDecorrelator(keep_resonance=False), IsolationForest(n_estimators=20)
+            ),
+        ),
         "QuantileMorphing": ("light", of(QuantileMorphing())),
         "GivenReference": ("light", of(GivenReference())),
         "SALAD": ("light", of(SALAD(LogisticRegression()))),
         "CATHODE": ("flows", of(CATHODE(flow(), oversampling=2.0))),
         "SIGMA": ("flows", of(SIGMA(flow(), oversampling=2.0))),
+        "CATHODE, decorrelated": (
+            "flows",
+            of(CATHODE(flow(), oversampling=2.0), QuantileDecorrelator()),
+        ),
+        "SIGMA, decorrelated": (
+            "flows",
+            of(SIGMA(flow(), oversampling=2.0), QuantileDecorrelator()),
+        ),
         "LaCATHODE": ("flows", of(LaCATHODE(flow(), oversampling=2.0))),
         "CURTAINS": ("flows", of(CURTAINS(flow(), transport, mass_spectrum="kde"))),
         "FETA": ("flows", of(FETA(flow(), transport, oversampling=2.0))),

@@ -5,10 +5,11 @@
 Every search is blind to where the signal is: it takes all windows and cuts, and its number is the
 global significance over what it trusts itself (nothing trusted counts as 0). Classifiers are
 boosted trees with default settings, flows the default for five epochs. Strengths are those of
-the signal region without a cut; 0 is the null. "supervised" is trained on simulated signal and
+the signal region without a cut; 0 is the null. "decorrelated" moves events to one mass by
+`QuantileDecorrelator` before they are classified. "supervised" is trained on simulated signal and
 background that are not searched: what a dedicated search would reach.
-Searches are recorded one by one in benchmarks/results, in a file for each number of events; the same
-command computes what is missing there and writes the table beside it. ``--quick`` is small and
+Searches are recorded one by one in benchmarks/results, in a file for each number of events; the
+same command computes what is missing there and writes the table beside it. ``--quick`` is small and
 writes nothing.
 """
 
@@ -25,6 +26,7 @@ from reporting import markdown
 from samples import add_data_option
 from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
 
 from skad.density import FlowDensity
 from skad.detectors import CWoLaDetector, VotingDetector
@@ -34,6 +36,7 @@ from skad.resonant import (
     CATHODE,
     SIGMA,
     LaCATHODE,
+    QuantileDecorrelator,
     QuantileMorphing,
     ResidualANODE,
     Sidebands,
@@ -65,8 +68,10 @@ def supervised(search, seed):
 def methods():
     """Return the options of the search by name; detectors that need the search are functions."""
 
-    def template(each):
-        return TemplateDetector(each, HistGradientBoostingClassifier(), cv=None)
+    def template(each, decorrelator=None):
+        return TemplateDetector(
+            each, HistGradientBoostingClassifier(), cv=None, decorrelator=decorrelator
+        )
 
     forest = IsolationForest()
     of_templates = [
@@ -74,13 +79,17 @@ def methods():
         ("morphing", template(QuantileMorphing())),
     ]
     around = SignalRegion(3.3, 3.7, sideband_width=0.2)
+    near = Sidebands(reach=1.0)
+    sigma = SIGMA(flow(5, flow_options={"n_frequencies": 4}))
+    moved = QuantileDecorrelator()
+    blind = QuantileDecorrelator(keep_resonance=False)
     return {
         "no cut": {"detector": forest, "efficiencies": (1.0,)},
         "IsolationForest": {"detector": forest},
         "CWoLa hunting": {"detector": template(Sidebands(around))},
         "CWoLa hunting, weights": {"detector": template(Sidebands(around)), **WEIGHTED},
         "CATHODE": {"detector": template(CATHODE(flow(5)))},
-        "SIGMA": {"detector": template(SIGMA(flow(5, flow_options={"n_frequencies": 4})))},
+        "SIGMA": {"detector": template(sigma)},
         "LaCATHODE": {"detector": template(LaCATHODE(flow(5)))},
         "LaCATHODE, weights": {"detector": template(LaCATHODE(flow(5))), **WEIGHTED},
         "combined scores": {"detector": VotingDetector(of_templates)},
@@ -89,6 +98,11 @@ def methods():
             "detector": ResidualANODE(background_density=flow(5), n_folds=3, cv=None)
         },
         "supervised": {"detector": supervised},
+        "CWoLa hunting, decorrelated": {"detector": template(near, moved)},
+        "CWoLa hunting, decorrelated, weights": {"detector": template(near, moved), **WEIGHTED},
+        "CATHODE, decorrelated": {"detector": template(CATHODE(flow(5)), moved)},
+        "SIGMA, decorrelated": {"detector": template(sigma, moved)},
+        "IsolationForest, decorrelated": {"detector": make_pipeline(blind, forest)},
     }
 
 

@@ -25,6 +25,7 @@ WAY_OUT = (
 _OWN = {
     "skad.AnomalyScorer": "skad.metrics._scorers:AnomalyScorer",
     "skad.AnomalyScorers": "skad.metrics._scorers:AnomalyScorers",
+    "skad.ConditionalQuantiles": "skad.resonant._conditional_quantiles:ConditionalQuantiles",
     "skad.MassSpectrum": "skad.resonant._masses:MassSpectrum",
     "skad.Spline": "skad.coordinates._empirical:_Spline",
     "skad.TrainedMembers": "skad.nn._trained:TrainedMembers",

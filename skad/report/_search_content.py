@@ -158,7 +158,7 @@ def _untrusted_claim(results, p_trusted, unit):
         claimant = "The strongest claim among them is"
     decide = ""
     if "sculpts" in row["reason"]:
-        decide = " A detector whose cut moves less with the mass, such as LaCATHODE, can decide."
+        decide = " A detector of decorrelated features (QuantileDecorrelator) can decide."
     return (
         f" {claimant} {row['z_local']:.1f} standard deviations from "
         f"{row['low']:.4g} to {_with_unit(row['high'], unit)} at an efficiency of "

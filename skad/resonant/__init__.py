@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from skad.resonant._feta import FETA
     from skad.resonant._given_reference import GivenReference
     from skad.resonant._lacathode import LaCATHODE
+    from skad.resonant._quantile_decorrelator import QuantileDecorrelator
     from skad.resonant._quantile_morphing import QuantileMorphing
     from skad.resonant._region import RegionCounts, SignalRegion
     from skad.resonant._residual_anode import ResidualANODE
@@ -36,6 +37,7 @@ __all__ = [
     "QuantileMorphing",
     "CombinedTemplate",
     "TemplateDetector",
+    "QuantileDecorrelator",
     "ANODE",
     "ResidualANODE",
 ]

@@ -6,10 +6,10 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtr
 
 from skad.exceptions import RegionError
 from skad.resonant._conditional import ConditionalMixin
+from skad.resonant._conditional_quantiles import ConditionalQuantiles
 from skad.resonant._masses import MASS_SPECTRA
 from skad.resonant._template import Template, draw_rows
 from skad.utils import _sklearn as sk
@@ -22,14 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["QuantileMorphing"]
 
-# Normal scores of the quantiles that are followed in m.
-_SCORES = np.linspace(-3.0, 3.0, 61)
-_STEP = _SCORES[1] - _SCORES[0]
 # Fewer events of a bin say little about their quantiles.
 _PER_BIN = 500
-# Nodes in m of the correlations.
-_NODES = 33
-_SMALLEST_VARIANCE = 0.01
 
 
 class QuantileMorphing(ConditionalMixin, Template):
@@ -136,37 +130,10 @@ class QuantileMorphing(ConditionalMixin, Template):
         self._features_, self._m = events.X[rows][:, self.feature_indices_], events.m[rows]
         weight = np.ones(len(self._m)) if events.weight is None else events.weight[rows]
         self._weight = weight / weight.mean()
-        bins = self._bins()
-        # In units of the region, so that no power of m is ill conditioned.
-        powers = self._powers(
-            [np.average(self._m[of_bin], weights=self._weight[of_bin]) for of_bin in bins]
+        self._map = ConditionalQuantiles(
+            self._features_, self._m, self._weight, self._bins(), self._powers
         )
-        size = np.sqrt([self._weight[of_bin].sum() for of_bin in bins])
-
-        def followed(values):
-            """Return the coefficients of the polynomials through one row of values per bin."""
-            return np.linalg.lstsq(powers * size[:, None], values * size[:, None], rcond=None)[0]
-
-        spread = self._features_.std(axis=0)
-        self._spacing = 1e-9 * np.where(spread > 0, spread, 1.0)
-        self.quantiles_ = np.stack(
-            [
-                followed(np.array([self._quantiles_of(column, of_bin) for of_bin in bins]))
-                for column in self._features_.T
-            ]
-        )
-        scores = np.clip(self._scores(self._features_, self._m), _SCORES[0], _SCORES[-1])
-        covariances = [
-            np.atleast_2d(np.cov(scores[of_bin].T, aweights=self._weight[of_bin], ddof=0))
-            for of_bin in bins
-        ]
-        n_features = scores.shape[1]
-        polynomials = followed(np.reshape(covariances, (len(bins), -1)))
-        self._nodes = np.linspace(self._m.min(), self._m.max(), _NODES)
-        fitted = (self._powers(self._nodes) @ polynomials).reshape(-1, n_features, n_features)
-        variances, axes = np.linalg.eigh(fitted)
-        variances = np.maximum(variances, _SMALLEST_VARIANCE)
-        self._roots = np.linalg.cholesky((axes * variances[:, None, :]) @ axes.swapaxes(1, 2))
+        self.quantiles_ = self._map.coefficients
         self._keep_masses(events)
 
     def _near(self, events):
@@ -196,65 +163,16 @@ class QuantileMorphing(ConditionalMixin, Template):
             )
         return bins
 
-    def _quantiles_of(self, column, rows):
-        rows = rows[np.argsort(column[rows], kind="stable")]
-        weight = self._weight[rows]
-        # Half of an event's weight lies below it.
-        level = (np.cumsum(weight) - 0.5 * weight) / weight.sum()
-        return np.interp(ndtr(_SCORES), level, column[rows])
-
     def _powers(self, m):
+        # In units of the region, so that no power of m is ill conditioned.
         s = (np.asarray(m) - self.region_.center) / self.region_.width
         return np.vander(s, self.degree + 1, increasing=True)
 
-    def _quantiles_at(self, feature, m):
-        """Return the quantiles of a feature at each m, rising: shape (n, 61)."""
-        values = np.maximum.accumulate(self._powers(m) @ self.quantiles_[feature], axis=1)
-        return values + self._spacing[feature] * np.arange(len(_SCORES))
-
-    def _scores(self, features, m):
-        """Return the normal scores of the features at m; in the tails, widths from the end."""
-        scores = np.empty_like(features)
-        for j, x in enumerate(features.T):
-            quantiles = self._quantiles_at(j, m)
-            lower = (quantiles <= x[:, None]).sum(axis=1) - 1
-            start, stop = _pair(quantiles, lower)
-            scores[:, j] = _score_at(lower) + _STEP * (x - start) / (stop - start)
-            for end, tail in _tails(x, quantiles[:, 0], quantiles[:, -1]):
-                own = quantiles[tail]
-                scores[tail, j] = _SCORES[end] + (x[tail] - own[:, end]) / _width(own)
-        return scores
-
-    def _values(self, scores, m):
-        """Return the features of normal scores at m."""
-        features = np.empty_like(scores)
-        for j, z in enumerate(scores.T):
-            quantiles = self._quantiles_at(j, m)
-            lower = np.floor(np.clip((z - _SCORES[0]) / _STEP, 0, len(_SCORES))).astype(np.intp)
-            start, stop = _pair(quantiles, lower)
-            features[:, j] = start + (stop - start) * (z - _score_at(lower)) / _STEP
-            for end, tail in _tails(z, _SCORES[0], _SCORES[-1]):
-                own = quantiles[tail]
-                features[tail, j] = own[:, end] + (z[tail] - _SCORES[end]) * _width(own)
-        return features
-
-    def _root(self, m):
-        """Return the Cholesky factor of the covariance of the scores at each m."""
-        place = np.interp(m, self._nodes, np.arange(_NODES))
-        lower = np.minimum(place.astype(np.intp), _NODES - 2)
-        share = (place - lower)[:, None, None]
-        return (1 - share) * self._roots[lower] + share * self._roots[lower + 1]
-
     def _moved(self, features, source, target):
         """Return events with features of one mass, moved to another."""
-        scores = self._scores(features, source)
-        # The tails of one feature must not move another.
-        core = np.clip(scores, _SCORES[0], _SCORES[-1])
-        white = np.linalg.solve(self._root(source), core[:, :, None])
-        moved = (self._root(target) @ white)[:, :, 0] + (scores - core)
         X = np.empty((len(target), self.n_features_in_))
         X[:, self.resonance_index_] = target
-        X[:, self.feature_indices_] = self._values(moved, target)
+        X[:, self.feature_indices_] = self._map.moved(features, source, target)
         return X
 
     def _sample(self, n_samples, rng):
@@ -277,28 +195,3 @@ class QuantileMorphing(ConditionalMixin, Template):
         weight = np.ones(len(m)) if events.weight is None else events.weight[rows]
         target = self.masses_.draw(len(m), rng)
         return self._moved(events.X[rows][:, self.feature_indices_], m, target), weight
-
-
-def _pair(quantiles, lower):
-    """Return for every event the quantile at a position and the next one."""
-    rows, lower = np.arange(len(quantiles)), _inner(lower)
-    return quantiles[rows, lower], quantiles[rows, lower + 1]
-
-
-def _score_at(lower):
-    return _SCORES[_inner(lower)]
-
-
-def _inner(lower):
-    return np.clip(lower, 0, len(_SCORES) - 2)
-
-
-def _tails(values, first, last):
-    """Yield the end and the rows of the values below the first and above the last quantile."""
-    yield 0, values < first
-    yield -1, values > last
-
-
-def _width(quantiles):
-    """Return half the distance of the quantiles at -1 and 1, which is known well at any m."""
-    return 0.5 * (quantiles[:, 40] - quantiles[:, 20])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skad.exceptions import RegionError
 from skad.resonant._template import Template, draw_rows
+from skad.utils import _sklearn as sk
 
 if TYPE_CHECKING:
     from skad.resonant._region import SignalRegion
@@ -18,8 +21,9 @@ __all__ = ["Sidebands"]
 class Sidebands(Template):
     """Template of CWoLa hunting: the data of the sidebands, as they are.
 
-    Right where the features do not depend on m. Each sideband weighs half, whatever its number of
-    events, so that a linear dependence on m cancels to first order.
+    Right where the features do not depend on m, or are compared as a `QuantileDecorrelator` makes
+    them (`TemplateDetector`). Each sideband weighs half, whatever its number of events, so that a
+    linear dependence on m cancels to first order.
 
     Parameters
     ----------
@@ -28,6 +32,9 @@ class Sidebands(Template):
         as the region [2]_. None means the central fifth of the events.
     resonance : int or str, default=0
         Column of X that holds m.
+    reach : float, default=None
+        How far beside the region events are taken from, in its widths, within its sidebands; None
+        takes them all.
     random_state : None, int or RandomState, default=None
         Not used by the fit; here for a common interface.
 
@@ -66,7 +73,10 @@ class Sidebands(Template):
     (2.6, 3.3995)
     """
 
-    _parameter_constraints: dict = {**Template._template_constraints}
+    _parameter_constraints: dict = {
+        **Template._template_constraints,
+        "reach": [None, sk.Interval(Real, 0, None, closed="neither")],
+    }
     # The features are taken to be the same beside the region.
     interpolates = False
     is_learned = False
@@ -77,10 +87,12 @@ class Sidebands(Template):
         region: Floats | SignalRegion | None = None,
         *,
         resonance: int | str = 0,
+        reach: float | None = None,
         random_state: Seed = None,
     ) -> None:
         self.region = region
         self.resonance = resonance
+        self.reach = reach
         self.random_state = random_state
 
     def _fit(self, events, rng):
@@ -89,18 +101,30 @@ class Sidebands(Template):
     def _existing_rows(self, events):
         return np.flatnonzero(self._rows_of(events))
 
+    def _sides(self, events):
+        """Return the events of each sideband, without those out of reach; empty ones left out."""
+        near = events.weighing
+        if self.reach is not None:
+            distance = self.reach * self.region_.width
+            near = near & (abs(events.m - self.region_.center) < distance + self.region_.width / 2)
+        sides = [near & self.region_.sideband_mask(events.m, side) for side in ("low", "high")]
+        return [side for side in sides if side.any()]
+
     def _rows_of(self, events):
-        weight = np.ones(len(events.m)) if events.weight is None else events.weight
-        sides = [self.region_.sideband_mask(events.m, side) for side in ("low", "high")]
-        return np.any([side for side in sides if weight[side].any()], axis=0)
+        sides = self._sides(events)
+        if not sides:
+            raise RegionError(
+                "no event of positive weight lies in the sidebands of the signal region "
+                f"[{self.region_.low:g}, {self.region_.high:g}) within reach={self.reach} of its "
+                "widths; raise reach."
+            )
+        return np.any(sides, axis=0)
 
     def _held_out(self, events, rng):
         weight = np.ones(len(events.m)) if events.weight is None else events.weight
         rows, factor = self._rows_of(events), np.ones(len(weight))
-        for side in ("low", "high"):
-            mask = self.region_.sideband_mask(events.m, side)
-            if weight[mask].any():
-                factor[mask] = 0.5 / weight[mask].sum()
+        for side in self._sides(events):
+            factor[side] = 0.5 / weight[side].sum()
         return events.X[rows], (weight * factor)[rows] * rows.sum()
 
     def _sample(self, n_samples, rng):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,6 +55,11 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         Cross-fitting: training events are scored by a classifier that has not seen them, other
         events by the mean log odds of all. None fits one classifier on all events; take it inside
         `BumpHunt`, which has folds of its own.
+    decorrelator : transformer, default=None
+        Map of events that leaves m in its place, fitted to the data: the classifier compares what
+        it makes of data and template, and with `QuantileDecorrelator` its cuts hardly sculpt the
+        spectrum of m. One without a region of its own gets that of the template, with sidebands
+        that reach as far as the data. None compares the features as they are.
     contamination : float in (0, 0.5], default=0.01
         Fraction of the training data (region and sidebands) to call outliers.
     threshold : float or None, default=None
@@ -67,6 +73,8 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
     ----------
     template_ : estimator
         Fitted template.
+    decorrelator_ : transformer or None
+        Fitted map of the events.
     detector_ : CWoLaDetector
         Fitted classifiers.
     region_ : SignalRegion
@@ -93,7 +101,7 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
     -----
     ``anomaly_score = h / (1 - h)`` corrected to equal weights of data and template, and
     ``score_samples = -log(anomaly_score)``. A template with ``transform(X)`` (LaCATHODE) chooses
-    the coordinates of the classifier.
+    the coordinates of the classifier, as a `decorrelator` does.
 
     Functions of `skad.papers` return it with the template and the network of a paper:
     `cwola_hunting`, `cathode`, `lacathode`, `idealised`, `salad`, `curtains`, `feta`, `interplay`.
@@ -118,6 +126,7 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         "template": [sk.HasMethods(["fit", "sample_background"])],
         "classifier": [None, sk.HasMethods(["fit"])],
         "cv": ["cv_object", None],
+        "decorrelator": [None, sk.HasMethods(["fit", "transform"])],
         "n_jobs": [int, None],
         "random_state": ["random_state"],
         **ScoreMixin._threshold_constraints,
@@ -129,6 +138,7 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         classifier: Estimator | None = None,
         *,
         cv: Any = 5,
+        decorrelator: Estimator | None = None,
         contamination: float = 0.01,
         threshold: float | None = None,
         n_jobs: int | None = None,
@@ -137,6 +147,7 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         self.template = template
         self.classifier = classifier
         self.cv = cv
+        self.decorrelator = decorrelator
         self.contamination = contamination
         self.threshold = threshold
         self.n_jobs = n_jobs
@@ -177,6 +188,7 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         weight = None
         if sample_weight is not None:
             weight = sk.check_sample_weight(sample_weight, values, dtype=np.float64)
+        self.decorrelator_ = self._fit_decorrelator(values, data, weight, rng)
         rows = np.flatnonzero(data & self.region_.mask(values))
         if len(rows) < _FEW_EVENTS:
             warnings.warn(
@@ -231,6 +243,35 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
             Those of simulated events are of ``predict(X)``.
         """
         return labels_out_of_fold(self.fit(X, y, **fit_params), X)
+
+    def _fit_decorrelator(self, values, data, weight, rng):
+        if self.decorrelator is None:
+            return None
+        if hasattr(self.template_, "transform"):
+            raise TypeError(
+                f"decorrelator must be None with {type(self.template_).__name__}, which has "
+                "coordinates of its own to compare in; take the one or the other."
+            )
+        own = self.decorrelator.get_params()
+        settings = {}
+        if "region" in own and own["region"] is None:
+            settings["region"] = replace(self.region_, sideband_width=None)
+        if "resonance" in own:
+            settings["resonance"] = self.region_.feature
+        decorrelator = fit_child(
+            self.decorrelator,
+            named(self, values[data]),
+            sample_weight=None if weight is None else weight[data],
+            random_state=rng,
+            settings=settings,
+        )
+        n_columns = np.shape(decorrelator.transform(named(self, values[:1])))[1]
+        if n_columns != values.shape[1]:
+            raise ValueError(
+                f"decorrelator must return m and all features, {values.shape[1]} columns; got "
+                f"{n_columns}. A QuantileDecorrelator does so with keep_resonance=True."
+            )
+        return decorrelator
 
     def _fit_classifier(self, values, rows, weight, rng):
         sample, existing = self._sample(values, rows, weight, rng)
@@ -330,9 +371,11 @@ class TemplateDetector(DetectorMixin, BaseEstimator):
         return read_labels(y, len(values), owner=type(self).__name__)
 
     def _features(self, values):
-        """Return what the classifier sees: no m, in the coordinates of the template."""
+        """Return what the classifier sees: no m, in the coordinates that data are compared in."""
         if hasattr(self.template_, "transform"):
             values = np.asarray(self.template_.transform(named(self, values)))
+        elif self.decorrelator_ is not None:
+            values = np.asarray(self.decorrelator_.transform(named(self, values)))
         return np.delete(values, self.region_.feature, axis=1)
 
     def _normality(self, anomaly_score):

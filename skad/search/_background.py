@@ -566,9 +566,10 @@ def sculpting_message(cut, test):
     """Say what `sideband_sculpting_test` found wrong with a cut, and what to do."""
     return (
         f"{cut} sculpts the spectrum in the sidebands (p = {test.p_value:.1e}, the efficiency "
-        f"varies by {test.spread:.0%} with m): the sideband fit may be biased. Take features that "
-        "do not move with the resonance, or a reference of the region (GivenReference) with "
-        "background='direct'. A signal in the sidebands of a window beside it looks the same."
+        f"varies by {test.spread:.0%} with m): the sideband fit may be biased. Move the features "
+        "to one mass (QuantileDecorrelator, the decorrelator of a TemplateDetector), or take a "
+        "reference of the region (GivenReference) with background='direct'. A signal in the "
+        "sidebands of a window beside it looks the same."
     )
 
 

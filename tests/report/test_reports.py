@@ -335,7 +335,7 @@ def test_answer_names_an_untrusted_test_that_claims_more(hunted):
     hunt.results_.loc[row, columns] = [9.0, 1e-19, False, "the cut sculpts"]
     text = SearchReport.from_hunt(hunt, X).content["answer"]["text"]
     assert "A test that is not trusted claims more, 9.0 standard deviations" in text
-    assert ": the cut sculpts. A detector whose cut moves less with the mass" in text
+    assert ": the cut sculpts. A detector of decorrelated features (QuantileDecorrelator)" in text
     hunt.z_global_ = 1.0
     answer = SearchReport.from_hunt(hunt, X).content["answer"]
     assert answer["verdict"] == "no excess in the trusted tests"

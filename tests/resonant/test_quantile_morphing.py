@@ -54,8 +54,8 @@ def test_sidebands_alone_would_not():
 
 def test_the_way_there_and_back_is_the_identity(template):
     features, m = template._features_[:500], template._m[:500]
-    scores = template._scores(features, m)
-    np.testing.assert_allclose(template._values(scores, m), features, rtol=1e-7, atol=1e-7)
+    scores = template._map.scores(features, m)
+    np.testing.assert_allclose(template._map.features(scores, m), features, rtol=1e-7, atol=1e-7)
     np.testing.assert_allclose(
         template._moved(features, m, m)[:, template.feature_indices_], features, atol=1e-6
     )

@@ -301,3 +301,13 @@ def test_lacathode_sculpts_less_than_cathode():
         chi2[kind] = mass_sculpting_chi2(test[:, 0], scores, fraction=0.1, bins=20)
     assert chi2[CATHODE] > 3
     assert chi2[LaCATHODE] < 0.5 * chi2[CATHODE]
+
+
+def test_sidebands_within_reach():
+    X = np.column_stack([np.linspace(2, 5, 3001), np.ones(3001)])
+    events, weight = Sidebands((3.0, 3.4), reach=0.5).fit(X).sample_background()
+    assert (events[:, 0].min(), events[:, 0].max()) == (2.801, 3.599)
+    low = events[:, 0] < 3
+    assert weight[low].sum() == pytest.approx(weight[~low].sum())
+    with pytest.raises(RegionError, match="within reach=0.001 of its widths; raise reach"):
+        Sidebands((3.0005, 3.4005), reach=0.001).fit(X[::10])
