@@ -17,8 +17,6 @@ def test_demo_is_a_search_with_a_report(tmp_path, capsys):
         "160",
         "--trees",
         "1",
-        "--epochs",
-        "2",
         "--jobs",
         "1",
     ]
@@ -38,4 +36,4 @@ def test_demo_is_a_search_with_a_report(tmp_path, capsys):
     cut = table[table["efficiency"] == 0.01]
     assert cut["z_local"].idxmax() == cut.index[(cut["low"] < 3.5) & (cut["high"] > 3.5)][0]
     hunt = build_hunt(read_settings(tmp_path / "search.toml"))
-    assert hunt.detector.template.density.max_epochs == 2 and hunt.random_state == 0
+    assert hunt.detector.classifier.n_estimators == 1 and hunt.random_state == 0
