@@ -3,11 +3,12 @@
 import numpy as np
 from scipy.special import ndtr
 
-__all__ = ["SCORES", "ConditionalQuantiles"]
+__all__ = ["ConditionalQuantiles", "equal_bins", "weighted_quantiles"]
 
 # Normal scores of the quantiles that are followed in m.
-SCORES = np.linspace(-3.0, 3.0, 61)
-_STEP = SCORES[1] - SCORES[0]
+_SCORES = np.linspace(-3.0, 3.0, 61)
+_LEVELS = ndtr(_SCORES)
+_STEP = _SCORES[1] - _SCORES[0]
 # Tables in m: as many masses at equal numbers of events, and at equal distances.
 _NODES = 65
 _SMALLEST_VARIANCE = 0.01
@@ -44,19 +45,24 @@ class ConditionalQuantiles:
 
         self.coefficients = np.stack(
             [
-                followed(np.array([_quantiles_of(column, weight, rows) for rows in bins]))
+                followed(
+                    np.array(
+                        [weighted_quantiles(column[rows], weight[rows], _LEVELS) for rows in bins]
+                    )
+                )
                 for column in features.T
             ]
         )
+        shares = np.linspace(0, 1, _NODES)
+        low, high = m.min(), m.max()
         self.nodes = np.unique(
-            np.concatenate(
-                [np.quantile(m, np.linspace(0, 1, _NODES)), np.linspace(m.min(), m.max(), _NODES)]
-            )
+            np.concatenate([weighted_quantiles(m, weight, shares), low + shares * (high - low)])
         )
         at_nodes = basis(self.nodes)
-        spread = features.std(axis=0)
+        mean = np.average(features, axis=0, weights=weight)
+        spread = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weight))
         # Quantiles that fall together are told apart, so that each has its own score.
-        apart = 1e-9 * np.where(spread > 0, spread, 1.0)[:, None] * np.arange(len(SCORES))
+        apart = 1e-9 * np.where(spread > 0, spread, 1.0)[:, None] * np.arange(len(_SCORES))
         rising = np.maximum.accumulate(at_nodes @ self.coefficients, axis=2)
         self.quantiles = rising + apart[:, None, :]
         core = _core(self.scores(features, m))
@@ -77,10 +83,10 @@ class ConditionalQuantiles:
             at = _Interpolated(self.quantiles[j], node, share)
             lower = at.last_below(x)
             start, stop = at(lower), at(lower + 1)
-            scores[:, j] = SCORES[lower] + _STEP * (x - start) / (stop - start)
-            for end, tail in ((0, x < at(0)), (-1, x > at(len(SCORES) - 1))):
+            scores[:, j] = _SCORES[lower] + _STEP * (x - start) / (stop - start)
+            for end, tail in ((0, x < at(0)), (-1, x > at(len(_SCORES) - 1))):
                 own = at.rows(tail)
-                scores[tail, j] = SCORES[end] + (x[tail] - own[:, end]) / _width(own)
+                scores[tail, j] = _SCORES[end] + (x[tail] - own[:, end]) / _width(own)
         return scores
 
     def features(self, scores, m):
@@ -89,12 +95,12 @@ class ConditionalQuantiles:
         features = np.empty_like(scores)
         for j, z in enumerate(scores.T):
             at = _Interpolated(self.quantiles[j], node, share)
-            lower = np.clip((z - SCORES[0]) // _STEP, 0, len(SCORES) - 2).astype(np.intp)
+            lower = np.clip((z - _SCORES[0]) // _STEP, 0, len(_SCORES) - 2).astype(np.intp)
             start, stop = at(lower), at(lower + 1)
-            features[:, j] = start + (stop - start) * (z - SCORES[lower]) / _STEP
-            for end, tail in ((0, z < SCORES[0]), (-1, z > SCORES[-1])):
+            features[:, j] = start + (stop - start) * (z - _SCORES[lower]) / _STEP
+            for end, tail in ((0, z < _SCORES[0]), (-1, z > _SCORES[-1])):
                 own = at.rows(tail)
-                features[tail, j] = own[:, end] + (z[tail] - SCORES[end]) * _width(own)
+                features[tail, j] = own[:, end] + (z[tail] - _SCORES[end]) * _width(own)
         return features
 
     def moved(self, features, source, target):
@@ -149,20 +155,35 @@ class _Interpolated:
         position = np.zeros(len(x), dtype=np.intp)
         for step in (32, 16, 8, 4, 2, 1):
             further = position + step
-            inside = np.minimum(further, len(SCORES) - 2)
+            inside = np.minimum(further, len(_SCORES) - 2)
             position = np.where((further == inside) & (self(inside) <= x), further, position)
         return position
 
 
-def _quantiles_of(column, weight, rows):
-    rows = rows[np.argsort(column[rows], kind="stable")]
-    # Half of an event's weight lies below it.
-    level = (np.cumsum(weight[rows]) - 0.5 * weight[rows]) / weight[rows].sum()
-    return np.interp(ndtr(SCORES), level, column[rows])
+def equal_bins(m, weight, rows, n_bins):
+    """Return the rows of bins of about equal weight, in rising m; equal masses stay together."""
+    of_mass = np.unique(m[rows], return_inverse=True)[1]
+    place = np.minimum((_levels(weight[rows], of_mass) * n_bins).astype(np.intp), n_bins - 1)
+    return [rows[place[of_mass] == k] for k in np.unique(place)]
+
+
+def weighted_quantiles(values, weight, levels):
+    """Return quantiles of values; half of the weight of equal values lies below them.
+
+    An event of weight 2 is two events.
+    """
+    distinct, of_value = np.unique(values, return_inverse=True)
+    return np.interp(levels, _levels(weight, of_value), distinct)
+
+
+def _levels(weight, groups):
+    """Return the share of the weight below each group, half of its own included."""
+    weight = np.bincount(groups, weights=weight)
+    return (np.cumsum(weight) - 0.5 * weight) / weight.sum()
 
 
 def _core(scores):
-    return np.clip(scores, SCORES[0], SCORES[-1])
+    return np.clip(scores, _SCORES[0], _SCORES[-1])
 
 
 def _solved(roots, scores):

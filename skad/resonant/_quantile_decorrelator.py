@@ -11,7 +11,11 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skad.exceptions import RegionError
-from skad.resonant._conditional_quantiles import ConditionalQuantiles
+from skad.resonant._conditional_quantiles import (
+    ConditionalQuantiles,
+    equal_bins,
+    weighted_quantiles,
+)
 from skad.resonant._events import ResonantMixin
 from skad.utils import _sklearn as sk
 
@@ -143,9 +147,9 @@ class QuantileDecorrelator(TransformerMixin, ResonantMixin, BaseEstimator):
         rows = events.sideband & events.weighing
         features, m = events.X[rows][:, self.feature_indices_], events.m[rows]
         weight = np.ones(len(m)) if events.weight is None else events.weight[rows]
-        bins = self._bins(m)
-        at = np.quantile(m, np.linspace(0, 1, min(self.n_knots, len(bins))))
-        knots = np.unique(at)
+        bins = self._bins(m, weight)
+        shares = np.linspace(0, 1, min(self.n_knots, len(bins)))
+        knots = np.unique(weighted_quantiles(m, weight, shares))
         if len(knots) < 2:
             raise RegionError(f"all events of the sidebands have the one mass m={knots[0]:g}.")
         basis = CubicSpline(knots, np.eye(len(knots)), bc_type="natural")
@@ -153,15 +157,13 @@ class QuantileDecorrelator(TransformerMixin, ResonantMixin, BaseEstimator):
         self.map_ = ConditionalQuantiles(features, m, weight / weight.mean(), bins, basis)
         return self
 
-    def _bins(self, m):
+    def _bins(self, m, weight):
         """Return the rows of every bin of m, of about as many events on both sides."""
-        n_bins = int(np.clip(len(m) // _PER_BIN, 2, self.n_bins))
+        n_bins = np.clip(len(m) // _PER_BIN, 2, self.n_bins)
         bins = []
         for side in (m < self.region_.low, m >= self.region_.high):
-            rows = np.flatnonzero(side)
-            order = rows[np.argsort(m[rows], kind="stable")]
-            share = max(1, round(n_bins * len(rows) / len(m)))
-            bins += np.array_split(order, min(share, len(rows)))
+            share = weight[side].sum() / weight.sum()
+            bins += equal_bins(m, weight, np.flatnonzero(side), max(1, round(n_bins * share)))
         return bins
 
     def transform(self, X: ArrayLike) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from skad.exceptions import RegionError
 from skad.resonant._conditional import ConditionalMixin
-from skad.resonant._conditional_quantiles import ConditionalQuantiles
+from skad.resonant._conditional_quantiles import ConditionalQuantiles, equal_bins
 from skad.resonant._masses import MASS_SPECTRA
 from skad.resonant._template import Template, draw_rows
 from skad.utils import _sklearn as sk
@@ -155,7 +155,7 @@ class QuantileMorphing(ConditionalMixin, Template):
                     f"[{self.region_.low:g}, {self.region_.high:g}); raise reach."
                 )
             n_bins = int(np.clip(len(rows) // _PER_BIN, 1, self.n_bins))
-            bins += np.array_split(rows[np.argsort(self._m[rows], kind="stable")], n_bins)
+            bins += equal_bins(self._m, self._weight, rows, n_bins)
         if len(bins) <= self.degree:
             raise RegionError(
                 f"degree={self.degree} needs more than {len(bins)} bins of {_PER_BIN} events "
