@@ -5,9 +5,9 @@ Run: OMP_NUM_THREADS=1 python benchmarks/weighted_hunt.py --part null
 Each writes its part of benchmarks/results/weighted_hunt.md; ``--quick`` is small and writes
 nothing. ``--folder`` keeps finished experiments, from which a later run goes on.
 
-Both hunts read the same scores: the detectors are fitted once, with a checkpoint. On dijets the
-background is the sideband fit, the masses of jets are taken relative to mjj, and a
-boosted classifier looks for the window against sidebands that are 0.25 TeV wide.
+Both hunts read the same scores: the detectors are fitted once, with a checkpoint. On dijets a
+boosted classifier looks for the window against its sidebands, all events moved to one mass by a
+`QuantileDecorrelator`, and the background is the sideband fit.
 """
 
 import argparse
@@ -28,13 +28,13 @@ from sklearn.naive_bayes import GaussianNB
 
 from skad.datasets import make_resonance
 from skad.exceptions import SkadWarning
-from skad.resonant import Sidebands, SignalRegion, TemplateDetector
+from skad.resonant import QuantileDecorrelator, Sidebands, SignalRegion, TemplateDetector
 from skad.search import BumpHunt, pseudo_experiments
 
 RESULTS = Path(__file__).parent / "results" / "weighted_hunt.json"
 WINDOW = (3.3, 3.7)
-WEIGHTED, CUT = (0.5, 0.3, 0.1), (1e-2, 1e-3)
-SIGNALS = (0.003, 0.006)
+WEIGHTED, WEIGHTED_DIJETS, CUT = (0.5, 0.3, 0.1), (0.3, 0.1, 0.03), (1e-2, 1e-3)
+SIGNALS = (0.003, 0.006, 0.012)
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,7 @@ class Background:
         return make_resonance(n_events, 0, n_features=3, random_state=rng).data
 
 
-def hunt_of(classifier, seed=None, **options):
-    detector = TemplateDetector(
-        Sidebands(SignalRegion(*WINDOW, sideband_width=0.25)), classifier, cv=None
-    )
+def hunt_of(detector, seed=None, **options):
     return BumpHunt(
         detector,
         [WINDOW],
@@ -64,7 +61,9 @@ def hunt_of(classifier, seed=None, **options):
 
 def null(n_experiments, folder, n_jobs):
     """p-values of weighted rows on data without signal."""
-    hunt = hunt_of(GaussianNB(), efficiencies=WEIGHTED, weighting="excess")
+    template = Sidebands(SignalRegion(*WINDOW, sideband_width=0.25))
+    detector = TemplateDetector(template, GaussianNB(), cv=None)
+    hunt = hunt_of(detector, efficiencies=WEIGHTED, weighting="excess")
     table = pseudo_experiments(
         hunt, n_experiments, Background(20_000), folder=folder, n_jobs=n_jobs, random_state=0
     )
@@ -93,17 +92,20 @@ def dijets(data, seeds, quick, n_jobs):
     for fraction in SIGNALS[-1:] if quick else SIGNALS:
         for seed in seeds:
             search = make_search(data, seed, signal_fraction=fraction, quick=quick)
-            X = search.X.copy()
-            X[:, 1:3] /= X[:, :1]
-            classifier = HistGradientBoostingClassifier(
-                max_iter=50, early_stopping=False, l2_regularization=1.0
+            X = search.X
+            detector = TemplateDetector(
+                Sidebands(reach=1.0),
+                HistGradientBoostingClassifier(),
+                cv=None,
+                decorrelator=QuantileDecorrelator(),
             )
             with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
                 warnings.simplefilter("ignore", SkadWarning)
                 cut = hunt_of(
-                    classifier, seed, efficiencies=CUT, checkpoint=folder, n_jobs=n_jobs
+                    detector, seed, efficiencies=CUT, checkpoint=folder, n_jobs=n_jobs
                 ).fit(X)
-                weighted = clone(cut).set_params(efficiencies=WEIGHTED, weighting="excess").fit(X)
+                weighted = clone(cut)
+                weighted.set_params(efficiencies=WEIGHTED_DIJETS, weighting="excess").fit(X)
             for kind, hunt in (("cut", cut), ("weighted", weighted)):
                 columns = ["efficiency", "z_local", "trusted", "reason", "background", "scale"]
                 rows = hunt.results_[columns].to_dict("records")
