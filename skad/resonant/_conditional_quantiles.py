@@ -1,6 +1,7 @@
 """Quantiles of features and correlations of their normal scores, as functions of m."""
 
 import numpy as np
+from scipy import stats
 from scipy.special import ndtr
 
 __all__ = ["ConditionalQuantiles", "equal_bins", "weighted_quantiles"]
@@ -9,6 +10,9 @@ __all__ = ["ConditionalQuantiles", "equal_bins", "weighted_quantiles"]
 _SCORES = np.linspace(-3.0, 3.0, 61)
 _LEVELS = ndtr(_SCORES)
 _STEP = _SCORES[1] - _SCORES[0]
+# The quantiles at normal scores of -2 to 2, by which bases are compared.
+_TESTED = [10, 20, 30, 40, 50]
+_ALPHA = 0.01
 # Tables in m: as many masses at equal numbers of events, and at equal distances.
 _NODES = 65
 _SMALLEST_VARIANCE = 0.01
@@ -20,8 +24,9 @@ class ConditionalQuantiles:
     """A map of features at m to normal scores and back, and between masses.
 
     In bins of m the quantiles of every feature and the covariance of the normal scores are read
-    off; least squares make each of them a function of m. Tables of these at many masses are
-    interpolated.
+    off; least squares make each of them a function of m. Of several bases every feature has the
+    first that describes its bins as well as the last, by F-tests: a curve that nothing asks for
+    would invent structure where no events are. Tables at many masses are interpolated.
 
     Parameters
     ----------
@@ -31,49 +36,53 @@ class ConditionalQuantiles:
         Of mean 1.
     bins : list of ndarray of int
         Rows of the events of each bin.
-    basis : callable
-        ``basis(m)`` returns the functions that make up the dependence on m, of shape (n, n_terms).
+    bases : list of callable
+        ``basis(m)`` returns the functions that make up the dependence on m, of shape (n, n_terms);
+        from the fewest terms to the most.
+
+    Attributes
+    ----------
+    coefficients : list of ndarray, shape (n_terms, 61)
+        Of the quantiles of every feature.
+    n_terms : ndarray of int, shape (n_features + 1,)
+        Of the quantiles of every feature, and of the correlations.
     """
 
-    def __init__(self, features, m, weight, bins, basis):
-        at_bins = basis(np.array([np.average(m[rows], weights=weight[rows]) for rows in bins]))
-        size = np.sqrt([weight[rows].sum() for rows in bins])[:, None]
-
-        def followed(values):
-            """Return the coefficients of the basis through one row of values per bin."""
-            return np.linalg.lstsq(at_bins * size, values * size, rcond=None)[0]
-
-        self.coefficients = np.stack(
-            [
-                followed(
-                    np.array(
-                        [weighted_quantiles(column[rows], weight[rows], _LEVELS) for rows in bins]
-                    )
-                )
-                for column in features.T
-            ]
-        )
+    def __init__(self, features, m, weight, bins, bases):
+        at_bins = [np.average(m[rows], weights=weight[rows]) for rows in bins]
+        size = np.array([weight[rows].sum() for rows in bins])
+        designs = [basis(np.array(at_bins)) for basis in bases]
         shares = np.linspace(0, 1, _NODES)
         low, high = m.min(), m.max()
         self.nodes = np.unique(
             np.concatenate([weighted_quantiles(m, weight, shares), low + shares * (high - low)])
         )
-        at_nodes = basis(self.nodes)
+        at_nodes = [basis(self.nodes) for basis in bases]
+        self.coefficients, quantiles, chosen = [], [], []
+        for column in features.T:
+            read_off = np.array(
+                [weighted_quantiles(column[rows], weight[rows], _LEVELS) for rows in bins]
+            )
+            k = _simplest(designs, read_off[:, _TESTED], size)
+            self.coefficients.append(_least_squares(designs[k], read_off, size))
+            quantiles.append(at_nodes[k] @ self.coefficients[-1])
+            chosen.append(k)
         mean = np.average(features, axis=0, weights=weight)
         spread = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weight))
         # Quantiles that fall together are told apart, so that each has its own score.
         apart = 1e-9 * np.where(spread > 0, spread, 1.0)[:, None] * np.arange(len(_SCORES))
-        rising = np.maximum.accumulate(at_nodes @ self.coefficients, axis=2)
-        self.quantiles = rising + apart[:, None, :]
+        self.quantiles = np.maximum.accumulate(quantiles, axis=2) + apart[:, None, :]
         core = _core(self.scores(features, m))
-        covariances = [
-            np.cov(core[rows].T, aweights=weight[rows], ddof=0).reshape(-1) for rows in bins
-        ]
+        covariances = np.array(
+            [np.cov(core[rows].T, aweights=weight[rows], ddof=0).reshape(-1) for rows in bins]
+        )
         n = features.shape[1]
-        fitted = (at_nodes @ followed(np.array(covariances))).reshape(-1, n, n)
-        variances, axes = np.linalg.eigh(fitted)
+        k = _simplest(designs, covariances[:, np.triu(np.ones((n, n)), 1).reshape(-1) > 0], size)
+        fitted = at_nodes[k] @ _least_squares(designs[k], covariances, size)
+        variances, axes = np.linalg.eigh(fitted.reshape(-1, n, n))
         variances = np.maximum(variances, _SMALLEST_VARIANCE)
         self.roots = np.linalg.cholesky((axes * variances[:, None, :]) @ axes.swapaxes(1, 2))
+        self.n_terms = np.array([designs[k].shape[1] for k in (*chosen, k)])
 
     def scores(self, features, m):
         """Return the normal scores of features at m; in the tails, widths from the end."""
@@ -158,6 +167,31 @@ class _Interpolated:
             inside = np.minimum(further, len(_SCORES) - 2)
             position = np.where((further == inside) & (self(inside) <= x), further, position)
         return position
+
+
+def _least_squares(design, values, size):
+    """Return the coefficients of a basis through one row of values per bin."""
+    root = np.sqrt(size)[:, None]
+    return np.linalg.lstsq(design * root, values * root, rcond=None)[0]
+
+
+def _simplest(designs, values, size):
+    """Return the first design that no column of the values refuses for the last one."""
+    if not values.shape[1]:
+        return 0
+    chi2 = np.array(
+        [size @ (values - design @ _least_squares(design, values, size)) ** 2 for design in designs]
+    )
+    n_terms = [design.shape[1] for design in designs]
+    left = len(values) - n_terms[-1]
+    for k in range(len(designs) - 1):
+        more = n_terms[-1] - n_terms[k]
+        # What is left of values without scatter is rounding.
+        scatter = np.maximum(chi2[-1], 1e-20 * (size @ values**2) + np.finfo(float).tiny)
+        ratio = (chi2[k] - chi2[-1]) / more / (scatter / left)
+        if stats.f.sf(ratio, more, left).min() * values.shape[1] > _ALPHA:
+            return k
+    return len(designs) - 1
 
 
 def equal_bins(m, weight, rows, n_bins):

@@ -10,7 +10,6 @@ from scipy.interpolate import CubicSpline
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skad.exceptions import RegionError
 from skad.resonant._conditional_quantiles import (
     ConditionalQuantiles,
     equal_bins,
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["QuantileDecorrelator"]
 
-# Fewer events of a bin say little about their quantiles.
-_PER_BIN = 500
+# Fewer events of a bin say little about their quantiles, and fewer bins little about curves.
+_PER_BIN, _FEWEST_BINS = 500, 8
 
 
 class QuantileDecorrelator(TransformerMixin, ResonantMixin, BaseEstimator):
@@ -50,10 +49,12 @@ class QuantileDecorrelator(TransformerMixin, ResonantMixin, BaseEstimator):
     resonance : int or str, default=0
         Column of X that holds m.
     n_knots : int, default=4
-        Knots of the natural cubic splines in m, at equal numbers of events.
+        Most knots of the natural cubic splines in m, at equal numbers of events; 1 stands for no
+        dependence and 2 for a straight line. Each feature has as few as describe its bins as well
+        as all, by an F-test at 1 %.
     n_bins : int, default=40
-        Most bins of m, of equal numbers of events on each side of the region; fewer where they
-        would hold less than 500.
+        Most bins of m, of equal numbers of events on each side of the region; fewer, but at least
+        8, where they would hold less than 500.
     keep_resonance : bool, default=True
         Whether `transform` returns m too, in its place: False before a detector that must not
         see it.
@@ -62,6 +63,8 @@ class QuantileDecorrelator(TransformerMixin, ResonantMixin, BaseEstimator):
     ----------
     map_ : object
         Quantiles and correlations as functions of m.
+    n_knots_ : ndarray of int, shape (n_features + 1,)
+        Knots of every feature, and of the correlations.
     region_ : SignalRegion
         Resolved region.
     support_ : ndarray of float64, shape (2, n_features)
@@ -104,8 +107,8 @@ class QuantileDecorrelator(TransformerMixin, ResonantMixin, BaseEstimator):
 
     _parameter_constraints: dict = {
         **ResonantMixin._region_constraints,
-        "n_knots": [sk.Interval(Integral, 2, None, closed="left")],
-        "n_bins": [sk.Interval(Integral, 2, None, closed="left")],
+        "n_knots": [sk.Interval(Integral, 1, None, closed="left")],
+        "n_bins": [sk.Interval(Integral, 8, None, closed="left")],
         "keep_resonance": ["boolean"],
     }
 
@@ -148,18 +151,16 @@ class QuantileDecorrelator(TransformerMixin, ResonantMixin, BaseEstimator):
         features, m = events.X[rows][:, self.feature_indices_], events.m[rows]
         weight = np.ones(len(m)) if events.weight is None else events.weight[rows]
         bins = self._bins(m, weight)
-        shares = np.linspace(0, 1, min(self.n_knots, len(bins)))
-        knots = np.unique(weighted_quantiles(m, weight, shares))
-        if len(knots) < 2:
-            raise RegionError(f"all events of the sidebands have the one mass m={knots[0]:g}.")
-        basis = CubicSpline(knots, np.eye(len(knots)), bc_type="natural")
+        most = min(self.n_knots, len(bins) - 1)
+        bases = [_spline(m, weight, n_knots) for n_knots in range(1, most + 1)]
         self.support_ = np.stack([features.min(axis=0), features.max(axis=0)])
-        self.map_ = ConditionalQuantiles(features, m, weight / weight.mean(), bins, basis)
+        self.map_ = ConditionalQuantiles(features, m, weight / weight.mean(), bins, bases)
+        self.n_knots_ = self.map_.n_terms
         return self
 
     def _bins(self, m, weight):
         """Return the rows of every bin of m, of about as many events on both sides."""
-        n_bins = np.clip(len(m) // _PER_BIN, 2, self.n_bins)
+        n_bins = np.clip(len(m) // _PER_BIN, _FEWEST_BINS, self.n_bins)
         bins = []
         for side in (m < self.region_.low, m >= self.region_.high):
             share = weight[side].sum() / weight.sum()
@@ -207,3 +208,11 @@ class QuantileDecorrelator(TransformerMixin, ResonantMixin, BaseEstimator):
     def _is_described(self, X):
         features = X[:, self.feature_indices_]
         return ((features >= self.support_[0]) & (features <= self.support_[1])).all(axis=1)
+
+
+def _spline(m, weight, n_knots):
+    """Return the natural cubic splines whose knots have equal numbers of events between them."""
+    knots = np.unique(weighted_quantiles(m, weight, np.linspace(0, 1, n_knots)))
+    if len(knots) == 1:
+        return lambda m: np.ones((len(m), 1))
+    return CubicSpline(knots, np.eye(len(knots)), bc_type="natural")

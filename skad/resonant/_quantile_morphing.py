@@ -131,9 +131,9 @@ class QuantileMorphing(ConditionalMixin, Template):
         weight = np.ones(len(self._m)) if events.weight is None else events.weight[rows]
         self._weight = weight / weight.mean()
         self._map = ConditionalQuantiles(
-            self._features_, self._m, self._weight, self._bins(), self._powers
+            self._features_, self._m, self._weight, self._bins(), [self._powers]
         )
-        self.quantiles_ = self._map.coefficients
+        self.quantiles_ = np.stack(self._map.coefficients)
         self._keep_masses(events)
 
     def _near(self, events):
