@@ -1,6 +1,6 @@
 """The demo behind ``make demo``: `skad search` on the dijets inside the package, and its report.
 
-At its default size it takes 173 s of processor time, less than 3 minutes on two free cores.
+At its default size it takes less than a minute on two free cores.
 """
 
 import argparse
