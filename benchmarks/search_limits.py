@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 from reporting import band, markdown
 from scipy import stats
-from sklearn.naive_bayes import GaussianNB
-from weighted_hunt import Background, hunt_of
+from weighted_hunt import Background, hunt_of, light_detector
 
 from skad.datasets import make_resonance
 from skad.exceptions import SkadWarning
@@ -41,7 +40,7 @@ def signal(n_events, seed):
 
 
 def hunt(case, seed):
-    return hunt_of(GaussianNB(), seed, **CASES[case])
+    return hunt_of(light_detector(), seed, **CASES[case])
 
 
 def measured(case, n_refits, n_jobs):

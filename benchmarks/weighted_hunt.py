@@ -48,6 +48,11 @@ class Background:
         return make_resonance(n_events, 0, n_features=3, random_state=rng).data
 
 
+def light_detector():
+    template = Sidebands(SignalRegion(*WINDOW, sideband_width=0.25))
+    return TemplateDetector(template, GaussianNB(), cv=None)
+
+
 def hunt_of(detector, seed=None, **options):
     return BumpHunt(
         detector,
@@ -61,9 +66,7 @@ def hunt_of(detector, seed=None, **options):
 
 def null(n_experiments, folder, n_jobs):
     """p-values of weighted rows on data without signal."""
-    template = Sidebands(SignalRegion(*WINDOW, sideband_width=0.25))
-    detector = TemplateDetector(template, GaussianNB(), cv=None)
-    hunt = hunt_of(detector, efficiencies=WEIGHTED, weighting="excess")
+    hunt = hunt_of(light_detector(), efficiencies=WEIGHTED, weighting="excess")
     table = pseudo_experiments(
         hunt, n_experiments, Background(20_000), folder=folder, n_jobs=n_jobs, random_state=0
     )
