@@ -262,7 +262,7 @@ def test_sideband_sees_a_signal_and_not_its_own_region():
 
 def test_sideband_warns_when_the_cut_sculpts():
     data = make_resonance(20_000, 0, dependence=1.0, random_state=0).data
-    with pytest.warns(SculptingWarning, match=r"the cut at 1 sculpts .* QuantileDecorrelator"):
+    with pytest.warns(SculptingWarning, match=r"the cut at 1 sculpts .*QuantileDecorrelator"):
         sideband_background(data[:, 0], data[:, 1], [1.0], REGION, **OPTIONS)
 
 
