@@ -74,7 +74,8 @@ class ResonantMixin(LinkedMixin):
 
     A subclass takes both as parameters, with the constraints `_region_constraints`. It sets
     `_needs_simulation` where `fit` needs y, 1 = data and 0 = simulation (or a reference);
-    elsewhere y is ignored. It implements ``_is_described(values)`` for `fiducial_mask`.
+    elsewhere y is ignored. It sets `support_`, or implements ``_is_described(values)``, for
+    `fiducial_mask`.
     """
 
     _region_constraints = {
@@ -150,7 +151,11 @@ class ResonantMixin(LinkedMixin):
             `support_`; of a detector by a density ratio, `fiducial` and the domain of
             `coordinates`.
         """
-        return self._is_described(self._as_fitted(X))  # type: ignore[attr-defined]
+        return self._is_described(self._as_fitted(X))
+
+    def _is_described(self, X):
+        features = X[:, self.feature_indices_]
+        return ((features >= self.support_[0]) & (features <= self.support_[1])).all(axis=1)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -152,7 +152,8 @@ class QuantileDecorrelator(TransformerMixin, ResonantMixin, BaseEstimator):
         weight = np.ones(len(m)) if events.weight is None else events.weight[rows]
         bins = self._bins(m, weight)
         most = min(self.n_knots, len(bins) - 1)
-        bases = [_spline(m, weight, n_knots) for n_knots in range(1, most + 1)]
+        knots = {len(k): k for k in (_knots(m, weight, n) for n in range(1, most + 1))}
+        bases = [_natural_splines(knots[n]) for n in sorted(knots)]
         self.support_ = np.stack([features.min(axis=0), features.max(axis=0)])
         self.map_ = ConditionalQuantiles(features, m, weight / weight.mean(), bins, bases)
         self.n_knots_ = self.map_.n_terms
@@ -205,14 +206,13 @@ class QuantileDecorrelator(TransformerMixin, ResonantMixin, BaseEstimator):
         names = sk.check_feature_names_in(self, input_features)
         return names if self.keep_resonance else names[self.feature_indices_]
 
-    def _is_described(self, X):
-        features = X[:, self.feature_indices_]
-        return ((features >= self.support_[0]) & (features <= self.support_[1])).all(axis=1)
+
+def _knots(m, weight, n_knots):
+    """Return masses with equal numbers of events between them; fewer where masses repeat."""
+    return np.unique(weighted_quantiles(m, weight, np.linspace(0, 1, n_knots)))
 
 
-def _spline(m, weight, n_knots):
-    """Return the natural cubic splines whose knots have equal numbers of events between them."""
-    knots = np.unique(weighted_quantiles(m, weight, np.linspace(0, 1, n_knots)))
+def _natural_splines(knots):
     if len(knots) == 1:
         return lambda m: np.ones((len(m), 1))
     return CubicSpline(knots, np.eye(len(knots)), bc_type="natural")

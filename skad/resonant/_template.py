@@ -243,10 +243,6 @@ class Template(ResonantMixin, BaseEstimator, ABC):
         """Return background events and weights made of events that are not those of the fit."""
         raise NotImplementedError
 
-    def _is_described(self, X):
-        features = X[:, self.feature_indices_]
-        return ((features >= self.support_[0]) & (features <= self.support_[1])).all(axis=1)
-
     def _warn_outside(self, X, consequence, weight=None):
         outside = ~self._is_described(X)
         share = np.average(outside, weights=weight)
