@@ -7,7 +7,6 @@ Writes benchmarks/results/farm.md; ``--quick`` is small and writes nothing.
 """
 
 import argparse
-import contextlib
 import os
 import resource
 import signal
@@ -17,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from fast_detectors import MixtureRatio
 from reporting import markdown
@@ -33,6 +33,8 @@ from skad.search import (
 RESULTS = Path(__file__).parent / "results" / "farm.md"
 # Experiments, events of each, worker processes.
 CASES = ((1000, 1500, 4), (60, 160_000, 2))
+# Experiments, events of each, tasks, rounds.
+TURNS = ((250, 1500, 4, 10), (250, 1500, 25, 10), (20, 160_000, 4, 10))
 
 
 def seconds_of_children():
@@ -50,25 +52,8 @@ def start(plan, tasks):
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
 
 
-@contextlib.contextmanager
-def other_cores_busy(hunt):
-    """Keep workers of another plan on all cores but one."""
-    with tempfile.TemporaryDirectory() as folder:
-        plan = plan_experiments(hunt, 100_000, folder=folder, n_tasks=64, random_state=2)
-        others = [start(plan, [k]) for k in range(os.cpu_count() - 1)]
-        while others and not list(Path(folder).glob("experiment_*.json")):
-            time.sleep(0.05)
-        try:
-            yield
-        finally:
-            for other in others:
-                other.kill()
-                other.wait()
-
-
-def measure(n, n_events, n_workers, wanted):
-    """Return a row of the table; half the workers are killed when so many experiments are there."""
-    hunt = BumpHunt(
+def search_of(n_events):
+    return BumpHunt(
         MixtureRatio(),
         [(3.3, 3.7)],
         efficiencies=(0.1,),
@@ -76,14 +61,26 @@ def measure(n, n_events, n_workers, wanted):
         n_global_toys=1000,
         random_state=0,
     ).fit(make_resonance(n_events, 0, random_state=0).data)
+
+
+def serial_call(hunt, n):
+    """Return the experiments of one call, and its seconds."""
     begin = time.process_time()
-    serial = pseudo_experiments(hunt, n, random_state=1, verbose=0)
-    alone = time.process_time() - begin
-    with other_cores_busy(hunt):
-        begin = time.process_time()
-        pseudo_experiments(hunt, n, random_state=1, verbose=0)
-        beside = time.process_time() - begin
-    print(f"serial: {alone:.1f} s, beside others {beside:.1f} s", flush=True)
+    table = pseudo_experiments(hunt, n, random_state=1, verbose=0)
+    return table, time.process_time() - begin
+
+
+def import_seconds():
+    """What a process costs before its first experiment."""
+    before = seconds_of_children()
+    subprocess.run([sys.executable, "-c", "import skad.search"], check=True)
+    return seconds_of_children() - before
+
+
+def killed_in_flight(n, n_events, n_workers, wanted):
+    """Return a row of the table; half the workers are killed when so many experiments are there."""
+    hunt = search_of(n_events)
+    serial, alone = serial_call(hunt, n)
     n_tasks, n_killed = 4 * n_workers, n_workers // 2
     with tempfile.TemporaryDirectory() as folder:
         begin, before = time.process_time(), seconds_of_children()
@@ -95,26 +92,43 @@ def measure(n, n_events, n_workers, wanted):
             worker.send_signal(signal.SIGKILL)
         codes = [worker.wait() for worker in workers]
         left = missing_tasks(plan)
-        print(f"exit codes {codes}, tasks left {left}", flush=True)
         again = [start(plan, tasks) for k in range(n_killed) if (tasks := left[k::n_killed])]
         codes += [worker.wait() for worker in again]
         merged = collect(plan)
         farm = time.process_time() - begin + seconds_of_children() - before
-    # What a process costs before its first experiment.
-    before = seconds_of_children()
-    subprocess.run([sys.executable, "-c", "import skad.search"], check=True)
-    start_up = seconds_of_children() - before
     pd.testing.assert_frame_equal(merged, serial, check_exact=True)
-    started = len(codes) * start_up
     return [
         f"{n} of {n_events} events",
         f"{len(codes)} ({', '.join(map(str, codes))})",
         len(left),
         f"{alone:.1f}",
-        f"{beside:.1f}",
-        f"{farm:.1f} ({farm / beside - 1:+.1%})",
-        f"{started:.1f}",
-        f"{(farm - started) / beside - 1:+.1%}",
+        f"{farm:.1f}",
+        f"{len(codes) * import_seconds():.1f}",
+    ]
+
+
+def overhead(n, n_events, n_tasks, n_rounds):
+    """Return a row of the table: serial calls and single worker processes in turn."""
+    hunt, rounds = search_of(n_events), []
+    for _ in range(n_rounds):
+        _, serial = serial_call(hunt, n)
+        with tempfile.TemporaryDirectory() as folder:
+            begin, before = time.process_time(), seconds_of_children()
+            plan = plan_experiments(hunt, n, folder=folder, n_tasks=n_tasks, random_state=1)
+            assert start(plan, range(n_tasks)).wait() == 0
+            collect(plan)
+            farm = time.process_time() - begin + seconds_of_children() - before
+        rounds.append((serial, farm, import_seconds()))
+    serial, farm, started = np.array(rounds).T
+    ratios = (farm - started) / serial - 1
+    error = ratios.std(ddof=1) / np.sqrt(n_rounds) if n_rounds > 1 else np.nan
+    return [
+        f"{n} of {n_events} events",
+        n_tasks,
+        f"{serial.mean():.2f} ({serial.min():.2f} to {serial.max():.2f})",
+        f"{farm.mean():.2f}",
+        f"{started.mean():.2f}",
+        f"{ratios.mean():+.1%} ± {error:.1%}",
     ]
 
 
@@ -123,35 +137,41 @@ def main(arguments=None):
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args(arguments)
     if options.quick:
-        rows = [measure(16, 1500, 2, 1)]
+        killed, turns = [killed_in_flight(16, 1500, 2, 1)], [overhead(4, 1500, 2, 1)]
     else:
         # Into the second of their tasks.
-        rows = [measure(*case, case[0] // 3) for case in CASES]
-    header = [
-        "experiments",
-        "processes (exit codes)",
-        "tasks left by those killed",
-        "one serial call, s",
-        "while other cores work, s",
-        "plan, processes, collecting, s",
-        "of which starting them, s",
-        "without it",
-    ]
+        killed = [killed_in_flight(*case, case[0] // 3) for case in CASES]
+        turns = [overhead(*case) for case in TURNS]
+    header = ["experiments", "processes (exit codes)", "tasks left by those killed"]
+    header += ["one serial call, s", "plan, processes, collecting, s", "of which imports, s"]
     text = "\n".join(
         [
             "# Pseudo-experiments on a farm",
             "",
             "`OMP_NUM_THREADS=1 python benchmarks/farm.py`",
             "",
-            "Searches without signal: one window, two folds, Gaussian mixtures. Four tasks for "
-            "each worker process of `skad run`, half of which were killed when a third of the "
-            "experiments was done; the tasks left were run by as many more. Seconds of the "
-            "processor; cores that share a cache or a physical core slow each other, so the farm "
-            "is compared with a serial call beside workers of another plan. The merged table is "
-            "that of one serial call, to the bit. What starting costs is the import of the "
-            "libraries.",
+            "Searches without signal: one window, two folds, Gaussian mixtures. Seconds of the "
+            "processor.",
             "",
-            *markdown(rows, header),
+            "## Killed in flight",
+            "",
+            "Four tasks for each worker process of `skad run`, half of which were killed when a "
+            "third of the experiments was done; the tasks left were run by as many more. The "
+            "merged table is that of one serial call, to the bit. Processes that share a cache or "
+            "a core slow each other, which a serial call alone does not see.",
+            "",
+            *markdown(killed, header),
+            "",
+            "## What a plan costs",
+            "",
+            f"One worker process for all tasks and a serial call in turn, {TURNS[0][-1]} times; "
+            "mean and its standard error of the ratio less the import of the libraries, the mean "
+            "of each, and the range of the serial calls.",
+            "",
+            *markdown(
+                turns,
+                ["experiments", "tasks", "serial, s", "plan, s", "of which import, s", "overhead"],
+            ),
             "",
         ]
     )
