@@ -193,7 +193,7 @@ class CURTAINS(TransportTemplate):
     def _held_out(self, events, rng):
         rows = events.data & events.sideband
         z, m = self._to_z(events.X[rows]), events.m[rows]
-        weight = np.ones(len(m)) if events.weight is None else events.weight[rows]
+        weight = events.weights_or_ones(rows)
         return self._moved(z, m, self.masses_.draw(len(m), rng), rng), weight
 
     def _moved(self, z, source, target, rng):

@@ -68,6 +68,10 @@ class ResonantEvents:
         """Return the weights of the selected events, None for events without weights."""
         return None if self.weight is None else self.weight[rows]
 
+    def weights_or_ones(self, rows):
+        """Return the weights of the selected events, one each for events without weights."""
+        return np.ones(len(self.m))[rows] if self.weight is None else self.weight[rows]
+
 
 class ResonantMixin(LinkedMixin):
     """Parameters `region` and `resonance` of an estimator, and the checks of its events.

@@ -195,7 +195,7 @@ class FETA(TransportTemplate):
         rows = ~events.data & events.inside
         if not rows.any():
             raise missing_simulation(self.region_, "FETA")
-        weight = np.ones(rows.sum()) if events.weight is None else events.weight[rows]
+        weight = events.weights_or_ones(rows)
         return self._pushed(self._to_z(events.X[rows]), events.m[rows], rng), weight
 
     def _pushed(self, z, m, rng):

@@ -128,7 +128,7 @@ class QuantileMorphing(ConditionalMixin, Template):
     def _fit(self, events, rng):
         rows = self._near(events) & events.weighing
         self._features_, self._m = events.X[rows][:, self.feature_indices_], events.m[rows]
-        weight = np.ones(len(self._m)) if events.weight is None else events.weight[rows]
+        weight = events.weights_or_ones(rows)
         self._weight = weight / weight.mean()
         self._map = ConditionalQuantiles(
             self._features_, self._m, self._weight, self._bins(), [self._powers]
@@ -192,6 +192,6 @@ class QuantileMorphing(ConditionalMixin, Template):
     def _held_out(self, events, rng):
         rows = self._near(events)
         m = events.m[rows]
-        weight = np.ones(len(m)) if events.weight is None else events.weight[rows]
+        weight = events.weights_or_ones(rows)
         target = self.masses_.draw(len(m), rng)
         return self._moved(events.X[rows][:, self.feature_indices_], m, target), weight

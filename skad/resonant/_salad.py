@@ -161,8 +161,7 @@ class SALAD(Template):
         if classifier is None:
             classifier = NetworkClassifier(**_NETWORK)
         n_data, n_simulation = (
-            kind.sum() if events.weight is None else events.weight[kind].sum()
-            for kind in (rows & events.data, rows & ~events.data)
+            events.weights_or_ones(kind).sum() for kind in (rows & events.data, rows & ~events.data)
         )
         self.detector_ = CWoLaDetector(classifier, cv=None, random_state=rng).fit(
             events.X[rows], events.data[rows].astype(int), sample_weight=events.weights(rows)
@@ -184,7 +183,7 @@ class SALAD(Template):
         if not rows.any():
             raise missing_simulation(self.region_, "SALAD")
         ratio = self.detector_.anomaly_score(events.X[rows])
-        own = np.ones(len(ratio)) if events.weight is None else events.weight[rows]
+        own = events.weights_or_ones(rows)
         return events.X[rows], own * ratio
 
     def _set_weights(self, weight):

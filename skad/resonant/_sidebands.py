@@ -121,7 +121,7 @@ class Sidebands(Template):
         return np.any(sides, axis=0)
 
     def _held_out(self, events, rng):
-        weight = np.ones(len(events.m)) if events.weight is None else events.weight
+        weight = events.weights_or_ones(slice(None))
         rows, factor = self._rows_of(events), np.ones(len(weight))
         for side in self._sides(events):
             factor[side] = 0.5 / weight[side].sum()
