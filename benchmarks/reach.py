@@ -100,6 +100,7 @@ def methods():
         "supervised": {"detector": supervised},
         "CWoLa hunting, decorrelated": {"detector": template(near, moved)},
         "CWoLa hunting, decorrelated, weights": {"detector": template(near, moved), **WEIGHTED},
+        "CATHODE, decorrelated": {"detector": template(CATHODE(flow(5)), moved)},
         "IsolationForest, decorrelated": {"detector": make_pipeline(blind, forest)},
     }
 

@@ -27,6 +27,7 @@ from tqdm import tqdm
 from skad.exceptions import DivergenceError
 from skad.nn._captured import CapturedStep
 from skad.nn._clipping import clip_members, clip_one
+from skad.nn._denormals import flushed_denormals
 from skad.nn._loader import EventLoader
 from skad.nn._members import Members
 from skad.nn._partial_fit import moments_of, restore_moments
@@ -117,7 +118,8 @@ class Run:
         net.initialize()
         if self.moments is not None:
             restore_moments(net.optimizer_, self.moments)
-        net.partial_fit(self.train_data)
+        with flushed_denormals():
+            net.partial_fit(self.train_data)
         if self.progress is not None:
             self.moments = moments_of(net.optimizer_)
         if settings.callbacks:
