@@ -31,13 +31,13 @@ _MOST_NEIGHBORS = 20_000
 
 
 class TabularDetector(VotingDetector):
-    """The recommended start on a table of any kind: seven detectors that err differently.
+    """The recommended start on a table of any kind: five detectors that err differently.
 
     No detector is best on every table. Close neighbours and a mixture of Gaussians follow clean
     training events closely; an isolation forest and the distance to a few random events see the
-    coarse shape alone and so stand anomalies among the training events. Distances depend on the
-    scale of the columns, so two scales take part. Their root mean square, on the scale of log
-    ranks, is good with clean and with contaminated training events.
+    coarse shape alone and so stand anomalies among the training events. Distances are in units of
+    the quartiles, which anomalies hardly move. Their root mean square, on the scale of log ranks,
+    is good with clean and with contaminated training events.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class TabularDetector(VotingDetector):
     >>> detector.predict(X[kind == 2][:3])
     array([-1, -1, -1])
     >>> detector.names_
-    ['nearest', 'neighbors', 'robust_neighbors', 'sparse', 'robust_sparse', 'forest', 'mixture']
+    ['nearest', 'neighbors', 'sparse', 'forest', 'mixture']
 
     One of them replaced:
 
@@ -94,7 +94,7 @@ class TabularDetector(VotingDetector):
     >>> members["mixture"] = AutoencoderDetector(max_epochs=20)
     >>> own = TabularDetector(list(members.items()), random_state=0).fit(X)
     >>> own.member_scores(X).shape
-    (178, 7)
+    (178, 5)
     """
 
     def __init__(
@@ -138,24 +138,21 @@ class TabularDetector(VotingDetector):
         detectors : list of (str, estimator)
             Unfitted: "nearest", the distance to the nearest event; "neighbors", the mean distance
             to the three nearest ones; "sparse", the distance to the nearest of 16 random events,
-            mean of 50 draws; the last two also in units of the quartiles ("robust_neighbors",
-            "robust_sparse"); "forest", an isolation forest; "mixture", a blurred mixture of
+            mean of 50 draws; "forest", an isolation forest; "mixture", a blurred mixture of
             Gaussians.
         """
         n_components = min(
             _MOST_COMPONENTS, n_events // _EVENTS_A_COMPONENT, _MOST_COVARIANCES // n_features**2
         )
         n_components = max(n_components, 1)
-        among, sparse = {}, {"n_neighbors": 1, "max_samples": 16}
+        among = {}
         if n_events > _MOST_NEIGHBORS:
             among = {"max_samples": _MOST_NEIGHBORS, "n_estimators": 1}
         mixture = GaussianMixture(n_components, reg_covar=_BLUR)
         return [
-            ("nearest", NeighborsDetector(1, **among)),
-            ("neighbors", NeighborsDetector(3, **among)),
-            ("robust_neighbors", NeighborsDetector(3, scaling="robust", **among)),
-            ("sparse", NeighborsDetector(**sparse)),
-            ("robust_sparse", NeighborsDetector(scaling="robust", **sparse)),
+            ("nearest", NeighborsDetector(1, scaling="robust", **among)),
+            ("neighbors", NeighborsDetector(3, scaling="robust", **among)),
+            ("sparse", NeighborsDetector(1, scaling="robust", max_samples=16)),
             ("forest", IsolationForest()),
             ("mixture", DensityDetector(FramedDensity(StandardScaler(), mixture))),
         ]
