@@ -58,7 +58,7 @@ def test_among_the_best_with_and_without_anomalies_in_training(clean):
         type(detector).__name__: roc_auc_score(truth, -detector.fit(train).score_samples(test))
         for detector in (TabularDetector(random_state=0), NeighborsDetector())
     }
-    assert aucs["TabularDetector"] > (0.94 if clean else 0.84)
+    assert aucs["TabularDetector"] > (0.93 if clean else 0.84)
 
 
 def test_tables_that_stop_others():
