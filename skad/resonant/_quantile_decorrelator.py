@@ -149,7 +149,7 @@ class QuantileDecorrelator(TransformerMixin, ResonantMixin, BaseEstimator):
         events = self._read_events(X, y, sample_weight)
         rows = events.sideband & events.weighing
         features, m = events.X[rows][:, self.feature_indices_], events.m[rows]
-        weight = np.ones(len(m)) if events.weight is None else events.weight[rows]
+        weight = events.weights_or_ones(rows)
         bins = self._bins(m, weight)
         most = min(self.n_knots, len(bins) - 1)
         knots = {len(k): k for k in (_knots(m, weight, n) for n in range(1, most + 1))}
