@@ -53,7 +53,7 @@ from skad.search._trust import FIT_ALPHA, why_untrusted
 from skad.search._weights import effective_events, mean_weight, weighted_scale
 from skad.utils import _sklearn as sk
 from skad.utils._arguments import Numbers
-from skad.utils._children import requires_y, shared_parameters
+from skad.utils._children import last_step, requires_y, shared_parameters
 from skad.utils._documentation import LinkedMixin
 from skad.utils._labels import read_labels
 from skad.utils._random import draw_seed, draw_seeds
@@ -534,7 +534,7 @@ class BumpHunt(LinkedMixin, SelectionMixin, BaseEstimator):
         """Return y where the detector needs it, None where it is ignored."""
         if not requires_y(self.detector):
             return None
-        if y is None and isinstance(self.detector, FrozenEstimator):
+        if y is None and isinstance(last_step(self.detector), FrozenEstimator):
             return None  # fitted before, to other events
         return read_labels(y, len(values), owner=type(self.detector).__name__).astype(int)
 

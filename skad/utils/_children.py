@@ -31,6 +31,7 @@ from skad.utils._random import draw_seeds
 
 __all__ = [
     "fit_child",
+    "last_step",
     "requires_y",
     "rows_of",
     "seeded_child",
@@ -75,11 +76,16 @@ def unit_weights(sample_weight):
 
 def requires_y(estimator):
     """Return whether `fit` needs y; the tags of a pipeline or search do not say so."""
+    return get_tags(last_step(estimator)).target_tags.required
+
+
+def last_step(estimator):
+    """Return the estimator that answers for a pipeline or a search; any other as it is."""
     if isinstance(estimator, Pipeline):
-        return requires_y(estimator.steps[-1][1])
+        return last_step(estimator.steps[-1][1])
     if isinstance(estimator, _SEARCHES):
-        return requires_y(estimator.estimator)
-    return get_tags(estimator).target_tags.required
+        return last_step(estimator.estimator)
+    return estimator
 
 
 def shared_parameters(estimator):

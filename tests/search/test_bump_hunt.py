@@ -11,6 +11,8 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import IsolationForest
 from sklearn.frozen import FrozenEstimator
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skad.datasets import make_resonance
 from skad.detectors import CWoLaDetector
@@ -509,3 +511,6 @@ def test_a_detector_fitted_before_needs_no_labels():
     inside = REGION.mask(X)
     expected = (classifier.anomaly_score(X[inside, 1:]) > cut).sum()
     assert searched.results_["n_observed"].iloc[0] == pytest.approx(expected, abs=10)
+    behind = make_pipeline(FunctionTransformer(), FrozenEstimator(classifier))
+    again = hunt(behind, efficiencies=(0.1,)).fit(X)
+    pd.testing.assert_frame_equal(again.results_, searched.results_)
