@@ -2,9 +2,11 @@
 
 Run: OMP_NUM_THREADS=1 python benchmarks/tabular.py --data FOLDER --cache CACHE
 FOLDER holds Parquet files, each with a column ``label`` (1 = anomaly); those of the recorded
-numbers are twenty of ADBench (arXiv:2206.09426). Without it the tables are scikit-learn's. Every
-fit is kept in CACHE, so that an interrupted run goes on and a new detector costs its own fits.
-Writes benchmarks/results/tables.md; ``--quick`` is small and writes nothing.
+numbers are twenty of ADBench (arXiv:2206.09426). Without it the tables are those of scikit-learn,
+each of their classes once rare among the others and once the normal one. Every fit is kept in
+CACHE, so that an interrupted run goes on and a new detector costs its own fits.
+Writes benchmarks/results/tables.md, or another NAME.md by ``--name NAME``; ``--quick`` is small and
+writes nothing.
 """
 
 import argparse
@@ -20,7 +22,7 @@ import pandas as pd
 import torch
 from reporting import markdown
 from scipy.stats import rankdata
-from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.mixture import GaussianMixture
@@ -37,7 +39,7 @@ from skad.detectors import (
 )
 from skad.metrics import anomaly_response
 
-RESULTS = Path(__file__).parent / "results" / "tables.md"
+RESULTS = Path(__file__).parent / "results"
 PROTOCOLS = ("contaminated", "normals")
 TASK = ("table", "protocol", "detector", "seed")
 METRICS = ["auc", "ap", "precision", "seconds"]
@@ -63,6 +65,7 @@ def detectors():
     return {
         "TabularDetector": lambda seed, shape: TabularDetector(random_state=seed),
         "NeighborsDetector": lambda seed, shape: NeighborsDetector(),
+        "NeighborsDetector-robust": lambda seed, shape: NeighborsDetector(scaling="robust"),
         "DensityDetector": lambda seed, shape: DensityDetector(
             DensityDetector.default_density(shape[0]).set_params(random_state=seed)
         ),
@@ -104,16 +107,21 @@ def read_tables(folder=None):
             for name, table in tables.items()
         }
     found = {}
-    for name, load, rare in (
-        ("breast_cancer", load_breast_cancer, 0),
-        ("digits", load_digits, 8),
-        ("wine", load_wine, 2),
-    ):
+    for load in (load_breast_cancer, load_digits, load_iris, load_wine):
         X, y = load(return_X_y=True)
-        # Every fifth event of one class among all of the others.
-        kept = (y != rare) | (np.cumsum(y == rare) % 5 == 0)
-        found[name] = X[kept], (y[kept] == rare).astype(int)
+        for kind in np.unique(y):
+            name = f"{load.__name__.removeprefix('load_')}_{kind}"
+            found[f"{name}_rare"] = _thinned(X, y == kind, 0.06)
+            found[f"{name}_normal"] = _thinned(X, y != kind, 0.1)
     return found
+
+
+def _thinned(X, anomalous, per_normal, fewest=10):
+    """Return events and labels with a few of the anomalies, as many for each normal event."""
+    anomalies = np.random.RandomState(0).permutation(np.flatnonzero(anomalous))
+    anomalies = anomalies[: max(fewest, int(per_normal * (~anomalous).sum()))]
+    kept = np.sort(np.concatenate([np.flatnonzero(~anomalous), anomalies]))
+    return X[kept], anomalous[kept].astype(int)
 
 
 def split(X, y, protocol, seed, n_rows):
@@ -208,15 +216,25 @@ def summary(results, protocol, names):
     ]
 
 
+def command(options):
+    """Return the command that gives these results."""
+    words = ["OMP_NUM_THREADS=1 python benchmarks/tabular.py"]
+    if options.data is not None:
+        words.append("--data FOLDER")
+    words.append(f"--cache CACHE --seeds {options.seeds} --rows {options.rows}")
+    if options.detectors:
+        words.append("--detectors " + " ".join(options.detectors))
+    if options.name != "tables":
+        words.append(f"--name {options.name}")
+    return " ".join(words)
+
+
 def report(results, options, halves):
     """Return all tables as text."""
-    chosen = "".join(f" {name!r}" for name in options.detectors or ())
-    chosen = f" --detectors{chosen}" if chosen else ""
     lines = [
         "# Detectors on tables",
         "",
-        "`OMP_NUM_THREADS=1 python benchmarks/tabular.py --data FOLDER --cache CACHE --seeds "
-        f"{options.seeds} --rows {options.rows}{chosen}`",
+        f"`{command(options)}`",
         "",
         "Default settings, columns scaled to unit variance, at most "
         f"{options.rows} rows of each table; area under the ROC curve (AUROC), average precision "
@@ -243,6 +261,7 @@ def main(arguments=None):
     parser.add_argument("--rows", type=int, default=4000, help="most rows of a table")
     parser.add_argument("--half", choices=["chosen", "reported", "both"], default="both")
     parser.add_argument("--detectors", nargs="+", help="some of them, by name")
+    parser.add_argument("--name", default="tables", help="name of the file of results")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -250,6 +269,8 @@ def main(arguments=None):
         options.seeds, options.rows, options.detectors = 1, 200, QUICK
         options.data = options.cache = None
     tables = read_tables(options.data)
+    if options.quick:
+        tables = {name: tables[name] for name in list(tables)[-3:]}
     halves = {
         "chosen": [name for name in tables if name in CHOSEN],
         "reported": [name for name in tables if name not in CHOSEN],
@@ -267,11 +288,13 @@ def main(arguments=None):
                     found = measured(task, build, tables[name], options.rows, options.cache)
                     rows.append(dict(zip(TASK, task, strict=True)) | found)
     titles = {"chosen": "Tables that settings were chosen on", "reported": "Tables kept apart"}
+    if options.data is None:
+        titles["reported"] = "One class of a table among the others"
     halves = {titles[half]: names for half, names in halves.items()}
     text = report(pd.DataFrame(rows), options, halves)
     print(text)
     if not options.quick and options.half == "both":
-        RESULTS.write_text(text)
+        (RESULTS / f"{options.name}.md").write_text(text)
     return text
 
 

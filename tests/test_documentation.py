@@ -50,6 +50,24 @@ def test_examples_run(page, tmp_path, monkeypatch):
     assert run_page(text, page.name) == 0
 
 
+def test_what_pages_include_is_there():
+    """Only `make docs` would notice else."""
+    pages = [*(ROOT / "docs").glob("*.md"), *PAGES]
+    included = [
+        (page, *match.groups())
+        for page in pages
+        for match in re.finditer(
+            r'^```{include} (.+)\n:start-after: "(.+)"\n:end-before: "(.+)"$',
+            page.read_text(),
+            re.MULTILINE,
+        )
+    ]
+    assert len(included) == sum(page.read_text().count("{include}") for page in pages) > 0
+    for page, path, first, last in included:
+        text = (page.parent / path).read_text()
+        assert 0 < text.find(first) < text.find(last), (page, first, last)
+
+
 def missing_names(tree):
     """Names of skad that the imports of a script ask for and that do not exist."""
     missing = []

@@ -49,7 +49,8 @@ class NeighborsDetector(DetectorMixin, BaseEstimator):
         The score: the mean of the k distances, or the distance to the k-th neighbour [2]_.
     scaling : {"standard", "robust"} or None, default="standard"
         Unit of every column: its standard deviation, the width between its quartiles (the standard
-        deviation where that is zero), or X as it is.
+        deviation where that is zero), or X as it is. Anomalies among the training events hardly
+        move quartiles; of columns that are mostly one value they are no measure.
     max_samples : int, default=None
         Training events of each random subset; None searches all.
     n_estimators : int, default=50
