@@ -11,6 +11,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING
 
 import joblib
+import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
@@ -205,10 +206,9 @@ def merged(tables, made):
     """Return one table of the experiments, in their order."""
     import pandas as pd
 
-    results = pd.concat(
-        [tables[number].assign(experiment=number) for number in sorted(tables)],
-        ignore_index=True,
-    )
+    numbers = sorted(tables)
+    results = pd.concat([tables[number] for number in numbers], ignore_index=True)
+    results["experiment"] = np.repeat(numbers, [len(tables[number]) for number in numbers])
     results.attrs["generate"] = made
     return results
 

@@ -1,12 +1,11 @@
 """Files that appear whole or not at all, and are written by one process at a time."""
 
 import os
-import re
 import secrets
 import signal
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from skad.exceptions import DataFileError
@@ -43,11 +42,12 @@ def replacing(path, *, lock=True, wait_s=0.0):
         When another writer is at work, after `wait_s`.
     """
     path = Path(os.path.realpath(path))
+    # Who holds the lock needs no name of its own, and finds what a killed holder left.
+    own = "" if lock and fcntl is not None else f".{secrets.token_hex(4)}"
     # The suffix stays last, because some libraries choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
-    with locked(path, wait_s=wait_s) if lock else _unlocked(), _sigterm_raises():
-        if lock:
-            _remove_abandoned(path)
+    temporary = path.with_name(f".{path.stem}{own}.tmp{path.suffix}")
+    with locked(path, wait_s=wait_s) if lock else nullcontext(), _sigterm_raises():
+        temporary.unlink(missing_ok=True)
         try:
             yield temporary
             with open(temporary, "rb+") as file:
@@ -111,23 +111,6 @@ def _acquire(name):
         raise
     os.close(file)
     return None
-
-
-@contextmanager
-def _unlocked():
-    yield
-
-
-def _remove_abandoned(path):
-    """Remove the temporary files of writers that were killed; the lock says that none is alive."""
-    mine = re.compile(
-        rf"\.{re.escape(path.stem)}\.[0-9a-f]{{8}}\.tmp{re.escape(path.suffix)}", re.ASCII
-    )
-    with os.scandir(path.parent) as entries:
-        abandoned = [entry.path for entry in entries if mine.fullmatch(entry.name)]
-    for name in abandoned:
-        with suppress(OSError):
-            os.unlink(name)
 
 
 def _sync_folder(folder):

@@ -101,7 +101,7 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(writer):
     path, child = writer
     child.kill()
     child.join()
-    assert len(names(path.parent)) == 3
+    assert names(path.parent) == [".events.tmp.txt", ".events.txt.lock", "events.txt"]
     unrelated = path.with_name(".events.txt.swp")
     unrelated.write_text("mine")
     with replacing(path) as temporary:
@@ -110,3 +110,16 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(writer):
     assert names(path.parent) == [".events.txt.swp", "events.txt"]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert os.path.exists(unrelated)
+
+
+def test_a_full_folder_costs_nothing(tmp_path, monkeypatch):
+    """A farm writes a hundred thousand small files into one folder."""
+
+    def asked(*arguments):
+        raise AssertionError("the folder was listed")
+
+    monkeypatch.setattr(os, "scandir", asked)
+    monkeypatch.setattr(os, "listdir", asked)
+    with replacing(tmp_path / "experiment.json") as temporary:
+        temporary.write_text("{}")
+    assert (tmp_path / "experiment.json").read_text() == "{}"
