@@ -33,7 +33,9 @@ from skad.search import BumpHunt, pseudo_experiments
 
 RESULTS = Path(__file__).parent / "results" / "weighted_hunt.json"
 WINDOW = (3.3, 3.7)
-WEIGHTED, WEIGHTED_DIJETS, CUT = (0.5, 0.3, 0.1), (0.3, 0.1, 0.03), (1e-2, 1e-3)
+WEIGHTED, CUT = (0.5, 0.3, 0.1, 0.03, 0.01), (1e-2, 1e-3)
+# The first and the last have as many effective events as the two cuts.
+WEIGHTED_DIJETS = (0.03, 0.01, 0.003)
 SIGNALS = (0.003, 0.006, 0.012)
 
 
