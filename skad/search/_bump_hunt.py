@@ -47,7 +47,7 @@ from skad.search._p_values import (
     p_to_z,
     z_to_p,
 )
-from skad.search._sculpting import sculpting_of, smallest_of
+from skad.search._sculpting import Beside, smallest_of
 from skad.search._selection import SelectionMixin
 from skad.search._trust import FIT_ALPHA, why_untrusted
 from skad.search._weights import effective_events, mean_weight, weighted_scale
@@ -464,8 +464,12 @@ class BumpHunt(LinkedMixin, SelectionMixin, BaseEstimator):
         for i, region in enumerate(regions):
             for fold in folds[i]:
                 self.scores_[i, fold.events] = fold.scores
-            for efficiency in efficiencies:
-                rows.append(self._test(i, region, fitted[i], m, weight, folds[i], efficiency, rng))
+            beside = Beside(m, fitted[i], weight)
+            rows += [
+                self._test(i, region, fitted[i], m, weight, folds[i], beside, efficiency, rng)
+                for efficiency in efficiencies
+            ]
+            folds[i] = []  # their scores are kept, and they are as large
         self._summarise(rows, rng)
         # What pseudo-experiments are made from, and how long one takes.
         self._events = values, y, all_weights
@@ -666,7 +670,7 @@ class BumpHunt(LinkedMixin, SelectionMixin, BaseEstimator):
         folds = KFold(self.n_folds, shuffle=True, random_state=draw_seed(rng))
         return [(simulation[train], simulation[test]) for train, test in folds.split(simulation)]
 
-    def _test(self, window, region, fitted_region, m, weight, folds, efficiency, rng):
+    def _test(self, window, region, fitted_region, m, weight, folds, beside, efficiency, rng):
         """Return one row of the results, the fit, the selection and the influence of events."""
         edges = fitted_region.bin_edges(m, bins_per_region=self.bins_per_region)
         spurious = self._spurious_fraction(region)
@@ -696,9 +700,7 @@ class BumpHunt(LinkedMixin, SelectionMixin, BaseEstimator):
             for loose in _LOOSE
             if efficiency < loose
         ]
-        tests = [
-            sculpting_of(m, each, fitted_region, sample_weight=weight) for each in [counts, *looser]
-        ]
+        tests = [beside.test(each) for each in [counts, *looser]]
         test, sculpting = tests[0], _clearest(tests)
         method = self._method(efficiency, sculpting)
         influence = np.zeros(len(m))
@@ -753,6 +755,8 @@ class BumpHunt(LinkedMixin, SelectionMixin, BaseEstimator):
             sculpting_alpha=self.sculpting_alpha,
         )
         row["trusted"] = not row["reason"]
+        # Of many windows and events, eight bytes for each are too many where one will do.
+        counts = passed if self.weighting is None else counts
         return row, fit, counts, sparse.csr_matrix(influence), sculpting, cuts
 
     def _spurious_fraction(self, region):

@@ -1,6 +1,7 @@
 """What a bump hunt does in one fold of one window: fit detectors, score held-out events, cut."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -40,6 +41,12 @@ class Fold:
     weight: np.ndarray
     drawn: tuple = ()
     redrawn: tuple = ()
+
+    @cached_property
+    def ranked(self):
+        """The events from the rarest on, and the weight up to each."""
+        order = np.argsort(-self.scores, kind="stable")
+        return order, np.cumsum(self.weight[order])
 
 
 def fit_and_keep(task, where, name):
@@ -195,8 +202,7 @@ def cut_of(fold, efficiency, *, weighs=False):
     """Return the cut above which `efficiency` of the weight of a fold lies; ties pass."""
     if efficiency == 1:
         return Cut(-np.inf)
-    order = np.argsort(-fold.scores, kind="stable")
-    above = np.cumsum(fold.weight[order])
+    order, above = fold.ranked
     # The first event with which the fraction is reached to half of its own weight.
     n_pass = np.searchsorted(above - 0.5 * fold.weight[order], efficiency * above[-1])
     last = order[min(max(1, n_pass), len(order)) - 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from skad.utils._statistics import bin_of, efficiency_chi2, equal_population_edg
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["SculptingTest", "sculpting_of", "sideband_sculpting_test", "smallest_of"]
+__all__ = ["Beside", "SculptingTest", "sideband_sculpting_test", "smallest_of"]
 
 # Below this many expected passing events the chi-square distribution is not reached.
 _MIN_EXPECTED = 5
@@ -112,72 +113,98 @@ def sideband_sculpting_test(
             f"passed must say True or False for each of the {len(m)} events; got {len(passed)} "
             "values. Give scores > threshold."
         )
-    return sculpting_of(m, passed, region, n_bins=n_bins, sample_weight=sample_weight)
+    return Beside(m, region, sample_weight).test(np.asarray(passed), n_bins)
 
 
-def sculpting_of(m, counts, region, *, n_bins=10, sample_weight=None):
-    """Make `sideband_sculpting_test` with what each event counts, 0 or more; not only 0 or 1.
+class Beside:
+    """The events of both sidebands, sorted and binned once for the tests of many cuts.
 
-    The mean count of an event is then tested, with the variance that the counts have.
+    Parameters
+    ----------
+    m : ndarray of shape (n_events,)
+    region : SignalRegion
+        Resolved region.
+    sample_weight : array-like of shape (n_events,), default=None
     """
-    weight = sk.check_sample_weight(sample_weight, m, dtype=np.float64)
-    sides = [region.sideband_mask(m, side) & (weight > 0) for side in ("low", "high")]
-    beside = sides[0] | sides[1]
-    n_events = np.array([side.sum() for side in sides])
-    n_passed = effective_events(counts[beside])
-    n_bins = min(n_bins, int(n_passed + 0.5) // _MIN_EXPECTED)
-    if n_bins < 2 or not np.ptp(counts[beside]):
-        empty = np.empty(0)
-        return SculptingTest(np.empty((0, 2)), empty, empty, np.nan, 0, np.nan, np.nan, np.nan)
-    bins, sums = [], []
-    for side, size in zip(sides, n_events, strict=True):
-        if not size:
-            continue
-        edges = equal_population_edges(m[side], max(1, round(n_bins * size / n_events.sum())))
-        position = bin_of(m[side], edges)
-        bins.append(np.column_stack([edges[:-1], edges[1:]]))
-        w = weight[side]
-        sums.append(
+
+    def __init__(self, m, region, sample_weight=None):
+        weight = sk.check_sample_weight(sample_weight, m, dtype=np.float64)
+        sides = [region.sideband_mask(m, side) & (weight > 0) for side in ("low", "high")]
+        self._m = m
+        self._weight = weight
+        self._sides = [np.flatnonzero(side) for side in sides if side.any()]
+        self._rows = np.flatnonzero(sides[0] | sides[1])
+        self._binned = {}
+
+    def test(self, counts, n_bins=10):
+        """Make `sideband_sculpting_test` with what each event counts, 0 or more.
+
+        The mean count of an event is tested, with the variance that the counts have.
+        """
+        beside, weight = counts[self._rows], self._weight[self._rows]
+        n_bins = min(n_bins, int(effective_events(beside) + 0.5) // _MIN_EXPECTED)
+        if n_bins < 2 or not np.ptp(beside):
+            empty = np.empty(0)
+            return SculptingTest(np.empty((0, 2)), empty, empty, np.nan, 0, np.nan, np.nan, np.nan)
+        if n_bins not in self._binned:
+            self._binned[n_bins] = self._bins(n_bins)
+        edges, positions, total, square = self._binned[n_bins]
+        passes = np.concatenate(
             [
-                np.bincount(position, weights=values, minlength=len(edges) - 1)
-                for values in (w, w**2, w * counts[side])
+                np.bincount(position, weights=self._weight[side] * counts[side], minlength=size)
+                for side, (position, size) in zip(self._sides, positions, strict=True)
             ]
         )
-    total, square, passes = np.concatenate(sums, axis=1)
-    # Of counts of 0 or 1 this is the binomial e (1 - e).
-    mean = np.average(counts[beside], weights=weight[beside])
-    each = float(np.average((counts[beside] - mean) ** 2, weights=weight[beside]))
-    test = efficiency_chi2(total, square, passes, each)
-    efficiency = passes / total
-    variance = each * square / total**2
-    share = test.ndof / (test.ndof + 1)
-    excess = np.average((efficiency - test.efficiency) ** 2 - variance * share, weights=total)
-    trend_chi2 = _trend_chi2(m[beside], counts[beside], weight[beside])
-    smallest = min(test.p_value, stats.chi2.sf(trend_chi2, 2))
-    return SculptingTest(
-        edges=np.concatenate(bins),
-        efficiency=efficiency,
-        uncertainty=np.sqrt(variance),
-        chi2=test.chi2,
-        ndof=test.ndof,
-        trend_chi2=trend_chi2,
-        p_value=smallest_of(smallest, 2),
-        spread=float(np.sqrt(max(excess, 0.0)) / test.efficiency),
-    )
+        # Of counts of 0 or 1 this is the binomial e (1 - e).
+        mean = np.average(beside, weights=weight)
+        each = float(np.average((beside - mean) ** 2, weights=weight))
+        test = efficiency_chi2(total, square, passes, each)
+        efficiency = passes / total
+        variance = each * square / total**2
+        share = test.ndof / (test.ndof + 1)
+        excess = np.average((efficiency - test.efficiency) ** 2 - variance * share, weights=total)
+        trend_chi2 = self._trend_chi2(beside, weight)
+        smallest = min(test.p_value, stats.chi2.sf(trend_chi2, 2))
+        return SculptingTest(
+            edges=edges,
+            efficiency=efficiency,
+            uncertainty=np.sqrt(variance),
+            chi2=test.chi2,
+            ndof=test.ndof,
+            trend_chi2=trend_chi2,
+            p_value=smallest_of(smallest, 2),
+            spread=float(np.sqrt(max(excess, 0.0)) / test.efficiency),
+        )
+
+    def _bins(self, n_bins):
+        """Return the edges, the bin of every event by side, and both sums of weights in them."""
+        edges, positions, sums = [], [], []
+        for side in self._sides:
+            m, weight = self._m[side], self._weight[side]
+            n_own = round(n_bins * len(side) / len(self._rows))
+            own = equal_population_edges(m, max(1, n_own))
+            position, size = bin_of(m, own), len(own) - 1
+            edges.append(np.column_stack([own[:-1], own[1:]]))
+            positions.append((position, size))
+            sums.append([np.bincount(position, w, minlength=size) for w in (weight, weight**2)])
+        return np.concatenate(edges), positions, *np.concatenate(sums, axis=1)
+
+    @cached_property
+    def _shapes(self):
+        """A line and a parabola in the rank of m, both of mean 0."""
+        rank = 2 * (stats.rankdata(self._m[self._rows]) - 0.5) / len(self._rows) - 1
+        shapes = np.column_stack([rank, rank**2])
+        return shapes - np.average(shapes, axis=0, weights=self._weight[self._rows])
+
+    def _trend_chi2(self, counts, weight):
+        """Score test of a line and a parabola in the rank of m against a constant mean."""
+        mean = np.average(counts, weights=weight)
+        score = (weight * (counts - mean)) @ self._shapes
+        variance = np.average((counts - mean) ** 2, weights=weight)
+        covariance = variance * (self._shapes.T * weight**2) @ self._shapes
+        return float(score @ np.linalg.pinv(covariance) @ score)
 
 
 def smallest_of(p_value, n_tests):
     """Chance of a p-value as small in one of several independent tests (Sidak)."""
     return float(-np.expm1(n_tests * np.log1p(-min(p_value, 1 - 1e-16))))
-
-
-def _trend_chi2(m, counts, weight):
-    """Score test of a line and a parabola in the rank of m against a constant mean."""
-    rank = 2 * (stats.rankdata(m) - 0.5) / len(m) - 1
-    shapes = np.column_stack([rank, rank**2])
-    shapes = shapes - np.average(shapes, axis=0, weights=weight)
-    mean = np.average(counts, weights=weight)
-    score = (weight * (counts - mean)) @ shapes
-    variance = np.average((counts - mean) ** 2, weights=weight)
-    covariance = variance * (shapes.T * weight**2) @ shapes
-    return float(score @ np.linalg.pinv(covariance) @ score)

@@ -9,7 +9,7 @@ from sklearn.naive_bayes import GaussianNB
 from skad.datasets import make_resonance
 from skad.resonant import Sidebands, SignalRegion, TemplateDetector
 from skad.search import BumpHunt, fit_spectrum, local_significance
-from skad.search._sculpting import sculpting_of
+from skad.search._sculpting import Beside
 
 REGION = SignalRegion(3.3, 3.7)
 OPTIONS = {"n_parameters": 3, "random_state": 0, "n_global_toys": 1000, "n_folds": 3}
@@ -111,9 +111,9 @@ def test_sculpting_by_weights_is_seen():
     flat = rng.exponential(size=len(m)) * (rng.uniform(size=len(m)) < 0.3)
     region = REGION.resolve(m[:, None])
     # As many events pass at all m, only what they count changes.
-    assert sculpting_of(m, flat, region).p_value > 0.01
-    assert sculpting_of(m, flat * (1 + 0.3 * (m - 3.5)), region).p_value < 1e-6
+    assert Beside(m, region).test(flat).p_value > 0.01
+    assert Beside(m, region).test(flat * (1 + 0.3 * (m - 3.5))).p_value < 1e-6
     p_values = [
-        sculpting_of(rng.permutation(m), flat, region).p_value for _ in range(100)
+        Beside(rng.permutation(m), region).test(flat).p_value for _ in range(100)
     ]  # fmt: skip
     assert 0.02 < np.mean(np.array(p_values) < 0.1) < 0.2
