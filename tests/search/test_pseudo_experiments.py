@@ -36,8 +36,8 @@ def fitted(X, y=None, detector=None, **options):
 
 
 def search(**options):
-    settings = {"efficiencies": (0.1,), "n_folds": 2, "n_global_toys": 100} | options
-    return BumpHunt(MixtureRatio(), [REGION], **settings)
+    settings = {"efficiencies": (0.1,), "n_folds": 2, "n_global_toys": 100, "random_state": 0}
+    return BumpHunt(MixtureRatio(), [REGION], **settings | options)
 
 
 class Falling:
