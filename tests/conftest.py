@@ -24,6 +24,22 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 hypothesis.settings.register_profile("skad", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("skad")
 
+
+class _Seeded:
+    """What is given no seed draws from NumPy's global state: the same in every order of tests."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self):
+        import numpy as np
+
+        np.random.seed(0)
+
+
+def pytest_configure(config):
+    # Of a plugin, as the hooks of this file do not reach the examples in docstrings.
+    config.pluginmanager.register(_Seeded())
+
+
 # The small fast detectors of the benchmarks serve the tests too. At the end of the path:
 # benchmarks/io.py and others must not hide modules of the same name.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))

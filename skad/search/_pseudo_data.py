@@ -75,7 +75,9 @@ class BackgroundGenerator:
     >>> from skad.datasets import make_resonance
     >>> from skad.search import BumpHunt, background_generator
     >>> X = make_resonance(4000, 0, random_state=0).data
-    >>> hunt = BumpHunt(IsolationForest(n_estimators=5), [(3.3, 3.7)], efficiencies=(0.1,))
+    >>> hunt = BumpHunt(
+    ...     IsolationForest(n_estimators=5), [(3.3, 3.7)], efficiencies=(0.1,), random_state=0
+    ... )
     >>> generate = background_generator(hunt.fit(X))
     >>> generate.method, generate(0).shape[1]
     ('resampled', 3)
