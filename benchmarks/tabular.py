@@ -116,10 +116,10 @@ def read_tables(folder=None):
     return found
 
 
-def _thinned(X, anomalous, per_normal, fewest=10):
-    """Return events and labels with a few of the anomalies, as many for each normal event."""
+def _thinned(X, anomalous, per_normal):
+    """Return events and labels with so many of the anomalies for each normal event, 10 at least."""
     anomalies = np.random.RandomState(0).permutation(np.flatnonzero(anomalous))
-    anomalies = anomalies[: max(fewest, int(per_normal * (~anomalous).sum()))]
+    anomalies = anomalies[: max(10, int(per_normal * (~anomalous).sum()))]
     kept = np.sort(np.concatenate([np.flatnonzero(~anomalous), anomalies]))
     return X[kept], anomalous[kept].astype(int)
 

@@ -127,9 +127,9 @@ class BumpHunt(LinkedMixin, SelectionMixin, BaseEstimator):
         small signal asks for. A clear event counts more than one that just passes, and a
         loose efficiency throws nothing away. Bins and counts are sums of weights, taken for scaled
         Poisson numbers; `n_observed`, `background` and `scale` are in the same unit. Rows with
-        fewer than 25 effective events in the sidebands or 10 in the region are not trusted, and
-        p-values of fewer than 40 in the region are too large. On simulated dijets it finds as much
-        as the better of two hard cuts, and spares their choice.
+        fewer than 25 effective events in the sidebands or 10 in the region are not trusted;
+        p-values of 15 in the region were too large, of 40 and more they were uniform. On simulated
+        dijets it finds as much as the better of two hard cuts, and spares their choice.
     n_folds : int, default=5
         Folds of the cross-fitting.
     n_seeds : int, default=1
@@ -469,7 +469,7 @@ class BumpHunt(LinkedMixin, SelectionMixin, BaseEstimator):
                 self._test(i, region, fitted[i], m, weight, folds[i], beside, efficiency, rng)
                 for efficiency in efficiencies
             ]
-            folds[i] = []  # their scores are kept, and they are as large
+            folds[i] = []  # Large, and nobody asks for more than the scores.
         self._summarise(rows, rng)
         # What pseudo-experiments are made from, and how long one takes.
         self._events = values, y, all_weights
