@@ -114,7 +114,7 @@ def pulls(detector, X, seed, n_bootstraps, windows):
             "observed": observed[known],
             "expected": expected[known],
             "without": local_significance(observed[known], expected[known], stat[known]),
-            "with": rows["z_raw"],
+            "with": rows["z_local"],
             "trusted": rows["trusted"],
         }
     )

@@ -80,7 +80,7 @@ def compare(true, made):
     rows = []
     for efficiency in EFFICIENCIES:
         a, b = (table.loc[table["efficiency"] == efficiency] for table in (true, made))
-        z = [table["z_raw"].dropna() for table in (a, b)]
+        z = [table["z_local"].dropna() for table in (a, b)]
         numbers = [f"{each.mean():.2f}, {each.std():.2f}" for each in z]
         trusted = [f"{table['trusted'].mean():.2f}" for table in (a, b)]
         ks = stats.ks_2samp(*z).pvalue

@@ -31,10 +31,11 @@ _MIN_EXPERIMENTS = 50
 class SignificanceCalibration:
     """Map of significances so that they are standard normal without signal.
 
-    k-fold selection under-covers slightly: the classifiers of two folds learn from
+    k-fold selection can under-cover: the classifiers of two folds learn from
     overlapping events, so the counts of the folds are correlated and their sum varies more than
     a Poisson number. ``z' = (z - mean) / std`` with mean and std of background-only
-    pseudo-experiments corrects this and any bias of the background estimate.
+    pseudo-experiments corrects this and any bias of the background estimate. z is the `z_raw` of
+    `BumpHunt`, in which nothing is assumed of this correlation.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ class SignificanceCalibration:
         Parameters
         ----------
         significances : array-like
-            Local significances without signal, one per pseudo-experiment, all finite.
+            Local significances `z_raw` without signal, one per pseudo-experiment, all finite.
 
         Returns
         -------
@@ -118,11 +119,11 @@ class SignificanceCalibration:
         return ((significance - self.mean) / self.std)[()]
 
 
-def calibrated(z, efficiency, calibration):
-    """Return a local significance after the `calibration` of a search: None, one, or a dict."""
+def calibrated(z_raw, efficiency, calibration):
+    """Return a local significance after the `calibration` of a search: one, or a dict."""
     if isinstance(calibration, dict):
         calibration = calibration[efficiency]
-    return z if calibration is None else calibration.apply(z)
+    return calibration.apply(z_raw)
 
 
 @readable
@@ -148,7 +149,7 @@ class GlobalCalibration:
     --------
     >>> import pandas as pd
     >>> from skad.search import GlobalCalibration
-    >>> table = pd.DataFrame({"experiment": range(99), "z_raw": [0.02 * k for k in range(99)]})
+    >>> table = pd.DataFrame({"experiment": range(99), "z_local": [0.02 * k for k in range(99)]})
     >>> table = table.assign(window=0, efficiency=0.1, trusted=True, reason="")
     >>> calibration = GlobalCalibration.from_experiments(table)
     >>> p, error = calibration.p_value(0.0455)  # z = 1.69, passed by 14 of 99
@@ -171,8 +172,9 @@ class GlobalCalibration:
         results : DataFrame
             What `pseudo_experiments` returns.
         calibration : None, SignificanceCalibration or dict, default=None
-            The local calibration of the search, applied to the experiments too. With one, rows
-            count that nothing but a learned background keeps from being trusted.
+            The local calibration of the search, applied to the `z_raw` of the experiments too.
+            With one, rows count that nothing but a learned background keeps from being trusted.
+            Without, their `z_local` counts.
 
         Returns
         -------
@@ -199,15 +201,14 @@ class GlobalCalibration:
         trusted = results["trusted"].to_numpy(dtype=bool)
         if calibration is not None:
             trusted = trusted | (results["reason"] == LEARNED).to_numpy()
-        z = np.array(
-            [
-                calibrated(*row, calibration)
-                for row in zip(results["z_raw"], results["efficiency"], strict=True)
-            ]
-        )
+        name = "z_local" if calibration is None else "z_raw"
+        z = results[name].to_numpy(dtype=np.float64)
+        if calibration is not None:
+            pairs = zip(z, results["efficiency"], strict=True)
+            z = np.array([calibrated(*pair, calibration) for pair in pairs])
         n_bad = np.count_nonzero(trusted & ~np.isfinite(z))
         if n_bad:
-            raise ValueError(f"{n_bad} trusted rows have no finite z_raw.")
+            raise ValueError(f"{n_bad} trusted rows have no finite {name}.")
         p_value = results[["experiment", "efficiency"]].assign(
             p=np.where(trusted, z_to_p(z), 1.0), trusted=trusted
         )

@@ -1,14 +1,22 @@
 """Counting with weights in place of a cut."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from fast_detectors import MixtureRatio
+from scipy import stats
 from sklearn.base import clone
 from sklearn.naive_bayes import GaussianNB
 
 from skad.datasets import make_resonance
 from skad.resonant import Sidebands, SignalRegion, TemplateDetector
-from skad.search import BumpHunt, fit_spectrum, local_significance
+from skad.search import (
+    BumpHunt,
+    GlobalCalibration,
+    SignificanceCalibration,
+    fit_spectrum,
+    local_significance,
+)
 from skad.search._sculpting import Beside
 
 REGION = SignalRegion(3.3, 3.7)
@@ -103,6 +111,28 @@ def test_direct_background_of_weights():
     assert row["method"] == "direct"
     assert row["background"] == pytest.approx(row["n_observed"], abs=4 * np.sqrt(row["n_observed"]))
     assert abs(row["z_raw"]) < 3
+
+
+def test_a_calibration_takes_the_place_of_the_assumed_part():
+    """What folds count twice is assumed once, or measured, never both."""
+    X = events(60)
+    assumed = hunt((0.3,)).fit(X)
+    row = assumed.results_.loc[0]
+    counts = row["n_observed"] / row["scale"], row["background"] / row["scale"]
+    errors = np.array([row["stat"], np.hypot(row["stat"], row["syst"])]) / row["scale"]
+    expected = local_significance(*counts, errors)
+    np.testing.assert_allclose([row["z_raw"], row["z_local"]], expected)
+    assert row["z_raw"] > 1.1 * row["z_local"] > 1
+    calibration = SignificanceCalibration(0.2, 1.1, 300)
+    measured = clone(assumed).set_params(calibration=calibration).fit(X).results_.loc[0]
+    assert measured["z_raw"] == row["z_raw"] and measured["syst"] == row["syst"]
+    assert measured["z_local"] == pytest.approx((row["z_raw"] - 0.2) / 1.1)
+    assert measured["p_local"] == pytest.approx(stats.norm.sf(measured["z_local"]))
+    table = pd.concat([assumed.results_.assign(experiment=k) for k in range(60)])
+    alone = GlobalCalibration.from_experiments(table)
+    assert alone.minima[None][0] == pytest.approx(row["p_local"])
+    both = GlobalCalibration.from_experiments(table, calibration)
+    assert both.minima[None][0] == pytest.approx(measured["p_local"])
 
 
 def test_sculpting_by_weights_is_seen():
