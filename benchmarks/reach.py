@@ -95,6 +95,10 @@ def methods():
     near = Sidebands(reach=1.0)
     moved = QuantileDecorrelator()
     blind = QuantileDecorrelator(keep_resonance=False)
+    of_moved = [
+        ("sidebands", template(near, moved)),
+        ("cathode", template(CATHODE(flow(5)), moved)),
+    ]
     return {
         "no cut": {"detector": forest, "efficiencies": (1.0,)},
         "IsolationForest": {"detector": forest},
@@ -113,6 +117,7 @@ def methods():
         "CWoLa hunting, decorrelated": {"detector": template(near, moved)},
         "CWoLa hunting, decorrelated, weights": {"detector": template(near, moved), **WEIGHTED},
         "CATHODE, decorrelated": {"detector": template(CATHODE(flow(5)), moved)},
+        "combined scores, decorrelated": {"detector": VotingDetector(of_moved)},
         "IsolationForest, decorrelated": {"detector": make_pipeline(blind, forest)},
         "supervised, decorrelated": {"detector": supervised_decorrelated},
     }

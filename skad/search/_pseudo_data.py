@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skad.exceptions import RegionError
+from skad.resonant import QuantileDecorrelator
 from skad.search._spectrum import SpectrumFit, fit_spectrum
 from skad.utils._readable import readable
 from skad.utils._statistics import bin_of, equal_population_edges
@@ -26,12 +27,8 @@ METHODS = ("auto", "resampled", "morphed")
 # Bins of m and of a feature in the test of independence.
 _TEST_BINS = 10
 # A feature below moves with m; what is left of that after the morph must not, below the other.
-_DEPENDENT, _REFUSED = 0.05, 0.01
-# Quantiles of a feature that are followed in m, by a polynomial of this degree, and bins of m.
-_LEVELS = np.linspace(0.01, 0.99, 21)
-_DEGREE = 2
+_DEPENDENT, _REFUSED = 0.05, 0.001
 _FEW_VALUES = 50
-_MORPH_BINS = 24
 # Cells of one bin of the spectrum, between which m is drawn evenly.
 _CELLS = 32
 
@@ -49,8 +46,9 @@ class BackgroundGenerator:
       of the range are drawn from those of the data there.
     - The features x are those of the data events, dealt out to the new masses at random, each event
       once before any is dealt again: repeated events widen the significances. Those of a signal
-      come to lie at all masses, where they are no bump. With the method "morphed", each feature is
-      moved to its new mass along its quantiles, smooth functions of m fitted outside of the window.
+      come to lie at all masses, where they are no bump. With the method "morphed", they are moved
+      to their new mass by the quantiles and correlations of a `QuantileDecorrelator`, smooth
+      functions of m fitted outside of the window.
     - Simulated events stay as they are.
 
     Attributes
@@ -144,8 +142,9 @@ def background_generator(
     method : {"auto", "resampled", "morphed"}, default="auto"
         - "resampled": the features of data events, at random masses. Right where they do not
           depend on m; refused where they do.
-        - "morphed": each feature moves with m along its quantiles. Refused where the features
-          still depend on m when that is undone.
+        - "morphed": the features move with m along their quantiles, and their correlations with
+          these, as in `QuantileDecorrelator`. Refused where the features still depend on m when
+          that is undone. Features of fewer than 50 different values stay as they are.
         - "auto": the first where the features show no dependence on m (p of 5 % or more), else
           the second.
 
@@ -221,15 +220,15 @@ def background_generator(
         )
     if method == "resampled" or (method == "auto" and not dependent):
         return generator
-    morph = _Morph.fitted(beside, region.feature, features)
+    morph = _Morph.fitted(donors, region, features)
     undone = morph(beside, np.full(len(beside), np.median(beside[:, region.feature])))
     left = independence_p_value(beside[:, region.feature], undone[:, features])
     if left < _REFUSED:
         raise ValueError(
-            "the features depend on the resonant one in a way that their quantiles do not tell "
-            f"(p = {left:.1e} when these are followed): no background-only data can be made of "
-            "the data alone. Give generate=, a callable that draws them from simulation or from a "
-            "model of your data."
+            "the features depend on the resonant one in a way that their quantiles and "
+            f"correlations do not tell (p = {left:.1e} when these are followed): no "
+            "background-only data can be made of the data alone. Give generate=, a callable that "
+            "draws them from simulation or from a model of your data."
         )
     return replace(
         generator, method="morphed", morphed_p=left, source=replace(generator.source, morph=morph)
@@ -313,57 +312,24 @@ class _Source:
 
 @dataclass(frozen=True)
 class _Morph:
-    """Moves features from one mass to another along their quantiles.
-
-    `coefficients` of the polynomials in the standardised m, shape (degree + 1, features, levels).
-    """
+    """Moves features from one mass to another by the quantiles of a `QuantileDecorrelator`."""
 
     feature: int
     features: np.ndarray
-    center: float
-    scale: float
-    coefficients: np.ndarray
+    discrete: np.ndarray
+    quantiles: object
 
     @classmethod
-    def fitted(cls, X, feature, features):
-        m = X[:, feature]
-        center, scale = m.mean(), m.std()
-        position = _bins(m, _MORPH_BINS)
-        middle, quantiles = [], []
-        for k in range(position.max() + 1):
-            part = X[position == k]
-            middle.append((part[:, feature].mean() - center) / scale)
-            quantiles.append(np.quantile(part[:, features], _LEVELS, axis=0).T)
-        quantiles = np.array(quantiles)
-        flat = quantiles.reshape(len(quantiles), -1)
-        degree = min(_DEGREE, len(middle) - 1)
-        coefficients = np.polynomial.polynomial.polyfit(middle, flat, degree)
-        shape = (degree + 1, *quantiles.shape[1:])
-        coefficients = coefficients.reshape(shape)
+    def fitted(cls, X, region, features):
+        decorrelator = QuantileDecorrelator((region.low, region.high), resonance=region.feature)
         # Moved, the few values of a discrete feature would be others; the test sees what is left.
         discrete = [len(np.unique(X[:, column])) < _FEW_VALUES for column in features]
-        coefficients[1:, discrete] = 0.0
-        return cls(feature, features, center, scale, coefficients)
+        return cls(region.feature, features, features[discrete], decorrelator.fit(X).map_)
 
     def __call__(self, X, m):
         """Return the events X as they would be at the masses m."""
         moved = X.copy()
-        powers = [
-            np.vander((mass - self.center) / self.scale, len(self.coefficients), increasing=True)
-            for mass in (X[:, self.feature], m)
-        ]
-        for k, column in enumerate(self.features):
-            before, after = (power @ self.coefficients[:, k] for power in powers)
-            moved[:, column] += _interpolated(X[:, column], before, after - before)
+        features, source = X[:, self.features], X[:, self.feature]
+        moved[:, self.features] = self.quantiles.moved(features, source, m)
+        moved[:, self.discrete] = X[:, self.discrete]
         return moved
-
-
-def _interpolated(x, knots, values):
-    """Interpolate row by row: one x, its knots and values there; constant beyond the knots."""
-    knots = np.maximum.accumulate(knots, axis=1)
-    rows = np.arange(len(x))
-    right = np.clip((knots < x[:, None]).sum(axis=1), 1, knots.shape[1] - 1)
-    low, high = knots[rows, right - 1], knots[rows, right]
-    width = np.where(high > low, high - low, 1.0)
-    share = np.clip((x - low) / width, 0.0, 1.0)
-    return (1 - share) * values[rows, right - 1] + share * values[rows, right]

@@ -107,13 +107,32 @@ def test_features_that_move_with_the_mass_are_moved_back():
         background_generator(fitted(X), "resampled")
 
 
-def test_other_dependence_is_refused_by_name():
-    """A correlation of two features that changes sign with m leaves both quantiles alone."""
+def correlated(m, x1, correlation, rng):
+    """Two normal features whose correlation depends on m, while neither does alone."""
+    x2 = correlation * x1 + np.sqrt(1 - correlation**2) * rng.normal(size=len(m))
+    return np.column_stack([m, x1, x2])
+
+
+def test_a_correlation_that_moves_with_the_mass_is_moved_back():
     rng = np.random.default_rng(0)
-    X = make_resonance(30_000, 0, n_features=1, random_state=0).data
-    x2 = np.where(X[:, 0] < 3.3, 1, -1) * X[:, 1] + rng.normal(size=len(X))
-    with pytest.raises(ValueError, match="in a way that their quantiles do not tell"):
-        background_generator(fitted(np.column_stack([X, x2])))
+    m, x1 = make_resonance(40_000, 0, n_features=1, random_state=0).data.T
+    generate = background_generator(fitted(correlated(m, x1, np.tanh(m - 3.5), rng)))
+    assert generate.method == "morphed" and generate.independence_p < 1e-9
+    drawn = generate(1)
+    for low, high in ((2.6, 2.8), (3.3, 3.5), (3.5, 3.7), (4.0, 4.5)):
+        part = drawn[(drawn[:, 0] >= low) & (drawn[:, 0] < high)]
+        expected = np.tanh(part[:, 0] - 3.5).mean()
+        error = 1 / np.sqrt(len(part))
+        assert np.corrcoef(part[:, 1:].T)[0, 1] == pytest.approx(expected, abs=4 * error + 0.02)
+
+
+def test_other_dependence_is_refused_by_name():
+    """A correlation of two features that jumps at a mass leaves both quantiles alone."""
+    rng = np.random.default_rng(0)
+    m, x1 = make_resonance(30_000, 0, n_features=1, random_state=0).data.T
+    X = correlated(m, x1, np.where(m < 3.0, 0.7, -0.7), rng)
+    with pytest.raises(ValueError, match="quantiles and correlations do not tell"):
+        background_generator(fitted(X))
 
 
 def test_a_spectrum_that_the_function_does_not_describe_is_refused():
