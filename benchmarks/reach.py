@@ -118,6 +118,7 @@ def methods():
         "CWoLa hunting, decorrelated, weights": {"detector": template(near, moved), **WEIGHTED},
         "CATHODE, decorrelated": {"detector": template(CATHODE(flow(5)), moved)},
         "combined scores, decorrelated": {"detector": VotingDetector(of_moved)},
+        "ANODE, decorrelated": {"detector": make_pipeline(moved, ANODE(flow(8), flow(5), cv=None))},
         "IsolationForest, decorrelated": {"detector": make_pipeline(blind, forest)},
         "supervised, decorrelated": {"detector": supervised_decorrelated},
     }
