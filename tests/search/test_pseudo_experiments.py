@@ -342,7 +342,7 @@ def test_the_study_runs_and_its_record_is_what_it_reports():
     assert [row[:3] for row in found["rows"][:2]] == [["z at 0.1", 4, 4], ["z at 0.02", 4, 4]]
     recorded = json.loads(benchmark.RESULTS.read_text())
     assert benchmark.report(recorded) == benchmark.RESULTS.with_suffix(".md").read_text()
-    same = pd.DataFrame({"efficiency": 0.1, "z_local": np.arange(50.0), "trusted": True})
+    same = pd.DataFrame({"efficiency": 0.1, "z_raw": np.arange(50.0), "trusted": True})
     same = same.assign(experiment=range(50), data_set=0, p_global=0.5)
     assert benchmark.compare(same, same)[0][-1] == "1.00"
-    assert benchmark.compare(same, same.assign(z_local=same["z_local"] + 40))[0][-1] == "0.00"
+    assert benchmark.compare(same, same.assign(z_raw=same["z_raw"] + 40))[0][-1] == "0.00"
