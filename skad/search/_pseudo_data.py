@@ -43,7 +43,7 @@ class BackgroundGenerator:
 
     - m follows the smooth function of the search, fitted to all events of its range but those of
       the window with the smallest local p-value; the number of events is Poisson. Events outside
-      of the range are drawn from those of the data there.
+      of the range are those of the data, also a Poisson number.
     - The features x are those of the data events, dealt out to the new masses at random, each event
       once before any is dealt again: repeated events widen the significances. Those of a signal
       come to lie at all masses, where they are no bump. With the method "morphed", they are moved
@@ -104,15 +104,13 @@ class BackgroundGenerator:
         """
         rng, source = check_random_state(random_state), self.source
         m = self._draw_masses(rng)
-        n_donors, n_outside = len(source.donors), len(source.outside)
-        rounds = -(-len(m) // n_donors)
-        dealt = np.concatenate([rng.permutation(n_donors) for _ in range(rounds)])
-        X = source.donors[dealt[: len(m)]]
+        X = source.donors[_dealt(len(source.donors), len(m), rng)]
         if source.morph is not None:
             X = source.morph(X, m)
         X[:, source.feature] = m
-        rows = rng.randint(max(n_outside, 1), size=rng.poisson(n_outside))
-        X = rng.permutation(np.concatenate([X, source.outside[rows]]))
+        n_outside = len(source.outside)
+        outside = source.outside[_dealt(n_outside, rng.poisson(n_outside), rng)]
+        X = rng.permutation(np.concatenate([X, outside]))
         if source.simulation is None:
             return source.framed(X)
         y = np.repeat([1, 0], [len(X), len(source.simulation)])
@@ -128,6 +126,14 @@ class BackgroundGenerator:
         # Within the half-open cell, whatever the rounding.
         m = rng.uniform(edges[cell], edges[cell + 1])
         return np.minimum(m, np.nextafter(edges[cell + 1], -np.inf))
+
+
+def _dealt(n, size, rng):
+    """Return `size` of `n` positions at random, each once before any is dealt again."""
+    rounds = -(-size // n) if n else 0
+    return np.concatenate([np.empty(0, np.intp), *(rng.permutation(n) for _ in range(rounds))])[
+        :size
+    ]
 
 
 def background_generator(

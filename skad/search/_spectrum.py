@@ -271,8 +271,8 @@ def fit_spectrum(
         Collision energy in the unit of m (the default is for TeV), dijet function only.
     order_test : {"f", "likelihood_ratio"}, default="f"
         Test that compares an order with the next. "f": Fisher's F test on the deviances,
-        which forgives a common scale of the residuals; "likelihood_ratio": drop of the
-        deviance against chi-square.
+        which forgives residuals that are all larger than Poisson numbers have them;
+        "likelihood_ratio": drop of the deviance against chi-square.
     alpha : float, default=0.05
         The next order is taken while its p-value is below `alpha`.
     minimizer : {"newton", "minuit"}, default="newton"

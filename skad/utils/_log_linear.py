@@ -138,9 +138,10 @@ def _compare(simple, richer, order_test):
     drop = max(simple.deviance - richer.deviance, 0.0)
     if order_test == "likelihood_ratio":
         return float(stats.chi2.sf(drop, extra))
-    if richer.deviance <= 0:
-        return 0.0 if drop > 0 else 1.0
-    return float(stats.f.sf((drop / extra) / (richer.deviance / richer.ndof), extra, richer.ndof))
+    # A deviance below ndof, as of bins that hold hardly an event, makes no drop clearer: counts
+    # vary as Poisson numbers at least.
+    spread = max(richer.deviance / richer.ndof, 1.0)
+    return float(stats.f.sf(drop / extra / spread, extra, richer.ndof))
 
 
 def _start(basis, weights, n):

@@ -159,6 +159,10 @@ def test_events_outside_of_the_range_of_the_fit_are_those_of_the_data():
     drawn = background_generator(fitted(X, fit_range=(2.8, 4.5)))(0)
     below = drawn[:, 0] < 2.7
     assert set(map(tuple, drawn[below])) <= set(map(tuple, X))
+    # Each once, but for those that a larger number needs again.
+    n_outside = np.sum((X[:, 0] < 2.8) | (X[:, 0] > 4.5))
+    repeated = below.sum() - len(np.unique(drawn[below, 0]))
+    assert repeated <= 5 * np.sqrt(n_outside)
     expected = np.mean(X[:, 0] < 2.7)
     assert below.mean() == pytest.approx(expected, abs=5 * np.sqrt(expected / len(X)))
 
