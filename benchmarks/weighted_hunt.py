@@ -154,7 +154,13 @@ def calibration(data, n_experiments, folder, quick):
         if path is None or not path.exists():
             generate = generate or background_generator(both_hunts(search.X, 0)["cut"])
             X = generate(np.random.RandomState(seed))
-            rows = rows_of(both_hunts(X, seed), experiment=seed, made=generate.method)
+            rows = [
+                {
+                    name: row[name]
+                    for name in ("experiment", "kind", "efficiency", "z_raw", "trusted")
+                }
+                for row in rows_of(both_hunts(X, seed), experiment=seed)
+            ]
             print(seed, [row["z_raw"] for row in rows], flush=True)
             if path is None:
                 found += rows
@@ -233,14 +239,15 @@ def report(known):
     calibrations = {}
     if "calibration" in known:
         rows = known["calibration"]
+        n_experiments = len({row["experiment"] for row in rows})
         calibrations, table = of_calibration(rows)
         header = ["counts", "efficiency", "trusted", "mean z", "width"]
         lines += [
-            COMMAND.format("calibration"),
+            COMMAND.format(f"calibration --experiments {n_experiments}"),
             "",
-            f"Simulated dijets, {len({row['experiment'] for row in rows})} data sets without",
-            "signal, made from those of one search (S/B 0.3 %). z is `z_raw`, in which nothing is",
-            "assumed of folds that learn from each other; p-values are those after calibration.",
+            f"Simulated dijets, {n_experiments} data sets without signal, made from those of one",
+            "search (S/B 0.3 %). z is `z_raw`, in which nothing is assumed of folds that learn",
+            "from each other; p-values are those after calibration. Trusted rows.",
             "",
             *markdown(table, [*header, "p < 0.05", "KS p-value"]),
             "",
@@ -252,8 +259,8 @@ def report(known):
             COMMAND.format("dijets"),
             "",
             "Simulated dijets, 300 000 events, one window, sideband fit; median and 68 % band over",
-            f"{len({row['seed'] for row in known['dijets']})} searches. Half of the variance is",
-            "assumed to be counted twice with weights; a calibration measures what is.",
+            f"{len({row['seed'] for row in known['dijets']})} searches. z assumes that half of the",
+            "variance of weights is counted twice; the calibration above measures what is.",
             "",
             *markdown(table, [*header, "effective background", "trusted"]),
             "",
