@@ -52,6 +52,8 @@ class QuantileDecorrelator(TransformerMixin, ResonantMixin, BaseEstimator):
         Most knots of the natural cubic splines in m, at equal numbers of events; 1 stands for no
         dependence and 2 for a straight line. Each feature has as few as describe its bins as well
         as all, by an F-test at 1 %.
+    min_knots : int, default=1
+        Fewest knots of that choice; as many as `n_knots` leave none.
     n_bins : int, default=40
         Most bins of m, of equal numbers of events on each side of the region; fewer, but at least
         8, where they would hold less than 500.
@@ -80,6 +82,8 @@ class QuantileDecorrelator(TransformerMixin, ResonantMixin, BaseEstimator):
     ------
     RegionError
         The region is empty, outside the data or without sidebands.
+    ValueError
+        `min_knots` above `n_knots`.
 
     See Also
     --------
@@ -108,6 +112,7 @@ class QuantileDecorrelator(TransformerMixin, ResonantMixin, BaseEstimator):
     _parameter_constraints: dict = {
         **ResonantMixin._region_constraints,
         "n_knots": [sk.Interval(Integral, 1, None, closed="left")],
+        "min_knots": [sk.Interval(Integral, 1, None, closed="left")],
         "n_bins": [sk.Interval(Integral, 8, None, closed="left")],
         "keep_resonance": ["boolean"],
     }
@@ -118,12 +123,14 @@ class QuantileDecorrelator(TransformerMixin, ResonantMixin, BaseEstimator):
         *,
         resonance: int | str = 0,
         n_knots: int = 4,
+        min_knots: int = 1,
         n_bins: int = 40,
         keep_resonance: bool = True,
     ) -> None:
         self.region = region
         self.resonance = resonance
         self.n_knots = n_knots
+        self.min_knots = min_knots
         self.n_bins = n_bins
         self.keep_resonance = keep_resonance
 
@@ -146,13 +153,19 @@ class QuantileDecorrelator(TransformerMixin, ResonantMixin, BaseEstimator):
         -------
         self : QuantileDecorrelator
         """
+        if self.min_knots > self.n_knots:
+            raise ValueError(
+                f"min_knots must not be above n_knots, which is {self.n_knots}; got "
+                f"{self.min_knots}."
+            )
         events = self._read_events(X, y, sample_weight)
         rows = events.sideband & events.weighing
         features, m = events.X[rows][:, self.feature_indices_], events.m[rows]
         weight = events.weights_or_ones(rows)
         bins = self._bins(m, weight)
         most = min(self.n_knots, len(bins) - 1)
-        knots = {len(k): k for k in (_knots(m, weight, n) for n in range(1, most + 1))}
+        fewest = min(self.min_knots, most)
+        knots = {len(k): k for k in (_knots(m, weight, n) for n in range(fewest, most + 1))}
         bases = [_natural_splines(knots[n]) for n in sorted(knots)]
         self.support_ = np.stack([features.min(axis=0), features.max(axis=0)])
         self.map_ = ConditionalQuantiles(features, m, weight / weight.mean(), bins, bases)

@@ -113,6 +113,11 @@ def test_no_more_knots_than_events_ask_for():
     assert fitted.n_knots_[1] == 2 and fitted.n_knots_[2] > 2
     np.testing.assert_allclose(fitted.transform(X)[:, 1], X[:, 1], atol=1e-9)
     assert (QuantileDecorrelator(REGION, n_knots=1).fit(X).n_knots_ == 1).all()
+    assert (QuantileDecorrelator(REGION, min_knots=4).fit(X).n_knots_ == 4).all()
+    three = QuantileDecorrelator(REGION, min_knots=3).fit(X).n_knots_
+    assert (three[[0, 1, 3]] == 3).all() and three[2] >= 3
+    with pytest.raises(ValueError, match="min_knots must not be above n_knots, which is 2; got 3"):
+        QuantileDecorrelator(REGION, n_knots=2, min_knots=3).fit(X)
 
 
 def test_few_events():

@@ -126,6 +126,14 @@ def test_a_correlation_that_moves_with_the_mass_is_moved_back():
         assert np.corrcoef(part[:, 1:].T)[0, 1] == pytest.approx(expected, abs=4 * error + 0.02)
 
 
+def test_a_slope_that_few_events_show_is_moved_back():
+    """Bins of quantiles do not see it, ranks of all events do."""
+    X = make_resonance(6000, 0, dependence=0.12, random_state=3).data
+    generate = background_generator(fitted(X))
+    assert generate.method == "morphed" and generate.independence_p < 1e-3
+    assert generate.morphed_p > 0.05
+
+
 def test_other_dependence_is_refused_by_name():
     """A correlation of two features that jumps at a mass leaves both quantiles alone."""
     rng = np.random.default_rng(0)
