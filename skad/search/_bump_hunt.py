@@ -276,8 +276,9 @@ class BumpHunt(LinkedMixin, SelectionMixin, BaseEstimator):
     (``benchmarks/results/null_matrix.md``, ``direct_pulls.md``, ``bump_hunt_coverage.md``).
 
     How much is counted twice depends on the detector: with weights of boosted trees of five
-    features it is hardly more than with cuts (``weighted_hunt.md``). `calibration` by `pseudo_experiments` measures it, in place of
-    the assumed part, and p-values are then compatible with uniform ones.
+    features it is hardly more than with cuts (``weighted_hunt.md``). `calibration` by
+    `pseudo_experiments` measures it, in place of the assumed part, and p-values are then compatible
+    with uniform ones.
 
     References
     ----------
