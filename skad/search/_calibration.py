@@ -174,7 +174,7 @@ class GlobalCalibration:
         calibration : None, SignificanceCalibration or dict, default=None
             The local calibration of the search, applied to the `z_raw` of the experiments too.
             With one, rows count that nothing but a learned background keeps from being trusted.
-            Without, their `z_local` counts.
+            Without, their `z_local` counts, which must then be of searches without one.
 
         Returns
         -------

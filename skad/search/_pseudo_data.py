@@ -133,9 +133,8 @@ class BackgroundGenerator:
 def _dealt(n, size, rng):
     """Return `size` of `n` positions at random, each once before any is dealt again."""
     rounds = -(-size // n) if n else 0
-    return np.concatenate([np.empty(0, np.intp), *(rng.permutation(n) for _ in range(rounds))])[
-        :size
-    ]
+    orders = [rng.permutation(n) for _ in range(rounds)]
+    return np.concatenate([np.empty(0, np.intp), *orders])[:size]
 
 
 def background_generator(
